@@ -1,0 +1,1 @@
+"""The domain: units, vouchers, rating, the book, settlement. Knows no Slurm, no clock, no terminal."""

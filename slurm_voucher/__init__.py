@@ -1,0 +1,1 @@
+"""The bridge between Slurm and the book: daemon, collectors, command line, configuration."""

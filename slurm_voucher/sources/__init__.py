@@ -1,0 +1,1 @@
+"""Where usage comes from; each source is a function that yields runs."""
