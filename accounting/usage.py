@@ -1,0 +1,235 @@
+"""What a run is: one row of Slurm's accounting, and the Arrow schemas that carry it.
+
+A run is known by its key (cluster, job_id, submit_s, start_s). A run that never started has
+no start: None in a `Run`, null in a table, `NEVER` in key arrays, so that two such rows of
+one job and one submit are the same run. Times are epoch seconds UTC. Nothing is priced here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Int64s = npt.NDArray[np.int64]
+
+NEVER = -1
+"""Start of a run that never started, in key arrays only: sorts before every real start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run that has ended, as Slurm accounts for it.
+
+    Attributes:
+        cluster: Name of the cluster.
+        job_id: Slurm's own number (JobIDRaw); tasks of an array have one each.
+        job: The job as people see it: 16, 16_2, 17+0.
+        submit_s: Submit; of a resized or requeued run the instant of that.
+        start_s: None: it never started.
+        end_s: End, >= start.
+        billed_from_s: Where charging begins: the start, or the submit where an earlier part of
+            the same job, resized, was accounted for up to there. None: it never started.
+        elapsed_s: ElapsedRaw, >= 0; suspended seconds are already left out.
+        suspended_s: Seconds that it stood suspended, >= 0.
+        state: First word only: CANCELLED, not CANCELLED by 1001.
+        uid: None: not recorded.
+        mem_mb: Allocated memory. None: not tracked.
+        cards: Allocated cards; typed and untyped gres are never added.
+        gres: Allocated cards by kind, canonical: gpu:ascend_910b=2,gpu=1; '' for none.
+        req_gres: Requested cards, the same way; '' for none or not recorded.
+        voucher: Voucher account that the submit hook wrote down. None: none.
+        hold: Id of the hold that it took. None: none.
+        held_micro: What was held. None: none, or not known when the job was let in.
+    """
+
+    cluster: str
+    job_id: int
+    job: str
+    submit_s: int
+    start_s: int | None
+    end_s: int
+    billed_from_s: int | None
+    elapsed_s: int
+    suspended_s: int
+    state: str
+    partition: str
+    qos: str
+    slurm_account: str
+    user: str
+    uid: int | None
+    nodes: int
+    cpus: int
+    mem_mb: int | None
+    cards: int
+    gres: str
+    req_gres: str
+    voucher: str | None
+    hold: str | None
+    held_micro: int | None
+
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+
+
+def _schema(**types: pa.DataType) -> pa.Schema:
+    """Make a schema; a trailing underscore marks a column that may be null."""
+    return pa.schema(
+        [pa.field(name.rstrip("_"), type_, name.endswith("_")) for name, type_ in types.items()]
+    )
+
+
+USAGE = _schema(
+    cluster=_NAME,
+    job_id=pa.int64(),
+    job=pa.string(),
+    submit_s=pa.int64(),
+    start_s_=pa.int64(),
+    end_s=pa.int64(),
+    billed_from_s_=pa.int64(),
+    elapsed_s=pa.int64(),
+    suspended_s=pa.int64(),
+    state=_NAME,
+    partition=_NAME,
+    qos=_NAME,
+    slurm_account=_NAME,
+    user=_NAME,
+    uid_=pa.int64(),
+    nodes=pa.int32(),
+    cpus=pa.int32(),
+    mem_mb_=pa.int64(),
+    cards=pa.int32(),
+    gres=_NAME,
+    req_gres=_NAME,
+    voucher_=_NAME,
+    hold_=pa.string(),
+    held_micro_=pa.int64(),
+)
+"""Columns of a run, in the order of the fields of `Run`."""
+
+RATED = _schema(
+    revision=pa.int16(),
+    account_=_NAME,
+    status=_NAME,
+    reason=_NAME,
+    chip_=_NAME,
+    provider_=_NAME,
+    tariff_=_NAME,
+    gflops_s=pa.int64(),
+    charge_micro=pa.int64(),
+    eligible_micro=pa.int64(),
+)
+"""What rating adds to a run; `revision` counts from 0, the latest wins."""
+
+STORED = pa.schema([*USAGE, *RATED])
+"""Columns of the usage archive."""
+
+
+def table(runs: Iterable[Run]) -> pa.Table:
+    """Put runs into a table of the schema USAGE, in the order given.
+
+    Raises:
+        ValueError: A field that must be known is None, or a number does not fit its column.
+    """
+    rows = list(map(attrgetter(*USAGE.names), runs))
+    columns = zip(*rows, strict=True) if rows else [()] * len(USAGE)
+    arrays = []
+    for field, values in zip(USAGE, columns, strict=True):
+        array = pa.array(values, field.type)
+        if array.null_count and not field.nullable:
+            raise ValueError(
+                f"{field.name} must be known in every run, {array.null_count} are None"
+            )
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, schema=USAGE)
+
+
+def runs(table: pa.Table) -> list[Run]:
+    """Read the USAGE columns of a table back as runs."""
+    columns = [_values(table.column(name)) for name in USAGE.names]
+    return [Run(*values) for values in zip(*columns, strict=True)]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Do what to_pylist does, ten times as fast for repeated words and whole numbers."""
+    if pa.types.is_dictionary(column.type):
+        numbers_, words = codes(column)
+        return [words[i] for i in numbers_.tolist()]
+    if pa.types.is_integer(column.type) and not column.null_count:
+        whole: list[int] = column.to_numpy().tolist()
+        return whole
+    listed: list[Any] = column.to_pylist()
+    return listed
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Bring a table to a schema: its columns, order, types and nothing else.
+
+    Raises:
+        ValueError: A column is missing, holds a null where none may be, or does not fit.
+    """
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"columns are missing: {', '.join(missing)}")
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise ValueError(f"column {field.name} holds a null and must not")
+    return table.select(schema.names).cast(schema)
+
+
+def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
+    """Split a text column into a number for each row and what the numbers mean.
+
+    Returns:
+        int64[n] and the words in sorted order, so that comparing numbers compares words; a
+        null is the word None and has the highest number.
+    """
+    whole = pc.dictionary_encode(column.cast(pa.string()), null_encoding="encode").combine_chunks()
+    words: list[str | None] = whole.dictionary.to_pylist()
+    order = sorted(range(len(words)), key=lambda i: (words[i] is None, words[i] or ""))
+    rank = np.empty(len(words), np.int64)
+    rank[order] = np.arange(len(words))
+    numbers = whole.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return rank[numbers], [words[i] for i in order]
+
+
+def numbers(column: pa.ChunkedArray, null: int = 0) -> Int64s:
+    """Return an integer column as int64[n], with a stand-in for null."""
+    filled: Int64s = pc.fill_null(column.cast(pa.int64()), null).to_numpy()
+    return filled
+
+
+class Keys(NamedTuple):
+    """Keys of runs as int64[n] arrays; clusters are numbered in the order of their names."""
+
+    cluster: Int64s
+    job_id: Int64s
+    submit_s: Int64s
+    start_s: Int64s
+
+
+def keys(table: pa.Table) -> Keys:
+    """Return the keys of all rows of one table; compare them within that table only."""
+    return Keys(
+        codes(table.column("cluster"))[0],
+        numbers(table.column("job_id")),
+        numbers(table.column("submit_s")),
+        numbers(table.column("start_s"), NEVER),
+    )
+
+
+def key_order(key_arrays: Sequence[Int64s], *then: Int64s) -> Int64s:
+    """Return the stable order of rows by key, and by further arrays where keys are the same."""
+    return np.lexsort([*reversed(then), *reversed(key_arrays)]).astype(np.int64)
+
+
+def key_starts(key_arrays: Sequence[Int64s]) -> npt.NDArray[np.bool_]:
+    """Mark the first row of each key in arrays that are already in key order."""
+    first = np.ones(len(key_arrays[0]), np.bool_)
+    if len(first):
+        first[1:] = np.any([array[1:] != array[:-1] for array in key_arrays], axis=0)
+    return first
