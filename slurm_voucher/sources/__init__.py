@@ -1,1 +1,30 @@
-"""Where usage comes from; each source is a function that yields runs."""
+"""Where runs come from. Each source yields a `Run` for what it understood and a `BadRow` for
+what it did not, so that one bad row neither hides the others nor passes in silence.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """One row that could not be read.
+
+    Attributes:
+        line: Number of the line in its source, from 1.
+        column: Name of the column at fault, '' where it is the whole line.
+        value: What stands there, shortened.
+        reason: What is wrong with it.
+        source: File or command that it came from.
+    """
+
+    line: int
+    column: str
+    value: str
+    reason: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        where = f"{self.source}: line {self.line}" if self.source else f"line {self.line}"
+        what = f"{self.column} {self.value!r}" if self.column else "the line"
+        return f"{where}: {what} {self.reason}"
