@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * job_submit_voucher.c - ask voucherd for a hold before a job enters the queue
+ *
+ * A guest in slurmctld, under its read locks and, from Slurm 23.02, in several
+ * threads at once. It says what the job asks for and repeats the answer; it
+ * knows no price, opens no file after init() and never waits past the deadline.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <slurm/slurm.h>
+#include <slurm/slurm_errno.h>
+#include <slurm/spank.h>	/* slurm_info, slurm_error */
+
+#include "link.h"
+
+const char plugin_name[] = "Job submit voucher plugin";
+const char plugin_type[] = "job_submit/voucher";
+const uint32_t plugin_version = SLURM_VERSION_NUMBER;
+
+/* slurmctld exports these and owns what they made; its public headers leave them out. */
+extern char *slurm_xstrdup_printf(const char *format, ...)
+	__attribute__ ((format (printf, 1, 2)));
+extern void slurm_xfree(void **item);
+
+static struct settings settings;
+
+int init(void)
+{
+	if (settings_load(&settings))
+		return SLURM_ERROR;
+	link_open(&settings);
+	slurm_info("voucher: settings: socket %s, deadline %u ms, %s when there is no answer",
+		   settings.socket, settings.deadline_ms, settings.let_in ? "open" : "closed");
+	return SLURM_SUCCESS;
+}
+
+int fini(void)
+{
+	link_close();
+	return SLURM_SUCCESS;
+}
+
+/* Put text behind what an earlier plugin said or an administrator wrote. */
+static void _append(char **to, const char *between, const char *text)
+{
+	char *old = *to;
+
+	*to = (old && *old) ? slurm_xstrdup_printf("%s%s%s", old, between, text) :
+			      slurm_xstrdup_printf("%s", text);
+	slurm_xfree((void **) &old);
+}
+
+/* Say no: to the user where Slurm has a way (err_msg), to the log always. */
+__attribute__ ((format (printf, 2, 3)))
+static int _refuse(char **err_msg, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	slurm_info("voucher: refused: %s", text);
+	if (err_msg)
+		_append(err_msg, "\n", text);
+	return ESLURM_ACCOUNTING_POLICY;
+}
+
+static const char *_env(char **env, uint32_t count, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (uint32_t i = 0; env && (i < count); i++)
+		if (env[i] && !strncmp(env[i], name, len) && (env[i][len] == '='))
+			return env[i] + len + 1;
+	return NULL;
+}
+
+/* --voucher, else SLURM_VOUCHER: by SPANK, or in the environment (sbatch, libslurm). */
+static const char *_voucher(const job_desc_msg_t *job)
+{
+	const char *name = _env(job->spank_job_env, job->spank_job_env_size,
+				"_SLURM_SPANK_OPTION_voucher_voucher");
+
+	if (name)
+		return name;	/* "--voucher=" is a mistake, an empty variable is none */
+	name = _env(job->spank_job_env, job->spank_job_env_size, "SLURM_VOUCHER");
+	if (!name || !*name)
+		name = _env(job->environment, job->env_size, "SLURM_VOUCHER");
+	return (name && *name) ? name : NULL;
+}
+
+static void _put32(struct wire_question *q, const char *key, uint32_t value)
+{
+	if (value == INFINITE)
+		wire_put_text(q, key, "unlimited");
+	else if (value != NO_VAL)
+		wire_put_number(q, key, value);
+}
+
+static void _put16(struct wire_question *q, const char *key, uint16_t value)
+{
+	if (value != NO_VAL16)
+		wire_put_number(q, key, value);
+}
+
+static void _put_memory(struct wire_question *q, uint64_t value)
+{
+	if (value == NO_VAL64)
+		return;
+	if (value & MEM_PER_CPU)
+		wire_put_number(q, "mem_per_cpu_mb", value & ~MEM_PER_CPU);
+	else
+		wire_put_number(q, "mem_per_node_mb", value);
+}
+
+/* Slurm's own value for a whole node; TOPO takes whole nodes too. */
+static bool _is_exclusive(uint16_t shared)
+{
+#ifdef JOB_SHARED_TOPO
+	if (shared == JOB_SHARED_TOPO)
+		return true;
+#endif
+	return shared == JOB_SHARED_NONE;
+}
+
+/* Everything that can change a price, as far as the job says it. */
+static void _put_priced(struct wire_question *q, const job_desc_msg_t *job)
+{
+	wire_put_text(q, "account", job->account);
+	wire_put_text(q, "partition", job->partition);
+	wire_put_text(q, "qos", job->qos);
+	_put32(q, "time_limit", job->time_limit);
+	_put32(q, "time_min", job->time_min);
+	_put32(q, "min_nodes", job->min_nodes);
+	/* 0 is Slurm's other way of saying: no limit was asked for. */
+	_put32(q, "max_nodes", job->max_nodes ? job->max_nodes : NO_VAL);
+	_put32(q, "num_tasks", job->num_tasks);
+	_put16(q, "cpus_per_task", job->cpus_per_task);
+	_put16(q, "ntasks_per_node", job->ntasks_per_node);
+	_put32(q, "min_cpus", job->min_cpus);
+	_put32(q, "max_cpus", job->max_cpus ? job->max_cpus : NO_VAL);
+	if (_is_exclusive(job->shared))
+		wire_put_text(q, "exclusive", "1");
+	wire_put_text(q, "tres_per_job", job->tres_per_job);
+	wire_put_text(q, "tres_per_node", job->tres_per_node);
+	wire_put_text(q, "tres_per_socket", job->tres_per_socket);
+	wire_put_text(q, "tres_per_task", job->tres_per_task);
+	_put_memory(q, job->pn_min_memory);
+	wire_put_text(q, "features", job->features);
+	if (job->begin_time)
+		wire_put_number(q, "begin_s", job->begin_time);
+}
+
+static bool _make_id(char id[33])
+{
+	unsigned char raw[16];
+
+	if (getrandom(raw, sizeof(raw), GRND_NONBLOCK) != sizeof(raw))
+		return false;
+	for (size_t i = 0; i < sizeof(raw); i++)
+		snprintf(id + 2 * i, 3, "%02x", raw[i]);
+	return true;
+}
+
+/* No answer: what happens now is the site's setting. Always logged, always counted. */
+static int _no_answer(const char *who, const char *why, char **err_msg)
+{
+	slurm_error("voucher: no answer: %s: %s: %s; %" PRIu64 " unanswered so far", who, why,
+		    settings.let_in ? "let in" : "refused", link_unanswered());
+	if (settings.let_in)
+		return SLURM_SUCCESS;
+	return _refuse(err_msg, "%s: the voucher service did not answer within %u ms; try again "
+		       "in a minute or tell the administrator", who, settings.deadline_ms);
+}
+
+/*
+ * Cards that only --ntasks-per-gpu implies are worked out after this hook, so
+ * voucherd would see none and hold nothing for them.
+ */
+static bool _hides_cards(const job_desc_msg_t *job)
+{
+	return job->ntasks_per_tres && (job->ntasks_per_tres < INFINITE16 - 1) &&
+	       !job->tres_per_job && !job->tres_per_node && !job->tres_per_socket &&
+	       !job->tres_per_task;
+}
+
+/*
+ * Called by slurmctld for each job and each het component, read locks held.
+ * SLURM_SUCCESS: no voucher was named, or admin_comment carries the hold.
+ * Else ESLURM_ACCOUNTING_POLICY, and *err_msg says why in one line.
+ */
+int job_submit(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
+{
+	const char *voucher = _voucher(job);
+	struct wire_question q;
+	struct wire_answer answer;
+	char id[33], who[48], comment[128];
+
+	(void) submit_uid;	/* root may submit for others: the job's user pays */
+	if (!voucher)
+		return SLURM_SUCCESS;
+	if (!wire_name_ok(voucher))
+		return _refuse(err_msg, "voucher: the name given is not 1 to 32 of A-Z a-z 0-9 - _; "
+			       "check --voucher or SLURM_VOUCHER");
+	snprintf(who, sizeof(who), "voucher %s", voucher);
+	if (_hides_cards(job))
+		return _refuse(err_msg, "%s: --ntasks-per-gpu does not say how many cards; "
+			       "ask for them with --gpus or --gres", who);
+	if (!_make_id(id))
+		return _refuse(err_msg, "%s: no random numbers yet; try again in a minute", who);
+
+	wire_begin(&q, "HOLD", "hold", id);
+	wire_put_number(&q, "uid", job->user_id);
+	wire_put_text(&q, "voucher", voucher);
+	wire_put_text(&q, "array", job->array_inx);
+	_put_priced(&q, job);
+	if (!wire_end(&q))
+		return _refuse(err_msg, "%s: the request is over %d bytes; shorten --array or "
+			       "--constraint", who, WIRE_OUT_MAX);
+	link_ask(&q, &answer);
+	if (answer.verdict == WIRE_NO)
+		return _refuse(err_msg, "%s", answer.say);
+	if ((answer.verdict == WIRE_NONE) && _no_answer(who, answer.why, err_msg))
+		return ESLURM_ACCOUNTING_POLICY;
+
+	snprintf(comment, sizeof(comment), "voucher=%s;hold=%s;held=%s", voucher, id,
+		 (answer.verdict == WIRE_YES) ? answer.held_micro : "?");
+	_append(&job->admin_comment, " ", comment);
+	if (answer.say[0] && err_msg)
+		_append(err_msg, "\n", answer.say);
+	return SLURM_SUCCESS;
+}
+
+/* The job as the user named it ("15", "16_2"); false: not a job id at all. */
+static bool _job_id(const job_desc_msg_t *job, char *id, size_t size)
+{
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(25, 11, 0)
+	uint32_t number = job->step_id.job_id;
+#else
+	uint32_t number = job->job_id;
+#endif
+	int len = job->job_id_str ? snprintf(id, size, "%s", job->job_id_str) :
+				    snprintf(id, size, "%u", number);
+
+	return (len > 0) && ((size_t) len < size) &&
+	       (strspn(id, "0123456789_+-,:%[]") == (size_t) len);
+}
+
+static int _modify(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
+{
+	struct wire_question q;
+	struct wire_answer answer;
+	char id[WIRE_ID_MAX + 1], who[WIRE_ID_MAX + 8];
+	size_t bare;
+
+	if (!_job_id(job, id, sizeof(id)))
+		return _refuse(err_msg, "voucher: the job id is over %d bytes or not one; "
+			       "change fewer tasks at a time", WIRE_ID_MAX);
+	wire_begin(&q, "MODIFY", "job", id);
+	wire_put_number(&q, "uid", submit_uid);
+	bare = q.len;
+	_put_priced(&q, job);
+	if ((q.len == bare) && !q.too_long)
+		return SLURM_SUCCESS;	/* hold, release, nice, comment: no price moves */
+	if (!wire_end(&q))
+		return _refuse(err_msg, "job %s: the change is over %d bytes; shorten it", id,
+			       WIRE_OUT_MAX);
+	link_ask(&q, &answer);
+	if (answer.verdict == WIRE_NO)
+		return _refuse(err_msg, "%s", answer.say);
+	if (answer.verdict == WIRE_YES)
+		return SLURM_SUCCESS;
+	snprintf(who, sizeof(who), "job %s", id);
+	return _no_answer(who, answer.why, err_msg);
+}
+
+/*
+ * Called by slurmctld before a job is changed, once per array record, read
+ * locks held, for administrators too. Whether the job has a voucher is in
+ * Slurm's private headers, so voucherd is asked whenever a price could move.
+ */
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23, 2, 0)
+int job_modify(job_desc_msg_t *job, void *record, uint32_t submit_uid, char **err_msg)
+{
+	(void) record;
+	return _modify(job, submit_uid, err_msg);
+}
+#else
+int job_modify(job_desc_msg_t *job, void *record, uint32_t submit_uid)
+{
+	(void) record;
+	return _modify(job, submit_uid, NULL);
+}
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * wire.h - one question and one answer between the hook and voucherd
+ *
+ * Bytes only: no socket, no clock, no Slurm. A question is
+ *	1 HOLD key=value ...\n		at most WIRE_OUT_MAX bytes
+ * and its answer
+ *	1 YES|NO key=value ...\n	at most WIRE_IN_MAX bytes
+ * with every value percent-encoded.
+ */
+#ifndef VOUCHER_WIRE_H
+#define VOUCHER_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_OUT_MAX	4096
+#define WIRE_IN_MAX	1024
+#define WIRE_ID_MAX	256	/* hold id (32 hex) or job id as Slurm writes it */
+#define WIRE_SAY_MAX	200	/* bytes of UTF-8 that the user reads */
+#define VOUCHER_MAX	32
+
+struct wire_question {
+	char line[WIRE_OUT_MAX];
+	size_t len;
+	bool too_long;		/* sticks: a cut question is never sent */
+	const char *id_key;	/* what the answer must echo: "hold" or "job" */
+	const char *id;
+};
+
+enum wire_verdict { WIRE_NONE, WIRE_YES, WIRE_NO };
+
+struct wire_answer {
+	enum wire_verdict verdict;
+	char held_micro[19];		/* digits; "" when absent */
+	char code[VOUCHER_MAX + 1];	/* [A-Za-z0-9_-]; "" when absent */
+	char say[WIRE_SAY_MAX + 1];	/* UTF-8 without control characters */
+	const char *why;		/* WIRE_NONE: what went wrong, a constant */
+};
+
+bool wire_name_ok(const char *name);
+void wire_begin(struct wire_question *q, const char *verb, const char *id_key, const char *id);
+void wire_put_text(struct wire_question *q, const char *key, const char *value);
+void wire_put_number(struct wire_question *q, const char *key, uint64_t value);
+bool wire_end(struct wire_question *q);
+bool wire_parse(const struct wire_question *q, const char *line, size_t len,
+		struct wire_answer *answer);
+
+#endif
