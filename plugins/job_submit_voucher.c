@@ -6,7 +6,6 @@
  * threads at once. It says what the job asks for and repeats the answer; it
  * knows no price, opens no file after init() and never waits past the deadline.
  */
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,13 +28,12 @@ extern void slurm_xfree(void **item);
 
 static struct settings settings;
 
+/* Called once by slurmctld, which does not start when this fails. */
 int init(void)
 {
-	if (settings_load(&settings))
+	if (!settings_load(&settings))
 		return SLURM_ERROR;
 	link_open(&settings);
-	slurm_info("voucher: settings: socket %s, deadline %u ms, %s when there is no answer",
-		   settings.socket, settings.deadline_ms, settings.let_in ? "open" : "closed");
 	return SLURM_SUCCESS;
 }
 
@@ -119,16 +117,6 @@ static void _put_memory(struct wire_question *q, uint64_t value)
 		wire_put_number(q, "mem_per_node_mb", value);
 }
 
-/* Slurm's own value for a whole node; TOPO takes whole nodes too. */
-static bool _is_exclusive(uint16_t shared)
-{
-#ifdef JOB_SHARED_TOPO
-	if (shared == JOB_SHARED_TOPO)
-		return true;
-#endif
-	return shared == JOB_SHARED_NONE;
-}
-
 /* Everything that can change a price, as far as the job says it. */
 static void _put_priced(struct wire_question *q, const job_desc_msg_t *job)
 {
@@ -145,7 +133,7 @@ static void _put_priced(struct wire_question *q, const job_desc_msg_t *job)
 	_put16(q, "ntasks_per_node", job->ntasks_per_node);
 	_put32(q, "min_cpus", job->min_cpus);
 	_put32(q, "max_cpus", job->max_cpus ? job->max_cpus : NO_VAL);
-	if (_is_exclusive(job->shared))
+	if (job->shared == JOB_SHARED_NONE)
 		wire_put_text(q, "exclusive", "1");
 	wire_put_text(q, "tres_per_job", job->tres_per_job);
 	wire_put_text(q, "tres_per_node", job->tres_per_node);
@@ -168,12 +156,23 @@ static bool _make_id(char id[33])
 	return true;
 }
 
-/* No answer: what happens now is the site's setting. Always logged, always counted. */
-static int _no_answer(const char *who, const char *why, char **err_msg)
+/*
+ * Ask, and turn the answer into what slurmctld wants. Without an answer the
+ * site's setting decides; that is always logged and always counted.
+ */
+static int _ask(const struct wire_question *q, const char *who, struct wire_answer *answer,
+		char **err_msg)
 {
-	slurm_error("voucher: no answer: %s: %s: %s; %" PRIu64 " unanswered so far", who, why,
-		    settings.let_in ? "let in" : "refused", link_unanswered());
-	if (settings.let_in)
+	bool let_in = (settings.when_unavailable == LET_IN);
+
+	link_ask(q, answer);
+	if (answer->verdict == WIRE_YES)
+		return SLURM_SUCCESS;
+	if (answer->verdict == WIRE_NO)
+		return _refuse(err_msg, "%s", answer->say);
+	slurm_error("voucher: no answer: %s: %s: %s; %llu unanswered so far", who, answer->why,
+		    let_in ? "let in" : "refused", answer->unanswered);
+	if (let_in)
 		return SLURM_SUCCESS;
 	return _refuse(err_msg, "%s: the voucher service did not answer within %u ms; try again "
 		       "in a minute or tell the administrator", who, settings.deadline_ms);
@@ -201,6 +200,8 @@ int job_submit(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	struct wire_question q;
 	struct wire_answer answer;
 	char id[33], who[48], comment[128];
+	bool yes;
+	int rc;
 
 	(void) submit_uid;	/* root may submit for others: the job's user pays */
 	if (!voucher)
@@ -223,16 +224,14 @@ int job_submit(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	if (!wire_end(&q))
 		return _refuse(err_msg, "%s: the request is over %d bytes; shorten --array or "
 			       "--constraint", who, WIRE_OUT_MAX);
-	link_ask(&q, &answer);
-	if (answer.verdict == WIRE_NO)
-		return _refuse(err_msg, "%s", answer.say);
-	if ((answer.verdict == WIRE_NONE) && _no_answer(who, answer.why, err_msg))
-		return ESLURM_ACCOUNTING_POLICY;
-
+	rc = _ask(&q, who, &answer, err_msg);
+	if (rc != SLURM_SUCCESS)
+		return rc;
+	yes = (answer.verdict == WIRE_YES);
 	snprintf(comment, sizeof(comment), "voucher=%s;hold=%s;held=%s", voucher, id,
-		 (answer.verdict == WIRE_YES) ? answer.held_micro : "?");
+		 yes ? answer.held_micro : "?");
 	_append(&job->admin_comment, " ", comment);
-	if (answer.say[0] && err_msg)
+	if (yes && answer.say[0] && err_msg)
 		_append(err_msg, "\n", answer.say);
 	return SLURM_SUCCESS;
 }
@@ -271,13 +270,8 @@ static int _modify(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	if (!wire_end(&q))
 		return _refuse(err_msg, "job %s: the change is over %d bytes; shorten it", id,
 			       WIRE_OUT_MAX);
-	link_ask(&q, &answer);
-	if (answer.verdict == WIRE_NO)
-		return _refuse(err_msg, "%s", answer.say);
-	if (answer.verdict == WIRE_YES)
-		return SLURM_SUCCESS;
 	snprintf(who, sizeof(who), "job %s", id);
-	return _no_answer(who, answer.why, err_msg);
+	return _ask(&q, who, &answer, err_msg);
 }
 
 /*
@@ -288,13 +282,11 @@ static int _modify(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 #if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23, 2, 0)
 int job_modify(job_desc_msg_t *job, void *record, uint32_t submit_uid, char **err_msg)
 {
-	(void) record;
-	return _modify(job, submit_uid, err_msg);
-}
 #else
 int job_modify(job_desc_msg_t *job, void *record, uint32_t submit_uid)
 {
-	(void) record;
-	return _modify(job, submit_uid, NULL);
-}
+	char **err_msg = NULL;	/* this Slurm has no way to tell the user */
 #endif
+	(void) record;
+	return _modify(job, submit_uid, err_msg);
+}

@@ -16,124 +16,79 @@
 
 #include "link.h"
 
-#define UNSET UINT_MAX
-
-/* $VOUCHER_CONF, else beside $SLURM_CONF, else /etc/slurm. */
-static int _find(char *path, size_t size)
+/* $VOUCHER_CONF, else beside $SLURM_CONF, else in /etc/slurm. */
+static FILE *_open(char path[PATH_MAX])
 {
 	const char *own = getenv("VOUCHER_CONF"), *slurm = getenv("SLURM_CONF");
 	const char *slash = slurm ? strrchr(slurm, '/') : NULL;
-	int len;
 
 	if (own)
-		len = snprintf(path, size, "%s", own);
+		snprintf(path, PATH_MAX, "%s", own);
 	else if (slash)
-		len = snprintf(path, size, "%.*s/voucher.conf", (int) (slash - slurm), slurm);
+		snprintf(path, PATH_MAX, "%.*s/voucher.conf", (int) (slash - slurm), slurm);
 	else
-		len = snprintf(path, size, "/etc/slurm/voucher.conf");
-	errno = ENAMETOOLONG;
-	return ((len >= 0) && ((size_t) len < size)) ? 0 : -1;
+		snprintf(path, PATH_MAX, "/etc/slurm/voucher.conf");
+	return fopen(path, "re");
 }
 
-static int _number(const char *text, unsigned most, unsigned *out)
+/* Take one setting over; false: unknown key or a value out of its range. */
+static bool _set(struct settings *s, const char *key, const char *value)
 {
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
+	const struct { const char *key; unsigned most, *to; } numbers[] = {
+		{ "deadline_ms", 5000, &s->deadline_ms },
+		{ "breaker_misses", 1000, &s->breaker_misses },
+		{ "breaker_open_ms", 600000, &s->breaker_open_ms },
+	};
 
-	if ((*text < '0') || (*text > '9') || *end || (value < 1) || (value > most))
-		return -1;
-	*out = value;
-	return 0;
-}
-
-static int _set(struct settings *s, unsigned *let_in, const char *key, const char *value)
-{
-	size_t len = strlen(value);
-
-	if (!strcmp(key, "socket")) {
-		if ((value[0] != '/') || (len >= sizeof(s->socket)))
-			return -1;
-		memcpy(s->socket, value, len + 1);
-		return 0;
-	}
+	if (!strcmp(key, "socket"))
+		return (value[0] == '/') && (snprintf(s->socket, sizeof(s->socket), "%s", value) <
+					     (int) sizeof(s->socket));
 	if (!strcmp(key, "when_unavailable")) {
-		*let_in = !strcmp(value, "open");
-		return (*let_in || !strcmp(value, "closed")) ? 0 : -1;
+		s->when_unavailable = !strcmp(value, "open") ? LET_IN :
+				      !strcmp(value, "closed") ? REFUSE : UNSET;
+		return s->when_unavailable != UNSET;
 	}
-	if (!strcmp(key, "deadline_ms"))
-		return _number(value, 5000, &s->deadline_ms);
-	if (!strcmp(key, "breaker_misses"))
-		return _number(value, 1000, &s->breaker_misses);
-	if (!strcmp(key, "breaker_open_ms"))
-		return _number(value, 600000, &s->breaker_open_ms);
-	return -1;
-}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+		unsigned long number = strtoul(value, NULL, 10);
 
-/* Cut a line into key and value in place. 1: nothing on it, 0: both, -1: neither. */
-static int _cut(char *line, char **key, char **value)
-{
-	static const char blank[] = " \t\r\n";
-	char *eq, *end;
-
-	line[strcspn(line, "#\n")] = '\0';
-	line += strspn(line, blank);
-	if (!*line)
-		return 1;
-	if (!(eq = strchr(line, '=')))
-		return -1;
-	*eq = '\0';
-	line[strcspn(line, blank)] = '\0';
-	*key = line;
-	*value = eq + 1 + strspn(eq + 1, blank);
-	for (end = *value + strlen(*value); (end > *value) && strchr(blank, end[-1]); )
-		*--end = '\0';
-	return 0;
-}
-
-static int _read(FILE *file, const char *path, struct settings *s, unsigned *let_in)
-{
-	char line[512], *key, *value;
-	int rc, number = 0;
-
-	while (fgets(line, sizeof(line), file)) {
-		number++;
-		rc = (strlen(line) == sizeof(line) - 1) ? -1 : _cut(line, &key, &value);
-		if (!rc)
-			rc = _set(s, let_in, key, value);
-		if (rc < 0) {
-			slurm_error("voucher: settings: %s line %d: unknown key or bad value; "
-				    "see plugins/README.md", path, number);
-			return -1;
-		}
+		if (strcmp(key, numbers[i].key))
+			continue;
+		*numbers[i].to = number;
+		return (strspn(value, "0123456789") == strlen(value)) && (number >= 1) &&
+		       (number <= numbers[i].most);
 	}
-	return ferror(file) ? -1 : 0;
+	return false;
 }
 
 /*
- * Read voucher.conf into settings. 0, or -1 after a line in the log that says
+ * Read voucher.conf into settings. False after a line in the log that says
  * what to mend. Called from init(): one thread, and the file is closed again.
  */
-int settings_load(struct settings *settings)
+bool settings_load(struct settings *settings)
 {
-	char path[PATH_MAX];
-	unsigned let_in = UNSET;
-	FILE *file;
-	int rc;
+	char path[PATH_MAX], line[512], key[32], value[256], rest;
+	FILE *file = _open(path);
+	bool ok = true;
+	int found, number = 0;
 
 	*settings = (struct settings) {
 		.deadline_ms = 50, .breaker_misses = 3, .breaker_open_ms = 10000,
 	};
-	if (_find(path, sizeof(path)) || !(file = fopen(path, "re"))) {
+	if (!file) {
 		slurm_error("voucher: settings: cannot open %s: %s", path, strerror(errno));
-		return -1;
+		return false;
 	}
-	rc = _read(file, path, settings, &let_in);
+	while (ok && fgets(line, sizeof(line), file)) {
+		number++;
+		line[strcspn(line, "#")] = '\0';
+		found = sscanf(line, " %31[a-z_] = %255s %c", key, value, &rest);
+		ok = (found == 2) ? _set(settings, key, value) : !line[strspn(line, " \t\r\n")];
+	}
 	fclose(file);
-	if (!rc && (!settings->socket[0] || (let_in == UNSET))) {
-		slurm_error("voucher: settings: %s: socket and when_unavailable (closed or open) "
-			    "must be set", path);
-		rc = -1;
-	}
-	settings->let_in = (let_in == 1);
-	return rc;
+	if (!ok)
+		slurm_error("voucher: settings: %s line %d: unknown key or bad value", path, number);
+	else if (!settings->socket[0] || (settings->when_unavailable == UNSET))
+		slurm_error("voucher: settings: %s: set socket and when_unavailable (closed or open)",
+			    path);
+	return ok && settings->socket[0] && (settings->when_unavailable != UNSET);
 }

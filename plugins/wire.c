@@ -8,38 +8,26 @@
 
 #include "wire.h"
 
-/* No isalnum(): its answer depends on the locale of the daemon we sit in. */
-static bool _is_alnum(unsigned char c)
-{
-	return ((c >= 'A') && (c <= 'Z')) || ((c >= 'a') && (c <= 'z')) ||
-	       ((c >= '0') && (c <= '9'));
-}
-
-static bool _is_clear(unsigned char c)
-{
-	return _is_alnum(c) || (c && strchr("-_.:/,+@*[]", c));
-}
+/* No isalnum(): it depends on the locale of the daemon we sit in. */
+#define NAME "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+#define CLEAR NAME ".:/,+@*[]"
 
 /* True for 1 to VOUCHER_MAX of A-Z a-z 0-9 - _: safe in a log, a terminal, a comment. */
 bool wire_name_ok(const char *name)
 {
-	size_t len = strnlen(name, VOUCHER_MAX + 1);
+	size_t len = strspn(name, NAME);
 
-	for (size_t i = 0; i < len; i++)
-		if (!_is_alnum(name[i]) && (name[i] != '-') && (name[i] != '_'))
-			return false;
-	return (len >= 1) && (len <= VOUCHER_MAX);
+	return (len >= 1) && (len <= VOUCHER_MAX) && !name[len];
 }
 
 static void _put(struct wire_question *q, const char *bytes, size_t len)
 {
 	/* One byte is kept for the newline. */
-	if (q->too_long || (len > sizeof(q->line) - 1 - q->len)) {
-		q->too_long = true;
-		return;
+	q->too_long |= (len >= sizeof(q->line) - q->len);
+	if (!q->too_long) {
+		memcpy(q->line + q->len, bytes, len);
+		q->len += len;
 	}
-	memcpy(q->line + q->len, bytes, len);
-	q->len += len;
 }
 
 /* Start a question; id must live as long as q does. */
@@ -54,10 +42,10 @@ void wire_begin(struct wire_question *q, const char *verb, const char *id_key, c
 	wire_put_text(q, id_key, id);
 }
 
-/* Add one key; a NULL value is an unset one and is left out. Stops at the limit. */
+/* Add one key; a NULL value is an unset one and is left out. */
 void wire_put_text(struct wire_question *q, const char *key, const char *value)
 {
-	static const char hex[] = "0123456789ABCDEF";
+	char escaped[4];
 
 	if (!value)
 		return;
@@ -65,13 +53,12 @@ void wire_put_text(struct wire_question *q, const char *key, const char *value)
 	_put(q, key, strlen(key));
 	_put(q, "=", 1);
 	for (; *value && !q->too_long; value++) {
-		unsigned char c = *value;
-		char escaped[3] = { '%', hex[c >> 4], hex[c & 15] };
-
-		if (_is_clear(c))
+		if (strchr(CLEAR, *value)) {
 			_put(q, value, 1);
-		else
-			_put(q, escaped, sizeof(escaped));
+		} else {
+			snprintf(escaped, sizeof(escaped), "%%%02X", (unsigned char) *value);
+			_put(q, escaped, 3);
+		}
 	}
 }
 
@@ -93,34 +80,26 @@ bool wire_end(struct wire_question *q)
 
 static int _hex(char c)
 {
-	if ((c >= '0') && (c <= '9'))
-		return c - '0';
-	if ((c >= 'A') && (c <= 'F'))
-		return c - 'A' + 10;
-	return -1;
+	const char *digits = "0123456789ABCDEF", *at = c ? strchr(digits, c) : NULL;
+
+	return at ? at - digits : -1;
 }
 
 /* Undo the percent encoding into out[size]; false: bad escape, NUL, bare byte, no room. */
 static bool _decode(const char *from, const char *to, char *out, size_t size)
 {
-	size_t len = 0;
+	for (; from < to; from++, out++, size--) {
+		bool escaped = (*from == '%') && (to - from >= 3);
+		int c = escaped ? (_hex(from[1]) * 16) | _hex(from[2]) : *from;
 
-	while (from < to) {
-		unsigned char c = *from++;
-
-		if (c == '%') {
-			if ((to - from < 2) || (_hex(from[0]) < 0) || (_hex(from[1]) < 0))
-				return false;
-			c = (_hex(from[0]) << 4) | _hex(from[1]);
-			from += 2;
-		} else if ((c <= ' ') || (c >= 0x7f) || (c == '=')) {
+		/* A digit that is none makes c negative, as a bare byte over 0x7f may be. */
+		if ((size < 2) || (c <= 0) || (!escaped && ((c <= ' ') || strchr("%=\177", c) ||
+							    (c > 0x7f))))
 			return false;
-		}
-		if (!c || (len + 1 >= size))
-			return false;
-		out[len++] = c;
+		*out = c;
+		from += escaped ? 2 : 0;
 	}
-	out[len] = '\0';
+	*out = '\0';
 	return true;
 }
 
@@ -156,66 +135,67 @@ struct field {
 	bool seen;
 };
 
-/* Read one key=value; an unknown key is an answer to a question we did not ask. */
-static bool _parse_field(struct field *fields, const char *from, const char *to)
+/* Read one key=value; twice the same or an unknown key is no answer to our question. */
+static bool _parse_field(struct field *f, const char *from, const char *to)
 {
 	const char *eq = memchr(from, '=', to - from);
 
-	for (struct field *f = fields; eq && f->key; f++) {
-		if ((strlen(f->key) != (size_t) (eq - from)) ||
-		    memcmp(f->key, from, eq - from))
+	for (; eq && f->key; f++) {
+		bool seen = f->seen;
+
+		if ((strlen(f->key) != (size_t) (eq - from)) || memcmp(f->key, from, eq - from))
 			continue;
-		if (f->seen)
-			return false;
 		f->seen = true;
-		return _decode(eq + 1, to, f->out, f->size);
+		return !seen && _decode(eq + 1, to, f->out, f->size);
 	}
 	return false;
 }
 
-/*
- * Read the answer to q from len bytes that end in a newline. True: answer is
- * whole, echoes the id of q and is safe to show. False: answer->why says what
- * is wrong, in a constant text.
- */
-bool wire_parse(const struct wire_question *q, const char *line, size_t len,
-		struct wire_answer *answer)
+/* Cut len bytes " key=value key=value\n" into fields. */
+static bool _parse_fields(struct field *fields, const char *at, size_t len)
 {
-	char id[WIRE_ID_MAX + 1] = "";
-	struct field fields[] = {
-		{ q->id_key, id, sizeof(id), false },
-		{ "held", answer->held_micro, sizeof(answer->held_micro), false },
-		{ "code", answer->code, sizeof(answer->code), false },
-		{ "say", answer->say, sizeof(answer->say), false },
-		{ NULL, NULL, 0, false },
-	};
-	const char *end = line + (len ? len - 1 : 0), *at;
-	bool yes = (len >= 6) && !memcmp(line, "1 YES", 5);
+	const char *end = at + len - 1, *to;
 
-	memset(answer, 0, sizeof(*answer));
-	answer->why = "answer is not understood";
-	if ((!yes && ((len < 5) || memcmp(line, "1 NO", 4))) || (*end != '\n'))
-		return false;
-	for (at = line + (yes ? 5 : 4); at < end; ) {
-		const char *to = memchr(at + 1, ' ', end - at - 1);
-
+	for (; at < end; at = to) {
+		to = memchr(at + 1, ' ', end - at - 1);
 		if (!to)
 			to = end;
 		if ((*at != ' ') || !_parse_field(fields, at + 1, to))
 			return false;
-		at = to;
 	}
-	if (strspn(answer->held_micro, "0123456789") != strlen(answer->held_micro) ||
-	    (answer->code[0] && !wire_name_ok(answer->code)) || !_is_plain_text(answer->say))
+	return *end == '\n';
+}
+
+/*
+ * Read the answer to q. True: answer is whole, echoes the id of q and is safe
+ * to show. False: answer->why says what is wrong, in a constant text.
+ */
+bool wire_parse(const struct wire_question *q, const char *line, size_t len,
+		struct wire_answer *answer)
+{
+	bool yes = (len > 5) && !memcmp(line, "1 YES", 5), no = (len > 4) && !memcmp(line, "1 NO", 4);
+	char id[WIRE_ID_MAX + 1] = "", code[VOUCHER_MAX + 1] = "";
+	struct field fields[] = {
+		{ q->id_key, id, sizeof(id), false },
+		{ "held", answer->held_micro, sizeof(answer->held_micro), false },
+		{ "code", code, sizeof(code), false },	/* for other clients */
+		{ "say", answer->say, sizeof(answer->say), false },
+		{ NULL, NULL, 0, false },
+	};
+
+	memset(answer, 0, sizeof(*answer));
+	answer->why = "answer is not understood";
+	if ((!yes && !no) || !_parse_fields(fields, line + (yes ? 5 : 4), len - (yes ? 5 : 4)) ||
+	    answer->held_micro[strspn(answer->held_micro, "0123456789")] ||
+	    !_is_plain_text(answer->say))
 		return false;
 	if (strcmp(id, q->id)) {
 		answer->why = "answer is to another question";
 		return false;
 	}
-	/* A refusal that the user cannot read, or a yes that holds an unknown sum, is none. */
-	if (yes ? (!strcmp(q->id_key, "hold") && !answer->held_micro[0]) : !answer->say[0])
+	/* A refusal that says nothing, or a hold of an unknown sum, is no answer. */
+	if (no ? !answer->say[0] : (!strcmp(q->id_key, "hold") && !answer->held_micro[0]))
 		return false;
 	answer->verdict = yes ? WIRE_YES : WIRE_NO;
-	answer->why = "";
 	return true;
 }

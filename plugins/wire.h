@@ -2,11 +2,8 @@
 /*
  * wire.h - one question and one answer between the hook and voucherd
  *
- * Bytes only: no socket, no clock, no Slurm. A question is
- *	1 HOLD key=value ...\n		at most WIRE_OUT_MAX bytes
- * and its answer
- *	1 YES|NO key=value ...\n	at most WIRE_IN_MAX bytes
- * with every value percent-encoded.
+ * Bytes only: no socket, no clock, no Slurm. "1 HOLD key=value ..." goes out,
+ * "1 YES|NO key=value ..." comes back, one line each, values percent-encoded.
  */
 #ifndef VOUCHER_WIRE_H
 #define VOUCHER_WIRE_H
@@ -15,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_OUT_MAX	4096
-#define WIRE_IN_MAX	1024
+#define WIRE_OUT_MAX	4096	/* bytes of a question with its newline */
+#define WIRE_IN_MAX	1024	/* bytes of an answer with its newline */
 #define WIRE_ID_MAX	256	/* hold id (32 hex) or job id as Slurm writes it */
 #define WIRE_SAY_MAX	200	/* bytes of UTF-8 that the user reads */
 #define VOUCHER_MAX	32
@@ -25,18 +22,15 @@ struct wire_question {
 	char line[WIRE_OUT_MAX];
 	size_t len;
 	bool too_long;		/* sticks: a cut question is never sent */
-	const char *id_key;	/* what the answer must echo: "hold" or "job" */
-	const char *id;
+	const char *id_key, *id;	/* what the answer must echo */
 };
 
-enum wire_verdict { WIRE_NONE, WIRE_YES, WIRE_NO };
-
 struct wire_answer {
-	enum wire_verdict verdict;
+	enum { WIRE_NONE, WIRE_YES, WIRE_NO } verdict;
 	char held_micro[19];		/* digits; "" when absent */
-	char code[VOUCHER_MAX + 1];	/* [A-Za-z0-9_-]; "" when absent */
 	char say[WIRE_SAY_MAX + 1];	/* UTF-8 without control characters */
 	const char *why;		/* WIRE_NONE: what went wrong, a constant */
+	unsigned long long unanswered;	/* WIRE_NONE: how many by now */
 };
 
 bool wire_name_ok(const char *name);
