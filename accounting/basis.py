@@ -6,6 +6,7 @@ share one denominator: GFLOPS × micro-yuan per PFLOPS·hour, or cpus × micro-y
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,6 +93,12 @@ class Basis:
     def quantity(self, price: Price) -> int:
         """What a price is multiplied by: GFLOPS, or cores."""
         return self.gflops if price.unit == PFLOPS_HOUR else self.cpus
+
+
+def asked(cluster: str, partition: str, qos: str, gres: Mapping[str, int], cpus: int) -> Kind:
+    """Return the kind of a run that would be given these cards and cores."""
+    text = ",".join(f"{name}={count}" for name, count in sorted(gres.items()) if count)
+    return Kind(cluster, partition, qos, text, "", sum(gres.values()), cpus)
 
 
 def read_gres(text: str) -> dict[str, int]:

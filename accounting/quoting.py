@@ -4,12 +4,13 @@ Nobody knows when a waiting job will start, so a quote is the highest fee over e
 now on, with all prices that are known today. It does not know of balances or vouchers.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from accounting.basis import RATE_UNIT, Basis, Kind, Step, basis
+from accounting.basis import RATE_UNIT, Basis, Kind, Step, asked, basis, read_gres
 from accounting.definition import NOWHEN, Window, pieces
-from accounting.errors import TariffMissing
+from accounting.errors import TariffMissing, UsageInvalid
 from accounting.tariff import Tariff
 
 
@@ -39,6 +40,9 @@ def most(
 ) -> Quote:
     """Quote the most that a job can cost which may run `limit_s` seconds from any instant on.
 
+    Cards asked for without a type, where the tariff maps types only, are quoted as the fastest
+    type of that name: any of them may be given.
+
     The fee as a function of the start is straight between instants at which the start or the end
     meets a change of price, so the highest is at one of these, or now.
 
@@ -51,13 +55,14 @@ def most(
 
     Raises:
         TariffMissing: The tariff does not say what a second costs, now or at some later start.
+        UsageInvalid: The cards cannot be read.
 
     Example:
         24.00 until midnight and 36.00 after it, 1 PFLOPS for 2 h: 72.00, whenever it is asked.
     """
     if limit_s <= 0:
         raise ValueError(f"a time limit is above 0 s, not {limit_s}")
-    found = basis(tariff, kind)
+    found = basis(tariff, _fastest_types(tariff, kind))
     steps = _from_now(found.steps, now_s)
     for step in steps:
         if step.problem:
@@ -74,6 +79,20 @@ def most(
         basis=found,
         tariff=tariff.version,
     )
+
+
+def _fastest_types(tariff: Tariff, kind: Kind) -> Kind:
+    mapped = tariff.partition(kind.cluster, kind.partition).gres
+    cards: Counter[str] = Counter()
+    try:
+        gres = read_gres(kind.gres)
+    except ValueError as error:
+        raise UsageInvalid(str(error)) from None
+    for name, count in gres.items():
+        types = [each for each in mapped if each.startswith(f"{name}:")]
+        fastest = max(types, key=lambda each: mapped[each].gflops, default=name)
+        cards[name if name in mapped else fastest] += count
+    return kind._replace(gres=asked(*kind[:3], cards, kind.cpus).gres)
 
 
 def _from_now(steps: Sequence[Step], now_s: int) -> list[Step]:
