@@ -34,8 +34,9 @@ class Run:
         end_s: End, >= start.
         billed_from_s: Where charging begins: the start, or the submit where an earlier part of
             the same job, resized, was accounted for up to there. None: it never started.
-        elapsed_s: ElapsedRaw, >= 0; suspended seconds are already left out.
-        suspended_s: Seconds that it stood suspended, >= 0.
+        elapsed_s: Seconds that it ran from billed_from_s on, >= 0: ElapsedRaw, which leaves out
+            suspended seconds, without those that an earlier part was accounted for.
+        suspended_s: The rest of the seconds from billed_from_s to end_s, >= 0.
         state: First word only: CANCELLED, not CANCELLED by 1001.
         uid: None: not recorded.
         mem_mb: Allocated memory. None: not tracked.

@@ -48,7 +48,7 @@ def read(text: str) -> Tres:
         elif name.startswith("gres/") and name[5:].partition(":")[0] in CARD_NAMES:
             kinds[name[5:]] = count(value)
     kinds = _once(kinds)
-    gres = ",".join(f"{kind}={kinds[kind]}" for kind in sorted(kinds))
+    gres = ",".join(sorted(f"{kind}={number}" for kind, number in kinds.items()))
     return Tres(sum(kinds.values()), gres, mem_mb)
 
 

@@ -29,7 +29,7 @@ FREE_TEXT = frozenset(
 
 _MICRO = re.compile(r"\d{1,18}", re.ASCII)
 _MARK = re.compile(r"(voucher|hold|held)=(.*)", re.DOTALL)
-_MARK_ENDS = re.compile(r"[;\s]+")
+_MARK_ENDS = re.compile(r"[;|\s]+")
 
 
 class _Layout(NamedTuple):
@@ -209,6 +209,8 @@ def _run(row: list[str], at: _Layout, timezone: str, cluster: str | None) -> Run
     nodes, cpus = _count(row, at.nodes), _count(row, at.cpus)
     if start_s is None:  # Slurm leaves what it would have had in these columns
         nodes, cpus, mem_mb, cards, gres = 0, 0, None, 0, ""
+    elif elapsed_s and not row[at.alloc]:
+        raise _Bad(at.alloc, f"does not say what a run of {elapsed_s} s had")
     return Run(
         named,
         _number(row, at.job_id),
