@@ -1,0 +1,132 @@
+"""A price list is right as a whole or is refused with the place, and is silent about nothing."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from accounting import period, tariff
+from accounting.errors import ConfigInvalid, TariffMissing
+
+TEXT = (Path(__file__).parent / "data" / "tariffs" / "cd-2024-1.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def prices():
+    return tariff.load(TEXT, "t.yaml")
+
+
+def at(text):
+    """Return the first second of a day in Chengdu."""
+    return period.bounds(text, period.SHANGHAI)[0]
+
+
+def test_load_keeps_text_and_hash(prices):
+    """A tariff knows its version and the text it was read from."""
+    assert prices.version == "cd-2024-1"
+    assert prices.text == TEXT
+    assert prices.text_sha256 == hashlib.sha256(TEXT.encode()).hexdigest()
+
+
+def test_lookups(prices):
+    """Provider, chip and capacity are looked up by cluster and partition."""
+    assert prices.provider("chengdu", "ai") == "cdaicc"
+    assert prices.chip("chengdu", "ai", "gpu:ascend_910b").key == "ascend_910b2"
+    assert prices.partition("chengdu", "ai").capacity[0].cards == {"gpu:ascend_910b": 16}
+
+
+def test_price_changes_at_its_instant(prices):
+    """The old price holds to the last second before midnight in Chengdu."""
+    new_year = at("2024-01-01")
+
+    assert prices.price_at("chengdu", "ai", "normal", new_year - 1).micro == 24_000_000
+    assert prices.price_at("chengdu", "ai", "normal", new_year).micro == 30_000_000
+
+
+def test_named_price_begins_at_its_instant(prices):
+    """A QOS has the general price before its own, and only its own from then on."""
+    steps = [(price.from_s, price.micro) for price in prices.prices("chengdu", "ai", "urgent")]
+
+    assert steps == [(at("2023-07-01"), 24_000_000), (at("2023-10-01"), 90_000_000)]
+
+
+def test_silence_is_an_error(prices):
+    """Unknown cluster, partition, gres, QOS and instant raise and say what to add."""
+    with pytest.raises(TariffMissing, match="partition chengdu/x is not in tariff cd-2024-1"):
+        prices.provider("chengdu", "x")
+    with pytest.raises(TariffMissing, match="partition mars/ai is not in tariff"):
+        prices.partition("mars", "ai")
+    with pytest.raises(TariffMissing, match="gres gpu of partition chengdu/ai has no chip"):
+        prices.chip("chengdu", "ai", "gpu")
+    with pytest.raises(TariffMissing, match="chengdu/night has no price for QOS normal"):
+        prices.prices("chengdu", "night", "normal")
+    with pytest.raises(TariffMissing, match=r"before 2023-07-01T00:00:00\+08:00; add one"):
+        prices.price_at("chengdu", "ai", "normal", at("2023-07-01") - 1)
+
+
+def test_any_partition():
+    """A partition by its own name goes before the one that stands for all others."""
+    text = TEXT.replace("      night:", '      "*":')
+    prices = tariff.load(text, "t.yaml")
+
+    assert prices.prices("chengdu", "brand-new", "night")[0].micro == 20_000
+    assert prices.provider("chengdu", "ai") == "cdaicc"
+
+
+def test_own_chip_overrides_the_catalogue():
+    """A site can give its own figure for a chip, with its source, in the tariff itself."""
+    own = (
+        "own_chips: {ascend_910b2: {name: Ascend 910B2, tflops: '380.5', "
+        "source: acceptance test, status: site}}\n"
+    )
+    prices = tariff.load(TEXT + own, "t.yaml")
+
+    assert prices.chip("chengdu", "ai", "gpu:ascend_910b").gflops == 380_500
+
+
+def test_instants_with_an_offset():
+    """A price may begin at any instant that carries its offset."""
+    prices = tariff.load(TEXT.replace("2024-01-01", "2023-12-31T16:00:00Z"), "t.yaml")
+
+    assert prices.price_at("chengdu", "ai", "normal", at("2024-01-01")).micro == 30_000_000
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"24.00"', "24.00", "24.00 would be read as a float"),
+        ('"24.00"', "24", "prices[0].yuan_per_pflops_hour: 24 stands where text"),
+        ('"24.00"', '"24.0000001"', "yuan_per_pflops_hour: '24.0000001' is no amount"),
+        ('"24.00"', '"-1"', "'-1' is no amount"),
+        ("2024-01-01", "2023-07-01", "ai.prices: two entries are in force from 2023-07-01T00:00"),
+        ("2024-01-01", "2023-06-30T16:00:00Z", "two entries are in force from 2023-07-01T00:00"),
+        ("2024-01-01", "2024-01-01 00:00:00", "is no whole second with an offset"),
+        ("2024-01-01", "soon", "prices[1].from: 'soon' stands where a day"),
+        ("from: 2024-01-01, ", "", "prices[1]: key 'from' is missing"),
+        ("provider: cdaicc", 'provider: ""', "ai.provider: is empty"),
+        ("provider: cdaicc", "porvider: cdaicc", "'porvider' is unknown; did you mean 'provider'?"),
+        ("ascend_910b2}", "ascend_910b9}", "chip 'ascend_910b9' is not in the catalogue; did you"),
+        ("ascend_910b2}", "quantum}", "chip 'quantum' is not in the catalogue; add it under own"),
+        ('{"gpu:ascend_910b": 16}', '{"gpu:ascend_910": 16}', "did you mean 'gpu:ascend_910b'?"),
+        ('{"gpu:ascend_910b": 16}', '{"gpu:ascend_910b": -1}', "-1 cards; use 0 or more"),
+        ("chips: 2024-07", "chips: 2024-08", "t.yaml: chips: catalogue '2024-08' is not packaged"),
+        ("Asia/Shanghai", "Asia/Chengdu", "t.yaml: timezone: time zone 'Asia/Chengdu' is unknown"),
+        ("tariff: cd-2024-1", "tariff: a b", "t.yaml: tariff: 'a b' is no name"),
+        ("qos: urgent", 'qos: "*"', "prices[2].qos: '*' names none; leave qos out"),
+        ('yuan_per_core_hour: "0.03"', "qos: x", "cpu.prices[0]: has 0 prices; give one of"),
+        ("yuan_per_core_hour", "yuan_per_pflops_hour", "cpu: is priced per PFLOPS·hour without"),
+        ('[{from: 2023-07-01, yuan_per_core_hour: "0.03"}]', "[]", "cpu.prices: is an empty list"),
+        ("  chengdu:", "  chengdu: {partitions: {}}\n  x:", "chengdu.partitions: an empty list"),
+        ("clusters:", "cluster:", "key 'cluster' is unknown; did you mean 'clusters'?"),
+        ("      cpu:", "      ai:", "key 'ai' is given twice"),
+    ],
+)
+def test_wrong_files_are_refused(old, new, message):
+    """Whatever is wrong is refused with file, place, value and what to do."""
+    assert old in TEXT
+
+    with pytest.raises(ConfigInvalid) as caught:
+        tariff.load(TEXT.replace(old, new, 1), "t.yaml")
+
+    assert str(caught.value).startswith("t.yaml: ")
+    assert message in str(caught.value)
