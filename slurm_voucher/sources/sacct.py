@@ -7,14 +7,13 @@ Not every row is a run. Skipped, and counted by these words, are
 A row that is neither run nor skipped is a `BadRow`; nothing is guessed.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from accounting.errors import UsageInvalid
 from accounting.usage import Run
-from slurm_voucher import times, tres
+from slurm_voucher import marks, times, tres
 from slurm_voucher.sources import BadRow
 from slurm_voucher.sources.states import LIVE
 
@@ -26,10 +25,6 @@ FREE_TEXT = frozenset(
     {"admincomment", "comment", "extra", "jobname", "submitline", "systemcomment", "workdir"}
 )
 """Columns in which a | may stand, for sacct does not escape it."""
-
-_MICRO = re.compile(r"\d{1,18}", re.ASCII)
-_MARK = re.compile(r"(voucher|hold|held)=(.*)", re.DOTALL)
-_MARK_ENDS = re.compile(r"[;|\s]+")
 
 
 class _Layout(NamedTuple):
@@ -267,19 +262,14 @@ def _span(row: list[str], at: _Layout, timezone: str) -> tuple[int | None, int, 
     return start_s, end_s, elapsed_s, wall_s - elapsed_s
 
 
-def _marks(row: list[str], index: int) -> tuple[str | None, str | None, int | None]:
-    """Read voucher, hold and held from an AdminComment; leave alone what else is in it."""
-    if index < 0 or "=" not in row[index]:
-        return None, None, None
-    found: dict[str, str] = {}
-    for part in _MARK_ENDS.split(_word(row, index)):
-        match = _MARK.fullmatch(part)
-        if match and match[2] and found.setdefault(match[1], match[2]) != match[2]:
-            raise _Bad(index, f"says two things about {match[1]}")
-    held = found.get("held", "?")
-    if held != "?" and not _MICRO.fullmatch(held):
-        raise _Bad(index, "held is neither micro-yuan nor ?")
-    return found.get("voucher"), found.get("hold"), None if held == "?" else int(held)
+def _marks(row: list[str], index: int) -> marks.Marks:
+    """Read what the submit hook wrote into an AdminComment."""
+    if index < 0:
+        return marks.NONE
+    try:
+        return marks.read(_word(row, index))
+    except ValueError as error:
+        raise _Bad(index, str(error)) from None
 
 
 def _word(row: list[str], index: int) -> str:
