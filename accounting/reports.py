@@ -44,7 +44,7 @@ def usage_by(table: pa.Table, by: str, timezone: str) -> list[dict[str, str | in
     begin_s = usage.numbers(ran.column("billed_from_s"))
     end_s = usage.numbers(ran.column("end_s"))
     names, edges = _periods(int(begin_s.min()), int(end_s.max()), by, timezone)
-    row, place, seconds = _split(begin_s, end_s, usage.numbers(ran.column("elapsed_s")), edges)
+    row, place, seconds = _split(begin_s, end_s, usage.billable_s(ran), edges)
     columns = {
         "wall_hours": np.ones(ran.num_rows, np.int64),
         "node_hours": usage.numbers(ran.column("nodes")),
@@ -86,7 +86,7 @@ def _place(at_s: Int64s, edges: Int64s) -> Int64s:
 
 
 def _split(
-    begin_s: Int64s, end_s: Int64s, elapsed_s: Int64s, edges: Int64s
+    begin_s: Int64s, end_s: Int64s, ran_s: Int64s, edges: Int64s
 ) -> tuple[Int64s, Int64s, Int64s]:
     """Cut runs at the edges of periods.
 
@@ -100,12 +100,12 @@ def _split(
     head = np.cumsum(pieces) - pieces
     place = first[row] + np.arange(len(row)) - head[row]
     seconds = np.minimum(end_s[row], edges[place + 1]) - np.maximum(begin_s[row], edges[place])
-    suspended = elapsed_s != end_s - begin_s
+    suspended = ran_s != end_s - begin_s
     whole = suspended & (pieces == 1)
-    seconds[head[whole]] = elapsed_s[whole]
+    seconds[head[whole]] = ran_s[whole]
     for i in np.flatnonzero(suspended & (pieces > 1)).tolist():
         cut = slice(int(head[i]), int(head[i] + pieces[i]))
-        seconds[cut] = money.apportion(int(elapsed_s[i]), seconds[cut].tolist())
+        seconds[cut] = money.apportion(int(ran_s[i]), seconds[cut].tolist())
     return row, place, seconds
 
 

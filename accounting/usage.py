@@ -34,9 +34,9 @@ class Run:
         end_s: End, >= start.
         billed_from_s: Where charging begins: the start, or the submit where an earlier part of
             the same job, resized, was accounted for up to there. None: it never started.
-        elapsed_s: Seconds that it ran from billed_from_s on, >= 0: ElapsedRaw, which leaves out
-            suspended seconds, without those that an earlier part was accounted for.
-        suspended_s: The rest of the seconds from billed_from_s to end_s, >= 0.
+        elapsed_s: ElapsedRaw, >= 0: the seconds from start to end that it did not stand
+            suspended. Those before billed_from_s are in it: `billable_s` is without them.
+        suspended_s: The rest of the seconds from start to end, >= 0.
         state: First word only: CANCELLED, not CANCELLED by 1001.
         uid: None: not recorded.
         mem_mb: Allocated memory. None: not tracked.
@@ -202,6 +202,18 @@ def numbers(column: pa.ChunkedArray, null: int = 0) -> Int64s:
     """Return an integer column as int64[n], with a stand-in for null."""
     filled: Int64s = pc.fill_null(column.cast(pa.int64()), null).to_numpy()
     return filled
+
+
+def billable_s(table: pa.Table) -> Int64s:
+    """Return the seconds that each run is accounted for, int64[n]; 0 where it never started.
+
+    The seconds before billed_from_s come off elapsed_s. Where some of them were suspended, which
+    Slurm does not say, that is too much by those: in favour of who pays.
+    """
+    start_s = numbers(table.column("start_s"), NEVER)
+    before_s = numbers(table.column("billed_from_s"), NEVER) - start_s
+    billable: Int64s = np.maximum(0, numbers(table.column("elapsed_s")) - before_s)
+    return billable
 
 
 class Keys(NamedTuple):

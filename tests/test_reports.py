@@ -84,7 +84,7 @@ def test_never_started_is_not_counted() -> None:
 
 def test_a_resized_job_is_not_counted_twice() -> None:
     """The seconds before billed_from_s belong to the earlier part of the job."""
-    (day,) = by("day", a_run(start_s=0, elapsed_s=3600, cpus=2))
+    (day,) = by("day", a_run(start_s=a_run().submit_s - 50, elapsed_s=3750, cpus=2))
 
     assert day["cpu_hours"] == "2.0000"
 

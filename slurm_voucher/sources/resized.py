@@ -16,10 +16,9 @@ from accounting import usage
 def billed_from(incoming: pa.Table, stored: pa.Table) -> pa.Table:
     """Bill from its Submit each row at whose Submit a RESIZING row of the same job ends.
 
-    Of such a row that started before its Submit, the seconds up to there belong to the rows
-    before it: they come off elapsed_s, and suspended_s is at most what is left of the time.
-    A start before Submit without that RESIZING row is left alone. Doing it twice is doing it
-    once.
+    Only billed_from_s changes: elapsed_s stays what Slurm says, `usage.billable_s` and rating
+    take off what lies before. A start before Submit without that RESIZING row is left alone.
+    Doing it twice is doing it once.
 
     Args:
         incoming: Rows of the schema USAGE, as a source gave them.
@@ -30,7 +29,7 @@ def billed_from(incoming: pa.Table, stored: pa.Table) -> pa.Table:
         incoming rows in their order.
 
     Example:
-        Start 100, Submit 102, End 127, elapsed 27: billed from 102, elapsed 25.
+        Start 100, Submit 102, End 127, elapsed 27: billed from 102, which is 25 s.
     """
     incoming = usage.conform(incoming, usage.USAGE)
     archived = usage.conform(stored, usage.USAGE)
@@ -55,7 +54,7 @@ def _overlapping(
     """Mark the rows that start before the Submit at which a part of their job ends."""
     submit_s = usage.numbers(table.column("submit_s"))
     billed_s = usage.numbers(table.column("billed_from_s"), 2**62)
-    marks = billed_s < submit_s
+    marks = (billed_s < submit_s) & (submit_s <= usage.numbers(table.column("end_s")))
     places = np.flatnonzero(marks)
     few = table.take(pa.array(places))
     names = zip(
@@ -72,15 +71,8 @@ def _bill_from_submit(
     if not marks.any():
         return table
     submit_s = usage.numbers(table.column("submit_s"))[marks]
-    left_s = usage.numbers(table.column("end_s"))[marks] - submit_s
-    suspended_s = np.minimum(usage.numbers(table.column("suspended_s"))[marks], left_s)
-    for name, values in (
-        ("billed_from_s", submit_s),
-        ("elapsed_s", left_s - suspended_s),
-        ("suspended_s", suspended_s),
-    ):
-        column = pc.replace_with_mask(
-            table.column(name).combine_chunks(), pa.array(marks), pa.array(values)
-        )
-        table = table.set_column(table.column_names.index(name), usage.USAGE.field(name), column)
-    return table
+    column = pc.replace_with_mask(
+        table.column("billed_from_s").combine_chunks(), pa.array(marks), pa.array(submit_s)
+    )
+    place = table.column_names.index("billed_from_s")
+    return table.set_column(place, usage.USAGE.field("billed_from_s"), column)
