@@ -1,1 +1,4 @@
-"""The domain: units, vouchers, rating, the book, settlement. Knows no Slurm, no clock, no terminal."""
+"""The domain: units, vouchers, rating, the book, settlement.
+
+Knows no Slurm, no clock, no terminal.
+"""

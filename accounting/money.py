@@ -21,7 +21,8 @@ def _scaled(text: str, digits: int) -> int:
     match = _AMOUNT.fullmatch(text.strip())
     if match is None or len(match[2] or "") > digits:
         raise ValueError(f"{text!r} is no amount with at most {digits} decimals, such as 1,240.00")
-    return int(match[1].replace(",", "")) * 10**digits + int((match[2] or "").ljust(digits, "0"))
+    whole, part = match[1].replace(",", ""), (match[2] or "").ljust(digits, "0")
+    return int(whole + part)
 
 
 def fen(text: str) -> int:
@@ -65,7 +66,9 @@ def fen_up(amount_micro: int) -> int:
 def share(amount: int, ratio_bp: int) -> int:
     """Take a ratio of an amount, rounded down: 333.33 at 50 % is 166.66. Not negative."""
     if amount < 0 or not 0 <= ratio_bp <= BP:
-        raise ValueError(f"share is defined for amounts >= 0 and 0..{BP} bp, not {amount}, {ratio_bp}")
+        raise ValueError(
+            f"share is defined for amounts >= 0 and 0..{BP} bp, not {amount}, {ratio_bp}"
+        )
     return amount * ratio_bp // BP
 
 
@@ -73,8 +76,9 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     """Split a total over weights by largest remainder, so that the parts add up exactly.
 
     Args:
-        total: What is split, >= 0.
-        weights: One for each part, >= 0, in key order: earlier parts win ties.
+        total: What is split.
+        weights: One for each part, in key order: earlier parts win ties. Their sum has the
+            sign of the total; single weights may have the other sign, as corrections do.
 
     Returns:
         One integer part for each weight; their sum is `total`.
@@ -83,7 +87,9 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
         499 over 333, 333, 333 is 167, 166, 166.
     """
     whole = sum(weights)
-    if total < 0 or min(weights, default=0) < 0 or (whole == 0 and total != 0):
+    if whole < 0:
+        return [-part for part in apportion(-total, [-weight for weight in weights])]
+    if total < 0 or (whole == 0 and total != 0):
         raise ValueError(f"cannot split {total} over weights that sum to {whole}")
     if whole == 0:
         return [0] * len(weights)

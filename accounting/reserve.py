@@ -1,0 +1,94 @@
+"""The reserve fund (备用金): the city's advance money, drawn for deducted lines, repaid first."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from accounting import ledger, schema, signing
+from accounting.errors import InvalidInput, Refused
+from accounting.ledger import Entry, Stamp, hash_of, lock, move, write
+from accounting.money import MICRO_PER_FEN, yuan
+from accounting.registry import find
+from accounting.signing import Act
+
+
+def draft_grant(conn: Connection, provider: str, amount_fen: int, reference: str) -> dict[str, Any]:
+    """Return the act that the treasury signs when it gives a provider advance money."""
+    row = find(conn, "provider", id=provider)
+    body = {"amount_fen": amount_fen, "reference": reference}
+    return signing.draft(conn, "reserve.grant", provider, hash_of(conn, row.seq), body)
+
+
+def accept_grant(conn: Connection, act: Act, stamp: Stamp) -> None:
+    """Carry out the treasury's signed grant of advance money."""
+    provider = find(conn, "provider", id=act.subject)
+    signing.insist_on_subject(act, "reserve.grant", hash_of(conn, provider.seq))
+    amount_fen, reference = act.body.get("amount_fen"), str(act.body.get("reference", ""))
+    if type(amount_fen) is not int or amount_fen <= 0 or not reference:
+        raise InvalidInput(
+            f"act reserve.grant {act.subject}: an amount above zero and a reference are needed"
+        )
+    row = {
+        "reference": reference,
+        "provider": act.subject,
+        "amount_fen": amount_fen,
+        "act_sha256": act.sha256,
+    }
+    rows = {"signed_act": [signing.act_row(act)], "reserve_grant": [row]}
+    postings = move(act.subject, {"reserve.fund": amount_fen, "reserve.owed": -amount_fen})
+    signed = Stamp(act.actor, stamp.at_s, stamp.effective_s)
+    write(conn, Entry(f"reserve.grant:{reference}", "reserve.grant", signed, rows, postings))
+
+
+def draw(conn: Connection, line_ids: Iterable[str], stamp: Stamp) -> int:
+    """Draw advance money for statement lines that are deducted and not yet paid.
+
+    Returns:
+        What was drawn, fen.
+
+    Raises:
+        InvalidInput: No such line.
+        Refused: The fund does not cover a line, or the line is paid or drawn for already.
+    """
+    lock(conn)
+    total = 0
+    for line_id in line_ids:
+        line = find(conn, "statement_line", id=line_id)
+        provider = _provider_of(conn, line.statement)
+        fund_fen = ledger.balance(conn, "reserve.fund", provider) // MICRO_PER_FEN
+        if not 0 < line.deduction_fen <= fund_fen:
+            raise Refused(
+                f"reserve {provider}: {yuan(line.deduction_fen)} yuan wanted for {line_id}, "
+                f"{yuan(fund_fen)} is in the fund; wait for the next payout"
+            )
+        _insist_undrawn(conn, line_id)
+        row = {"line": line_id, "provider": provider, "amount_fen": line.deduction_fen}
+        postings = move(provider, {"reserve.fund": -line.deduction_fen, "bank": line.deduction_fen})
+        key = f"reserve.draw:{line_id}"
+        write(conn, Entry(key, "reserve.draw", stamp, {"reserve_draw": [row]}, postings))
+        total += int(line.deduction_fen)
+    return total
+
+
+def _insist_undrawn(conn: Connection, line_id: str) -> None:
+    drawn = conn.execute(select(schema.reserve_draw.c.line).filter_by(line=line_id)).scalar()
+    paid = conn.execute(
+        select(schema.payout.c.claim)
+        .join(schema.claim_line, schema.claim_line.c.claim == schema.payout.c.claim)
+        .where(schema.claim_line.c.line == line_id)
+    ).scalar()
+    if drawn or paid:
+        state = "paid" if paid else "drawn for"
+        raise Refused(f"reserve: line {line_id} is {state} already; a line is advanced once")
+
+
+def _provider_of(conn: Connection, statement_id: str) -> str:
+    return str(
+        conn.execute(
+            select(schema.contract.c.provider)
+            .join(schema.statement, schema.statement.c.account == schema.contract.c.account)
+            .where(schema.statement.c.id == statement_id)
+        ).scalar_one()
+    )

@@ -1,0 +1,393 @@
+"""The tables of the book; triggers.py keeps them append-only.
+
+Every row belongs to one journal entry (`seq`), whose hash covers it. The tables of holds
+stand outside the chain: Slurm's queue is their second copy, and they are pruned.
+Amounts are integers: fen on papers, micro-yuan in postings. Instants are epoch seconds UTC.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.schema import SchemaItem
+
+VERSION = 1
+ROLES = ("unit", "operator", "regulator", "treasury", "auditor", "system")
+
+metadata = MetaData()
+
+
+def _text(name: str, *rest: object, null: bool = False, pk: bool = False) -> Column[str]:
+    return Column(name, Text, *rest, nullable=null, primary_key=pk)  # type: ignore[arg-type]
+
+
+def _int(name: str, *rest: object, null: bool = False, pk: bool = False) -> Column[int]:
+    return Column(name, BigInteger, *rest, nullable=null, primary_key=pk, autoincrement=False)  # type: ignore[arg-type]
+
+
+def _of_entry(name: str, *columns: SchemaItem) -> Table:
+    """Declare a table whose rows are covered by a journal entry."""
+    entry = Column(
+        "seq",
+        Integer,
+        ForeignKey("journal.seq", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+    )
+    return Table(name, metadata, entry, *columns, Index(f"{name}_seq", "seq"))
+
+
+# --- the chain -------------------------------------------------------------------------------
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    _text("key", null=False),
+    _text("code"),
+    _text("actor"),
+    _text("role", CheckConstraint(f"role IN {ROLES}", name="role_known")),
+    _int("at_s"),
+    _int("effective_s"),
+    Column("reverses", Integer, ForeignKey("journal.seq"), nullable=True, unique=True),
+    _text("content"),
+    _text("prev_hash"),
+    _text("hash"),
+    UniqueConstraint("key"),
+    UniqueConstraint("hash"),
+)
+
+posting = Table(
+    "posting",
+    metadata,
+    Column(
+        "seq",
+        Integer,
+        ForeignKey("journal.seq", deferrable=True, initially="DEFERRED"),
+        primary_key=True,
+    ),
+    Column("line", Integer, primary_key=True),
+    _text("account"),
+    _text("owner"),
+    _int("amount_micro", CheckConstraint("amount_micro <> 0", name="amount_not_zero")),
+    Index("posting_owner", "owner", "account"),
+)
+
+anchor = _of_entry(
+    "anchor",
+    _text("day", pk=True),
+    _int("head_seq"),
+    _text("head_hash"),
+    _text("key_id"),
+    _text("signature"),
+)
+
+# --- what is in force ------------------------------------------------------------------------
+
+book = _of_entry(
+    "book",
+    _text("book_id", pk=True),
+    _int("schema_version"),
+    _int("rehearsal", CheckConstraint("rehearsal IN (0, 1)", name="rehearsal_bool")),
+    _text("policy"),
+)
+document = _of_entry(
+    "document",
+    _text(
+        "kind", CheckConstraint("kind IN ('policy', 'tariff', 'chips')", name="kind_known"), pk=True
+    ),
+    _text("version", pk=True),
+    _text("sha256"),
+    _text("text"),
+)
+signing_key = _of_entry(
+    "signing_key", _text("key_id", pk=True), _text("role"), _text("actor"), _text("public_hex")
+)
+signed_act = _of_entry(
+    "signed_act",
+    _text("sha256", pk=True),
+    _text("verb"),
+    _text("subject"),
+    _text("key_id", ForeignKey("signing_key.key_id")),
+    _text("text"),
+)
+
+# --- parties and vouchers --------------------------------------------------------------------
+
+provider = _of_entry("provider", _text("id", pk=True), _text("name"))
+unit = _of_entry(
+    "unit",
+    _text("id", pk=True),
+    _text("name"),
+    _text("credit_code"),
+    _text(
+        "kind",
+        CheckConstraint(
+            "kind IN ('enterprise', 'research_institute', 'university')", name="kind_known"
+        ),
+    ),
+    _int("revenue_fen", null=True),
+    _int("revenue_year", null=True),
+    UniqueConstraint("credit_code"),
+)
+contract = _of_entry(
+    "contract",
+    _text("id", pk=True),
+    _text("account"),
+    _text("unit", ForeignKey("unit.id")),
+    _text("provider", ForeignKey("provider.id")),
+    _text("signed_on"),
+    _int("from_s"),
+    _int("until_s"),
+    _int("fee_fen", CheckConstraint("fee_fen > 0", name="fee_positive")),
+    UniqueConstraint("account"),
+)
+member = _of_entry(
+    "member",
+    _text("unit", ForeignKey("unit.id"), pk=True),
+    _text("cluster", pk=True),
+    _int("uid", pk=True),
+    _int("from_s", pk=True),
+    _int("until_s", null=True),
+)
+application = _of_entry(
+    "application",
+    _text("id", pk=True),
+    _text("contract", ForeignKey("contract.id")),
+    _text("category"),
+    _text("channel", CheckConstraint("channel IN ('online', 'offline')", name="channel_known")),
+    _text("paper_sha256"),
+    UniqueConstraint("contract"),
+)
+review = _of_entry(
+    "review",
+    _text("application", ForeignKey("application.id"), pk=True),
+    _text("verdict", CheckConstraint("verdict IN ('confirmed', 'refused')", name="verdict_known")),
+    _text("reason"),
+    _text("act_sha256", ForeignKey("signed_act.sha256")),
+)
+voucher = _of_entry(
+    "voucher",
+    _text("id", pk=True),
+    _text("account", ForeignKey("contract.account")),
+    _text("application", ForeignKey("application.id")),
+    _text("category"),
+    _text("issued_on"),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    _int("trimmed", CheckConstraint("trimmed IN (0, 1)", name="trimmed_bool")),
+    _int("from_s"),
+    _int("until_s"),
+    UniqueConstraint("application"),
+)
+voucher_end = _of_entry(
+    "voucher_end",
+    _text("voucher", ForeignKey("voucher.id"), pk=True),
+    _text("kind", CheckConstraint("kind IN ('expired', 'cancelled')", name="kind_known"), pk=True),
+    _int("at_s", pk=True),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+)
+payment = _of_entry(
+    "payment",
+    _text("reference", pk=True),
+    _text("account", ForeignKey("contract.account")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    _text("paid_on"),
+)
+
+# --- usage and charges -----------------------------------------------------------------------
+
+segment = _of_entry(
+    "segment",
+    _text("path", pk=True),
+    _text("cluster"),
+    _text("month"),
+    _int("rows"),
+    _text("sha256"),
+    _int("size_bytes"),
+    _int("submit_min_s"),
+    _int("submit_max_s"),
+    _int("gflops_s"),
+    _int("charge_micro"),
+    _int("eligible_micro"),
+    _int("unrated"),
+    Index("segment_cluster", "cluster", "month"),
+)
+charge = _of_entry(
+    "charge",
+    _text("path", ForeignKey("segment.path"), pk=True),
+    _text("account", ForeignKey("contract.account"), pk=True),
+    _text("month", pk=True),
+    _int("charge_micro"),
+    _int("eligible_micro"),
+    Index("charge_account", "account", "month"),
+)
+# --- settlement ------------------------------------------------------------------------------
+
+closing = _of_entry(
+    "closing",
+    _text("provider", ForeignKey("provider.id"), pk=True),
+    _text("month", pk=True),
+    _int("at_s"),
+    _int("upto_seq"),
+)
+statement = _of_entry(
+    "statement",
+    _text("id", pk=True),
+    _text("account", ForeignKey("contract.account")),
+    _text("month"),
+    _int("upto_seq"),
+    _int("charge_micro"),
+    _int("eligible_micro"),
+    _int("fee_fen"),
+    _int("deduction_fen"),
+    _int("cash_fen"),
+    _int("receivable_fen", CheckConstraint("receivable_fen >= 0", name="receivable_not_negative")),
+    UniqueConstraint("account", "month"),
+    CheckConstraint("deduction_fen + cash_fen = fee_fen", name="shares_add_up"),
+)
+statement_line = _of_entry(
+    "statement_line",
+    _text("id", pk=True),
+    _text("statement", ForeignKey("statement.id")),
+    _text("usage_month"),
+    _text("cluster"),
+    _text("partition"),
+    _text("qos"),
+    _text("chip"),
+    _text("tariff"),
+    _int("runs"),
+    _int("gflops_s"),
+    _int("charge_micro"),
+    _int("eligible_micro"),
+    _int("fee_fen"),
+    _int("deduction_fen"),
+    _int("cash_fen"),
+    CheckConstraint("deduction_fen + cash_fen = fee_fen", name="shares_add_up"),
+)
+deduction = _of_entry(
+    "deduction",
+    _text("statement", ForeignKey("statement.id"), pk=True),
+    _text("voucher", ForeignKey("voucher.id"), pk=True),
+    _int("amount_fen"),
+)
+invoice = _of_entry(
+    "invoice",
+    _text("number", pk=True),
+    _text("statement", ForeignKey("statement.id")),
+    _int("gross_fen"),
+    _int("net_fen"),
+    _int("tax_fen"),
+    _text("recorded_on"),
+    UniqueConstraint("statement"),
+    CheckConstraint("net_fen + tax_fen = gross_fen", name="tax_adds_up"),
+)
+
+# --- redemption ------------------------------------------------------------------------------
+
+claim = _of_entry(
+    "claim",
+    _text("id", pk=True),
+    _text("provider", ForeignKey("provider.id")),
+    _text("quarter"),
+    _int("amount_fen"),
+)
+claim_line = _of_entry(
+    "claim_line",
+    _text("claim", ForeignKey("claim.id"), pk=True),
+    _text("line", ForeignKey("statement_line.id"), pk=True),
+    _int("amount_fen"),
+)
+claim_submission = _of_entry(
+    "claim_submission", _text("claim", ForeignKey("claim.id"), pk=True), _text("packet_sha256")
+)
+claim_review = _of_entry(
+    "claim_review",
+    _text("claim", ForeignKey("claim.id"), pk=True),
+    _text("line", ForeignKey("statement_line.id"), pk=True),
+    _int("approved_fen"),
+    _text("reason"),
+    _text("act_sha256", ForeignKey("signed_act.sha256")),
+)
+payout = _of_entry(
+    "payout",
+    _text("claim", ForeignKey("claim.id"), pk=True),
+    _text("reference"),
+    _int("amount_fen"),
+    _int("repaid_fen", CheckConstraint("repaid_fen >= 0", name="repaid_not_negative")),
+    _text("paid_on"),
+    _text("act_sha256", ForeignKey("signed_act.sha256")),
+    UniqueConstraint("reference"),
+)
+reserve_grant = _of_entry(
+    "reserve_grant",
+    _text("reference", pk=True),
+    _text("provider", ForeignKey("provider.id")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    _text("act_sha256", ForeignKey("signed_act.sha256")),
+)
+reserve_draw = _of_entry(
+    "reserve_draw",
+    _text("line", ForeignKey("statement_line.id"), pk=True),
+    _text("provider", ForeignKey("provider.id")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+)
+
+COVERED = {
+    name: table for name, table in metadata.tables.items() if name not in ("journal", "posting")
+}
+"""Tables whose rows a journal entry covers, by name. Tables declared below are outside of it."""
+
+# --- outside the chain: watermarks and holds --------------------------------------------------
+
+watermark = Table(
+    "watermark", metadata, _text("cluster", pk=True), _text("sweep", pk=True), _int("until_s")
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    _text("id", pk=True),
+    _text("cluster"),
+    _text("account"),
+    _int("uid"),
+    _int("asked_s"),
+    _int("expires_s"),
+    _int("tasks", CheckConstraint("tasks > 0", name="tasks_positive")),
+    _int("task_micro", CheckConstraint("task_micro >= 0", name="task_not_negative")),
+    _int("task_eligible_micro"),
+    _text("request"),
+    Index("hold_account", "account"),
+)
+hold_bind = Table(
+    "hold_bind",
+    metadata,
+    _text("hold", ForeignKey("hold.id"), pk=True),
+    _text("cluster"),
+    _int("job_id"),
+    _int("submit_s"),
+    _int("seen_s"),
+    Index("hold_bind_job", "cluster", "job_id"),
+)
+hold_end = Table(
+    "hold_end",
+    metadata,
+    _text("hold", ForeignKey("hold.id"), pk=True),
+    _text("task", pk=True),
+    _text("kind", CheckConstraint("kind IN ('posted', 'voided', 'expired')", name="kind_known")),
+    _int("tasks", CheckConstraint("tasks > 0", name="tasks_positive")),
+    _int("at_s"),
+    _text("evidence"),
+)
+hold_missing = Table(
+    "hold_missing",
+    metadata,
+    _text("hold", ForeignKey("hold.id"), pk=True),
+    _int("snapshot_s", pk=True),
+)
