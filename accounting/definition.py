@@ -198,7 +198,8 @@ def define(
         status = UNRATED if reason else CHARGED
     gflops_s = found.gflops * (billed_s or 0)
     if max(charge, gflops_s) > LARGEST:
-        status, reason, gflops_s, charge, eligible = UNRATED, TOO_LARGE, 0, 0, 0
+        status, reason, charge, eligible = UNRATED, TOO_LARGE, 0, 0
+        gflops_s = gflops_s if gflops_s <= LARGEST else 0
     return Rating(
         status, reason, found.chip, found.provider, tariff.version, gflops_s, charge, eligible
     )

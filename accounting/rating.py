@@ -141,7 +141,7 @@ def _codes(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
     """
     chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
     if not pa.types.is_dictionary(chunked.type):
-        chunked = chunked.dictionary_encode()
+        chunked = chunked.cast(pa.string()).dictionary_encode()
     whole = chunked.unify_dictionaries().combine_chunks()
     code = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return code.astype(np.int64), whole.dictionary.to_pylist()

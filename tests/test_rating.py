@@ -1,0 +1,313 @@
+"""Three witnesses for what a run costs: worked example, definition and kernel, equal exactly."""
+
+import dataclasses
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from accounting import basis, chips, definition, money, period, rating, tariff, usage, yamlfile
+from accounting.tariff import CORE_HOUR, PFLOPS_HOUR, Partition, Price, Tariff
+
+HERE = Path(__file__).parent
+WORKED = sorted((HERE / "worked").glob("rating-*.yaml"))
+PRICES = tariff.load(
+    (HERE / "data" / "tariffs" / "cd-2024-1.yaml").read_text(encoding="utf-8"), "cd-2024-1.yaml"
+)
+CHARGED = "COMPLETED FAILED TIMEOUT CANCELLED OUT_OF_MEMORY DEADLINE REQUEUED RESIZING"
+STATES = dict.fromkeys(CHARGED.split(), "charged") | dict.fromkeys(("NODE_FAIL",), "free")
+EPOCH_S = 1_700_000_000
+
+RUN = usage.Run(
+    cluster="chengdu",
+    job_id=7,
+    job="7",
+    submit_s=EPOCH_S - 60,
+    start_s=EPOCH_S,
+    end_s=EPOCH_S + 3600,
+    billed_from_s=EPOCH_S,
+    elapsed_s=3600,
+    suspended_s=0,
+    state="COMPLETED",
+    partition="ai",
+    qos="normal",
+    slurm_account="lab",
+    user="li",
+    uid=1001,
+    nodes=1,
+    cpus=8,
+    mem_mb=None,
+    cards=8,
+    gres="gpu:ascend_910b=8",
+    req_gres="",
+    voucher=None,
+    hold=None,
+    held_micro=None,
+)
+
+
+def rate(runs, prices, windows=()):
+    """Rate runs as a table, each with a voucher account of its own where it has a window."""
+    known = {str(i): window for i, window in enumerate(windows) if window is not None}
+    accounts = pa.array([str(i) for i in range(len(runs))])
+    return rating.rate(usage.table(runs), prices, STATES, known, accounts).to_pylist()
+
+
+def defined(runs, prices, windows=()):
+    """Rate the same runs one by one, by definition."""
+    each = zip(runs, windows or [None] * len(runs), strict=True)
+    return [
+        dataclasses.asdict(definition.define(run, prices, STATES, window)) for run, window in each
+    ]
+
+
+def example_run(given_):
+    """Make a run from what a worked example says of it; the rest is ordinary."""
+    fields = dict(given_)
+    seconds = {
+        name: yamlfile.instant(fields.pop(name), period.SHANGHAI, name)
+        for name in ("start", "billed_from", "end")
+        if name in fields
+    }
+    start_s, end_s = seconds.get("start"), seconds["end"]
+    suspended_s = fields.pop("suspended_s", 0)
+    ran_s = end_s - (end_s if start_s is None else start_s) - suspended_s
+    gres = fields.pop("gres", "")
+    times = {
+        "submit_s": (start_s or end_s) - 60,
+        "start_s": start_s,
+        "billed_from_s": seconds.get("billed_from", start_s),
+        "end_s": end_s,
+        "elapsed_s": fields.pop("elapsed_s", ran_s),
+        "suspended_s": suspended_s,
+    }
+    cards = sum(basis.read_gres(gres).values())
+    return dataclasses.replace(RUN, **times, gres=gres, cards=cards, **fields)
+
+
+def examples():
+    for path in WORKED:
+        content = yamlfile.read(path.read_text(encoding="utf-8"), path.name)
+        assert content["clause"]
+        for example in content["examples"]:
+            yield pytest.param(example, id=f"{path.stem}: {example['name']}")
+
+
+@pytest.mark.parametrize("example", list(examples()))
+def test_worked_example(example):
+    """Definition and table give what was worked out by hand."""
+    run = example_run(example["run"])
+    window = None
+    if "window" in example:
+        window = tuple(yamlfile.instant(day, period.SHANGHAI, "") for day in example["window"])
+    expected = dict(example["expect"])
+    reason = expected.pop("reason", "")
+    assert example["arithmetic"]
+
+    [by_table] = rate([run], PRICES, [window])
+    [by_definition] = defined([run], PRICES, [window])
+
+    assert by_table == by_definition
+    assert expected == {key: by_table[key] for key in expected}
+    assert reason in by_table["reason"]
+    assert bool(reason) == bool(by_table["reason"])
+
+
+# --- random runs, and nasty ones -----------------------------------------------------------
+
+DAY_S = 86_400
+CARDS = st.sampled_from([1, 0, 2, 7, 8, 16, 99_999, 100_000])
+AMOUNTS = st.one_of(
+    st.sampled_from([0, 1, 24_000_000, 23_999_999, 10**12 - 1, 10**12]),
+    st.integers(0, 10**12),
+)
+SPANS_S = st.one_of(
+    st.sampled_from([0, 1, 2, 3599, 3600, DAY_S, 400 * DAY_S]), st.integers(0, 400 * DAY_S)
+)
+
+
+@st.composite
+def tariffs(draw, whole=False):
+    """Prices that change a few times around the runs, by cards, by cores or by both in turn.
+
+    `whole` leaves no QOS and no instant without one.
+    """
+    chip_of = {
+        f"gpu:{name}": chips.Chip(name, name, draw(st.integers(1, 10**6)), "test", "site")
+        for name in ("a", "b")
+    }
+    instants = draw(
+        st.lists(st.integers(-10, 10) | st.integers(-30 * DAY_S, 400 * DAY_S), max_size=5)
+    )
+    units = draw(st.sampled_from([[PFLOPS_HOUR], [CORE_HOUR], [PFLOPS_HOUR, CORE_HOUR]]))
+    before = draw(st.sampled_from([0] if whole else [0, EPOCH_S - 100 * DAY_S]))
+    whose = [[None], [None, "urgent"]] if whole else [[None], ["urgent"], [None, "urgent"]]
+    steps = [
+        Price(from_s, qos, draw(st.sampled_from(units)), draw(AMOUNTS))
+        for from_s in sorted({before, *(EPOCH_S + each for each in instants)})
+        for qos in draw(st.sampled_from(whose))
+    ]
+    partition = Partition("p", chip_of, tuple(steps), ())
+    return Tariff("t", "none", {}, {("chengdu", "ai"): partition}, period.SHANGHAI, "", "")
+
+
+ODD = [
+    {"state": "NODE_FAIL"},
+    {"state": "UNHEARD_OF"},
+    {"start_s": None, "billed_from_s": None},
+    {"billed_from_s": None},
+    {"elapsed_s": 2**62},
+    {"elapsed_s": -1},
+    {"end_s": 0},
+    {"end_s": 2**63 - 1},
+    {"start_s": -(2**63), "billed_from_s": -(2**63)},
+    {"partition": "elsewhere"},
+    {"gres": "gpu:c=8", "cards": 8},
+    {"gres": "gpu:a = 8", "cards": 8},
+    {"gres": "gpu:a=8,gpu:a=8", "cards": 16},
+    {"gres": "", "cards": 8},
+    {"gres": "", "cards": 0},
+    {"cpus": 0},
+    {"req_gres": "gpu:a=1"},
+    {"req_gres": "npu=1"},
+]
+
+
+@st.composite
+def runs(draw, spans_s=SPANS_S):
+    """Runs of every shape whose figures fit together."""
+    a, b = draw(CARDS), draw(CARDS)
+    gres = ",".join(f"gpu:{name}={count}" for name, count in (("a", a), ("b", b)) if count)
+    span_s = draw(spans_s)
+    suspended_s = draw(st.sampled_from([0, 0, 1, span_s // 2, span_s - 1]))
+    start_s = EPOCH_S + draw(st.integers(-10, 10) | st.integers(-400 * DAY_S, 400 * DAY_S))
+    return dataclasses.replace(
+        RUN,
+        start_s=start_s,
+        billed_from_s=start_s + draw(st.sampled_from([0, 0, 0, 1, span_s // 3])),
+        end_s=start_s + span_s,
+        suspended_s=suspended_s,
+        elapsed_s=max(0, span_s - suspended_s),
+        qos=draw(st.sampled_from(["normal", "urgent"])),
+        cpus=draw(st.sampled_from([1, 96, 100_000])),
+        gres=gres,
+        cards=a + b,
+    )
+
+
+@st.composite
+def odd_runs(draw):
+    """Runs that contradict themselves, have no price, or never were."""
+    return dataclasses.replace(draw(runs()), **draw(st.sampled_from(ODD)))
+
+
+WINDOWS = st.none() | st.tuples(
+    *[st.integers(-10, 10).map(EPOCH_S.__add__) | st.integers(0, 2 * EPOCH_S)] * 2
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(tariffs(), st.lists(st.tuples(runs() | odd_runs(), WINDOWS), max_size=8))
+def test_table_is_definition(prices, cases):
+    """Whatever the runs, a table gives what the definition gives for each of them."""
+    some, windows = [run for run, _ in cases], [window for _, window in cases]
+
+    assert defined(some, prices, windows) == rate(some, prices, windows)
+
+
+@settings(max_examples=150, deadline=None)
+@given(tariffs(), runs() | odd_runs(), WINDOWS)
+def test_a_charge_keeps_its_promises(prices, run, window):
+    """Eligible never exceeds the charge, and only charged runs cost anything."""
+    [found] = rate([run], prices, [window])
+
+    assert 0 <= found["eligible_micro"] <= found["charge_micro"]
+    assert (found["status"] == "charged") == (found["reason"] == "")
+    assert found["status"] == "charged" or found["charge_micro"] == 0
+
+
+def second_by_second(run, prices, window):
+    """Price every second on its own and take the suspended ones off, dearest first."""
+    seconds = []
+    for at_s in range(run.billed_from_s, run.end_s):
+        price = prices.price_at(run.cluster, run.partition, run.qos, at_s)
+        quantity = run.cpus
+        if price.unit == PFLOPS_HOUR:
+            counts = basis.read_gres(run.gres).items()
+            known = prices.partition(run.cluster, run.partition).gres
+            quantity = Fraction(sum(known[name].gflops * n for name, n in counts), 10**6)
+        inside = window is not None and window[0] <= at_s < window[1]
+        seconds.append((quantity * price.micro / Fraction(3600), inside))
+    seconds.sort(key=lambda second: (-second[0], not second[1]))
+    billed = seconds[len(seconds) - definition.billable_s(run) :]
+    charge = sum((amount for amount, _ in billed), Fraction(0))
+    eligible = sum((amount for amount, inside in billed if inside), Fraction(0))
+    return tuple(money.half_up(each.numerator, each.denominator) for each in (charge, eligible))
+
+
+@settings(max_examples=150, deadline=None)
+@given(tariffs(whole=True), runs(st.integers(1, 40)), WINDOWS)
+def test_definition_is_the_sum_of_seconds(prices, run, window):
+    """A charge is what one gets by pricing each second of the run on its own."""
+    found = definition.define(run, prices, STATES, window)
+    assume(found.status == "charged")
+
+    assert second_by_second(run, prices, window) == (found.charge_micro, found.eligible_micro)
+
+
+def test_a_table_has_any_rows_in_any_chunks():
+    """No rows are no rows, and rows in chunks with dictionaries of their own are the same rows."""
+    others = [dataclasses.replace(RUN, partition=name, qos=name) for name in ("ai", "cpu", "x")]
+    chunked = pa.concat_tables([usage.table([run]) for run in (RUN, *others)])
+
+    assert rating.rate(usage.table([]), PRICES, STATES, {}).num_rows == 0
+    by_chunks = rating.rate(chunked, PRICES, STATES, {})
+    assert by_chunks.to_pylist() == defined([RUN, *others], PRICES)
+
+
+def test_columns_are_those_of_the_archive():
+    """What comes out has the types of the archive, less revision and account."""
+    found = rating.rate(usage.table([RUN]), PRICES, STATES, {}).schema
+
+    assert found == pa.schema([usage.RATED.field(name) for name in rating.COLUMNS])
+    assert {"revision", "account"} | set(found.names) == set(usage.RATED.names)
+
+
+def test_a_state_is_charged_or_free():
+    """A policy that says anything else of a state is a programmer's error."""
+    with pytest.raises(ValueError, match="state COMPLETED is 'maybe'"):
+        rating.rate(usage.table([RUN]), PRICES, {"COMPLETED": "maybe"}, {})
+
+
+def test_numbers_just_inside_and_outside_the_kernel():
+    """Where int64 ends the definition takes over, and nothing is seen of it."""
+    month = Price(0, None, PFLOPS_HOUR, 999_999_999_989)
+    known = {"gpu:ascend_910b": chips.Chip("x", "x", 999_983, "test", "site")}
+    partition = Partition("p", known, (month,), ())
+    prices = Tariff("t", "", {}, {("chengdu", "ai"): partition}, period.SHANGHAI, "", "")
+    lengths = [2**n + d for n in range(1, 20) for d in (-1, 0, 1)]
+    some = [
+        dataclasses.replace(
+            RUN, end_s=EPOCH_S + each, elapsed_s=each, gres=f"gpu:ascend_910b={n}", cards=n
+        )
+        for each in lengths
+        for n in (1, 8)
+    ]
+    _, kinds = rating._kinds(usage.table(some))
+    items = rating._items([basis.basis(prices, kind) for kind in kinds])
+
+    assert min(lengths) < min(items.longest_s.tolist()) < max(lengths)
+    assert rate(some, prices) == defined(some, prices)
+    assert {found["status"] for found in rate(some, prices)} == {"charged"}
+
+
+def test_numba_waits_until_it_is_needed():
+    """Importing the domain's rating does not import numba, so that --help stays fast."""
+    code = "import sys, accounting.rating, accounting.quoting; assert 'numba' not in sys.modules"
+
+    subprocess.run([sys.executable, "-c", code], check=True)
