@@ -13,7 +13,7 @@
 
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
-#include <slurm/spank.h>	/* slurm_info, slurm_error */
+#include <slurm/spank.h>	/* slurm_error() and its like */
 
 #include "link.h"
 
@@ -53,7 +53,7 @@ static void _append(char **to, const char *between, const char *text)
 	slurm_xfree((void **) &old);
 }
 
-/* Say no: to the user where Slurm has a way (err_msg), to the log always. */
+/* Say no to the user, or to the log where Slurm has no way to the user (NULL). */
 __attribute__ ((format (printf, 2, 3)))
 static int _refuse(char **err_msg, const char *format, ...)
 {
@@ -63,7 +63,7 @@ static int _refuse(char **err_msg, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	slurm_info("voucher: refused: %s", text);
+	(err_msg ? slurm_verbose : slurm_info)("voucher: refused: %s", text);
 	if (err_msg)
 		_append(err_msg, "\n", text);
 	return ESLURM_ACCOUNTING_POLICY;
@@ -166,10 +166,10 @@ static int _ask(const struct wire_question *q, const char *who, struct wire_answ
 	bool let_in = (settings.when_unavailable == LET_IN);
 
 	link_ask(q, answer);
-	if (answer->verdict == WIRE_YES)
-		return SLURM_SUCCESS;
 	if (answer->verdict == WIRE_NO)
 		return _refuse(err_msg, "%s", answer->say);
+	if (answer->verdict == WIRE_YES)
+		return SLURM_SUCCESS;
 	slurm_error("voucher: no answer: %s: %s: %s; %llu unanswered so far", who, answer->why,
 		    let_in ? "let in" : "refused", answer->unanswered);
 	if (let_in)
@@ -184,9 +184,8 @@ static int _ask(const struct wire_question *q, const char *who, struct wire_answ
  */
 static bool _hides_cards(const job_desc_msg_t *job)
 {
-	return job->ntasks_per_tres && (job->ntasks_per_tres < INFINITE16 - 1) &&
-	       !job->tres_per_job && !job->tres_per_node && !job->tres_per_socket &&
-	       !job->tres_per_task;
+	return job->ntasks_per_tres && (job->ntasks_per_tres < NO_VAL16) && !job->tres_per_job &&
+	       !job->tres_per_node && !job->tres_per_socket && !job->tres_per_task;
 }
 
 /*
@@ -258,19 +257,21 @@ static int _modify(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	char id[WIRE_ID_MAX + 1], who[WIRE_ID_MAX + 8];
 	size_t bare;
 
+	wire_begin(&q, "MODIFY", "job", "");
+	bare = q.len;
+	_put_priced(&q, job);
+	if (q.len == bare)
+		return SLURM_SUCCESS;	/* hold, release, nice, comment: no price moves */
 	if (!_job_id(job, id, sizeof(id)))
 		return _refuse(err_msg, "voucher: the job id is over %d bytes or not one; "
 			       "change fewer tasks at a time", WIRE_ID_MAX);
+	snprintf(who, sizeof(who), "job %s", id);
 	wire_begin(&q, "MODIFY", "job", id);
 	wire_put_number(&q, "uid", submit_uid);
-	bare = q.len;
 	_put_priced(&q, job);
-	if ((q.len == bare) && !q.too_long)
-		return SLURM_SUCCESS;	/* hold, release, nice, comment: no price moves */
 	if (!wire_end(&q))
-		return _refuse(err_msg, "job %s: the change is over %d bytes; shorten it", id,
+		return _refuse(err_msg, "%s: the change is over %d bytes; shorten it", who,
 			       WIRE_OUT_MAX);
-	snprintf(who, sizeof(who), "job %s", id);
 	return _ask(&q, who, &answer, err_msg);
 }
 

@@ -133,9 +133,12 @@ static void _count(const struct wire_answer *answer)
 		if (atomic_exchange(&open_until_us, 0))
 			slurm_info("voucher: link: voucherd answers again");
 	} else if (++misses >= set->breaker_misses) {
-		open_until_us = _now_us() + set->breaker_open_ms * INT64_C(1000);
-		slurm_error("voucher: link: %s: not asking for %u ms after %u misses in a row",
-			    answer->why, set->breaker_open_ms, misses);
+		int64_t now_us = _now_us(), until_us = now_us + set->breaker_open_ms * INT64_C(1000);
+
+		/* Several questions may be under way when it opens: one line is enough. */
+		if (atomic_exchange(&open_until_us, until_us) <= now_us)
+			slurm_error("voucher: link: %s: not asking for %u ms after %u misses in a "
+				    "row", answer->why, set->breaker_open_ms, misses);
 	}
 }
 

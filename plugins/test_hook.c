@@ -32,6 +32,7 @@ static void *hook;
 char *slurm_xstrdup_printf(const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 void slurm_xfree(void **item);
 void slurm_info(const char *format, ...) __attribute__ ((format (printf, 1, 2)));
+void slurm_verbose(const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 void slurm_error(const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 
 char *slurm_xstrdup_printf(const char *format, ...)
@@ -61,6 +62,7 @@ void slurm_xfree(void **item)
 	fprintf(stderr, level ": %s\n", text)
 
 void slurm_info(const char *format, ...) { LOG("info"); }
+void slurm_verbose(const char *format, ...) { LOG("verbose"); }
 void slurm_error(const char *format, ...) { LOG("error"); }
 
 static void _decode(char *text)

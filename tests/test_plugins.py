@@ -188,7 +188,7 @@ class Site:
         return voucherd
 
 
-@pytest.fixture()
+@pytest.fixture
 def site(build: Path, tmp_path: Path) -> Iterator[Site]:
     with contextlib.ExitStack() as stack:
         yield Site(build, tmp_path, stack)
@@ -255,7 +255,11 @@ def test_every_priced_field_is_sent(site: Site) -> None:
     assert hook.submit(memory=(1 << 63) + 512, time_limit=0xFFFFFFFF, max_nodes=0).rc == 0
     first, second = voucherd.questions
     assert first == {
-        "verb": "HOLD", "hold": first["hold"], "exclusive": "1", "mem_per_node_mb": "4096", **asked
+        "verb": "HOLD",
+        "hold": first["hold"],
+        "exclusive": "1",
+        "mem_per_node_mb": "4096",
+        **asked,
     }
     assert second == {
         "verb": "HOLD", "hold": second["hold"], "uid": "1000", "voucher": "CD24-0007",
@@ -286,9 +290,7 @@ def test_a_job_without_voucher_is_left_alone(site: Site) -> None:
         ({"env": "C"}, "C"),
     ],
 )
-def test_the_option_wins_over_the_variable(
-    site: Site, given: dict[str, str], asked: str
-) -> None:
+def test_the_option_wins_over_the_variable(site: Site, given: dict[str, str], asked: str) -> None:
     """--voucher, then SLURM_VOUCHER by SPANK, then SLURM_VOUCHER in the environment."""
     voucherd = site.voucherd()
     assert site.hook().call("submit", uid=1000, **given)[0].rc == 0
@@ -429,7 +431,7 @@ def test_the_breaker_opens_after_three_misses_and_closes_again(site: Site) -> No
     assert (done.rc, done.err) == (ACCOUNTING_POLICY, f"voucher CD24-0007: {NO_ANSWER}")
     assert done.ms < 50
     assert len(voucherd.questions) == 3
-    assert "not asking for 1000 ms after 3 misses in a row" in hook.log
+    assert hook.log.count("not asking for 1000 ms after 3 misses in a row") == 1
     while hook.submit().rc != 0:
         assert time.monotonic() < opened_at + 10, hook.log
     assert time.monotonic() > opened_at + 0.7
@@ -484,7 +486,7 @@ def test_a_stalled_voucherd_holds_many_threads_no_longer_than_one(site: Site) ->
 
 def test_a_change_that_moves_no_price_is_not_asked(site: Site) -> None:
     """Hold, release, comment and the throttle of an array pass without voucherd."""
-    done = site.hook().modify(priority=0, comment="mine", array="5")
+    done = site.hook().modify(priority=0, comment="mine", array="5", job="1," * 200)
     assert (done.rc, done.err) == (0, "")
 
 
