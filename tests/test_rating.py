@@ -10,45 +10,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from prices import EPOCH_S, PRICES, RUN, STATES, WINDOWS, odd_runs, runs, tariffs
 
-from accounting import basis, chips, definition, money, period, rating, tariff, usage, yamlfile
-from accounting.tariff import CORE_HOUR, PFLOPS_HOUR, Partition, Price, Tariff
+from accounting import basis, chips, definition, money, period, rating, usage, yamlfile
+from accounting.tariff import PFLOPS_HOUR, Partition, Price, Tariff
 
-HERE = Path(__file__).parent
-WORKED = sorted((HERE / "worked").glob("rating-*.yaml"))
-PRICES = tariff.load(
-    (HERE / "data" / "tariffs" / "cd-2024-1.yaml").read_text(encoding="utf-8"), "cd-2024-1.yaml"
-)
-CHARGED = "COMPLETED FAILED TIMEOUT CANCELLED OUT_OF_MEMORY DEADLINE REQUEUED RESIZING"
-STATES = dict.fromkeys(CHARGED.split(), "charged") | dict.fromkeys(("NODE_FAIL",), "free")
-EPOCH_S = 1_700_000_000
-
-RUN = usage.Run(
-    cluster="chengdu",
-    job_id=7,
-    job="7",
-    submit_s=EPOCH_S - 60,
-    start_s=EPOCH_S,
-    end_s=EPOCH_S + 3600,
-    billed_from_s=EPOCH_S,
-    elapsed_s=3600,
-    suspended_s=0,
-    state="COMPLETED",
-    partition="ai",
-    qos="normal",
-    slurm_account="lab",
-    user="li",
-    uid=1001,
-    nodes=1,
-    cpus=8,
-    mem_mb=None,
-    cards=8,
-    gres="gpu:ascend_910b=8",
-    req_gres="",
-    voucher=None,
-    hold=None,
-    held_micro=None,
-)
+WORKED = sorted((Path(__file__).parent / "worked").glob("rating-*.yaml"))
 
 
 def rate(runs, prices, windows=()):
@@ -116,99 +83,6 @@ def test_worked_example(example):
     assert expected == {key: by_table[key] for key in expected}
     assert reason in by_table["reason"]
     assert bool(reason) == bool(by_table["reason"])
-
-
-# --- random runs, and nasty ones -----------------------------------------------------------
-
-DAY_S = 86_400
-CARDS = st.sampled_from([1, 0, 2, 7, 8, 16, 99_999, 100_000])
-AMOUNTS = st.one_of(
-    st.sampled_from([0, 1, 24_000_000, 23_999_999, 10**12 - 1, 10**12]),
-    st.integers(0, 10**12),
-)
-SPANS_S = st.one_of(
-    st.sampled_from([0, 1, 2, 3599, 3600, DAY_S, 400 * DAY_S]), st.integers(0, 400 * DAY_S)
-)
-
-
-@st.composite
-def tariffs(draw, whole=False):
-    """Prices that change a few times around the runs, by cards, by cores or by both in turn.
-
-    `whole` leaves no QOS and no instant without one.
-    """
-    chip_of = {
-        f"gpu:{name}": chips.Chip(name, name, draw(st.integers(1, 10**6)), "test", "site")
-        for name in ("a", "b")
-    }
-    instants = draw(
-        st.lists(st.integers(-10, 10) | st.integers(-30 * DAY_S, 400 * DAY_S), max_size=5)
-    )
-    units = draw(st.sampled_from([[PFLOPS_HOUR], [CORE_HOUR], [PFLOPS_HOUR, CORE_HOUR]]))
-    before = draw(st.sampled_from([0] if whole else [0, EPOCH_S - 100 * DAY_S]))
-    whose = [[None], [None, "urgent"]] if whole else [[None], ["urgent"], [None, "urgent"]]
-    steps = [
-        Price(from_s, qos, draw(st.sampled_from(units)), draw(AMOUNTS))
-        for from_s in sorted({before, *(EPOCH_S + each for each in instants)})
-        for qos in draw(st.sampled_from(whose))
-    ]
-    partition = Partition("p", chip_of, tuple(steps), ())
-    return Tariff("t", "none", {}, {("chengdu", "ai"): partition}, period.SHANGHAI, "", "")
-
-
-ODD = [
-    {"state": "NODE_FAIL"},
-    {"state": "UNHEARD_OF"},
-    {"start_s": None, "billed_from_s": None},
-    {"billed_from_s": None},
-    {"elapsed_s": 2**62},
-    {"elapsed_s": -1},
-    {"end_s": 0},
-    {"end_s": 2**63 - 1},
-    {"start_s": -(2**63), "billed_from_s": -(2**63)},
-    {"partition": "elsewhere"},
-    {"gres": "gpu:c=8", "cards": 8},
-    {"gres": "gpu:a = 8", "cards": 8},
-    {"gres": "gpu:a=8,gpu:a=8", "cards": 16},
-    {"gres": "", "cards": 8},
-    {"gres": "", "cards": 0},
-    {"cpus": 0},
-    {"req_gres": "gpu:a=1"},
-    {"req_gres": "npu=1"},
-]
-
-
-@st.composite
-def runs(draw, spans_s=SPANS_S):
-    """Runs of every shape whose figures fit together."""
-    a, b = draw(CARDS), draw(CARDS)
-    gres = ",".join(f"gpu:{name}={count}" for name, count in (("a", a), ("b", b)) if count)
-    span_s = draw(spans_s)
-    suspended_s = draw(st.sampled_from([0, 0, 1, span_s // 2, span_s - 1]))
-    start_s = EPOCH_S + draw(st.integers(-10, 10) | st.integers(-400 * DAY_S, 400 * DAY_S))
-    return dataclasses.replace(
-        RUN,
-        start_s=start_s,
-        billed_from_s=start_s + draw(st.sampled_from([0, 0, 0, 1, span_s // 3])),
-        end_s=start_s + span_s,
-        suspended_s=suspended_s,
-        elapsed_s=max(0, span_s - suspended_s),
-        qos=draw(st.sampled_from(["normal", "urgent"])),
-        cpus=draw(st.sampled_from([1, 96, 100_000])),
-        gres=gres,
-        cards=a + b,
-    )
-
-
-@st.composite
-def odd_runs(draw):
-    """Runs that contradict themselves, have no price, or never were."""
-    return dataclasses.replace(draw(runs()), **draw(st.sampled_from(ODD)))
-
-
-WINDOWS = st.none() | st.tuples(
-    *[st.integers(-10, 10).map(EPOCH_S.__add__) | st.integers(0, 2 * EPOCH_S)] * 2
-)
 
 
 @settings(max_examples=150, deadline=None)

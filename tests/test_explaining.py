@@ -1,0 +1,66 @@
+"""An explanation adds up to the charge and says what it was made from."""
+
+import dataclasses
+
+from hypothesis import given, settings
+from prices import PRICES, RUN, STATES, WINDOWS, odd_runs, runs, tariffs
+
+from accounting import definition, explaining, period
+
+NEW_YEAR_S = period.bounds("2024", period.SHANGHAI)[0]
+
+
+def test_an_explanation_reads_like_the_sum():
+    """Cards, chip, seconds, usage, price and amount of every part stand in a line of their own."""
+    run = dataclasses.replace(
+        RUN,
+        start_s=NEW_YEAR_S - 1800,
+        billed_from_s=NEW_YEAR_S - 1800,
+        end_s=NEW_YEAR_S + 1800,
+        elapsed_s=3000,
+        suspended_s=600,
+        gres="gpu:ascend_910b=2",
+        cards=2,
+    )
+    found = explaining.explain(run, PRICES, STATES, (0, NEW_YEAR_S))
+
+    assert list(found.lines()) == [
+        "job 7 on chengdu/ai, QOS normal: COMPLETED, tariff cd-2024-1",
+        "2 × gpu:ascend_910b: Ascend 910B2, 376 TFLOPS FP16, unverified",
+        "2023-12-31T23:30:00+08:00 to 2024-01-01T00:00:00+08:00: 1800 s = 0.376 PFLOPS·h × "
+        "24.000000 yuan/PFLOPS·h = 9.024000 yuan",
+        "2024-01-01T00:00:00+08:00 to 2024-01-01T00:30:00+08:00: 1200 s (600 s suspended) = "
+        "0.250666666… PFLOPS·h × 30.000000 yuan/PFLOPS·h = 7.520000 yuan, not eligible",
+        "charge 16.544000 yuan, eligible 9.024000",
+    ]
+
+
+def test_what_is_not_charged_says_why():
+    """A free and an unrated run end with their reason."""
+    free = explaining.explain(dataclasses.replace(RUN, state="NODE_FAIL"), PRICES, STATES)
+    unrated = explaining.explain(dataclasses.replace(RUN, partition="x"), PRICES, STATES)
+
+    assert list(free.lines())[-1] == "free: NODE_FAIL is free"
+    assert list(unrated.lines())[-1].startswith("unrated: partition chengdu/x is not in tariff")
+
+
+@settings(max_examples=150, deadline=None)
+@given(tariffs(), runs() | odd_runs(), WINDOWS)
+def test_parts_add_up(prices, run, window):
+    """Parts add up to the charge, eligible parts to the eligible part, seconds to those billed."""
+    found = explaining.explain(run, prices, STATES, window)
+
+    assert found.rating == definition.define(run, prices, STATES, window)
+    assert sum(part.amount_micro for part in found.parts) == found.rating.charge_micro
+    eligible = sum(part.amount_micro for part in found.parts if part.eligible)
+    assert eligible == found.rating.eligible_micro
+    if found.parts:
+        assert sum(part.seconds for part in found.parts) == definition.billable_s(run)
+    assert all("\n" not in line for line in found.lines())
+
+
+def test_decimals_end_or_say_that_they_do_not():
+    """1/3 is cut and marked; 3/2 is exact."""
+    assert explaining.decimal(1, 3) == "0.333333333…"
+    assert explaining.decimal(3, 2) == "1.5"
+    assert explaining.decimal(0, 7) == "0"

@@ -1,0 +1,141 @@
+"""A quote is the most that a job can cost, whenever it starts and whatever it gets."""
+
+import dataclasses
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from prices import DAY_S, EPOCH_S, PRICES, STATES, WINDOWS, runs, tariffs
+
+from accounting import basis, definition, period, quoting
+from accounting.errors import TariffMissing, UsageInvalid
+
+HOUR_S = 3600
+NEW_YEAR_S = period.bounds("2024", period.SHANGHAI)[0]
+TWO = {"gpu:ascend_910b": 2}
+
+
+def quote(gres, now_s, *, qos="normal", partition="ai", limit_s=HOUR_S, window=None, cpus=8):
+    kind = basis.asked("chengdu", partition, qos, gres, cpus)
+    return quoting.most(PRICES, kind, limit_s, now_s, window)
+
+
+def test_a_dearer_price_to_come_is_quoted():
+    """2 cards for 1 h: 0.752 × 30.00 = 22.56, as it may start after New Year."""
+    found = quote(TWO, NEW_YEAR_S - DAY_S)
+
+    assert found.fee_micro == 22_560_000
+    assert found.starts_s == NEW_YEAR_S
+
+
+def test_a_cheaper_price_to_come_does_not_help():
+    """At a price that falls, the job that starts now is the dearest: 0.752 × 24.00 = 18.048."""
+    falling = PRICES.partition("chengdu", "ai")
+    cheaper = tuple(
+        dataclasses.replace(
+            price, micro=price.micro // 2 if price.from_s == NEW_YEAR_S else price.micro
+        )
+        for price in falling.prices
+    )
+    prices = dataclasses.replace(
+        PRICES, partitions={("chengdu", "ai"): dataclasses.replace(falling, prices=cheaper)}
+    )
+    kind = basis.asked("chengdu", "ai", "normal", TWO, 8)
+
+    assert quoting.most(prices, kind, HOUR_S, NEW_YEAR_S - DAY_S).fee_micro == 18_048_000
+    half_past = quoting.most(prices, kind, HOUR_S, NEW_YEAR_S - 1800)
+    assert half_past.fee_micro == 9_024_000 + 5_640_000
+
+
+def test_a_past_price_does_not_count():
+    """After New Year only 30.00 is left, though 24.00 still stands in the list."""
+    assert quote(TWO, NEW_YEAR_S).fee_micro == 22_560_000
+
+
+def test_a_fee_is_rounded_up_and_its_eligible_part_down():
+    """8 cards for 1 s: 0.02005333… yuan are held as 20,054, of which 20,053 are eligible."""
+    now_s = NEW_YEAR_S - DAY_S
+    found = quote({"gpu:ascend_910b": 8}, now_s, qos="normal", limit_s=1, window=(0, 2**40))
+
+    assert found.eligible_micro == 20_053
+    assert found.fee_micro == 25_067
+
+
+def test_only_seconds_inside_the_validity_are_eligible():
+    """Half an hour before the voucher ends half of an hour's job is eligible, at today's price."""
+    found = quote(TWO, NEW_YEAR_S - 1800, window=(0, NEW_YEAR_S))
+
+    assert found.eligible_micro == 9_024_000
+    assert quote(TWO, NEW_YEAR_S - 1800).eligible_micro == 0
+
+
+def test_untyped_cards_are_quoted_as_the_fastest_type():
+    """--gres=gpu:2 may be given any type that the tariff knows: here there is one."""
+    assert quote({"gpu": 2}, NEW_YEAR_S).basis.chip == "ascend_910b2"
+    assert quote({"dcu": 2}, NEW_YEAR_S, partition="dcu").basis.chip == "dcu_k100"
+    assert quote({"gpu": 2}, NEW_YEAR_S, partition="dcu").basis.chip == "dcu_z100"
+
+
+def test_cores_are_quoted_by_the_core():
+    """96 cores for 1 h at 0.03: 2.88 yuan."""
+    assert quote({}, NEW_YEAR_S, partition="cpu", cpus=96).fee_micro == 2_880_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"gres": TWO, "partition": "x"}, "partition chengdu/x is not in tariff cd-2024-1"),
+        ({"gres": {"npu": 1}}, "gres npu of partition chengdu/ai has no chip"),
+        ({"gres": {}}, "is priced by cards and none is in the allocation"),
+        ({"gres": {}, "partition": "night"}, "has no price for QOS normal"),
+        ({"gres": TWO, "now_s": 1_600_000_000}, "no price for QOS normal before 2023-07-01"),
+    ],
+)
+def test_what_has_no_price_has_no_quote(arguments, message):
+    """No price, no chip, no cards: the quote says which, and is never zero."""
+    with pytest.raises(TariffMissing, match=message):
+        quote(**{"now_s": NEW_YEAR_S} | arguments)
+
+
+def test_unreadable_cards_have_no_quote():
+    """Cards that cannot be read are not no cards."""
+    kind = basis.Kind("chengdu", "ai", "normal", "gpu:::2", "", 2, 8)
+    with pytest.raises(UsageInvalid, match="cannot be read"):
+        quoting.most(PRICES, kind, HOUR_S, NEW_YEAR_S)
+
+
+@settings(max_examples=200, deadline=None)
+@given(tariffs(whole=True), runs(st.integers(1, 30 * DAY_S)), st.integers(0, 99), WINDOWS)
+def test_no_charge_exceeds_its_quote(prices, run, waits_s, window):
+    """A run that starts after the quote and keeps its limit never costs more than was quoted."""
+    limit_s = run.end_s - run.start_s
+    try:
+        found = quoting.most(
+            prices, definition.kind_of(run), limit_s, run.start_s - waits_s, window
+        )
+    except TariffMissing:
+        assume(False)
+    charge = definition.define(run, prices, STATES, window)
+
+    assert charge.charge_micro <= found.fee_micro
+    assert 0 <= found.eligible_micro <= found.fee_micro
+
+
+@settings(max_examples=100, deadline=None)
+@given(tariffs(whole=True), runs(st.integers(1, 40)))
+def test_a_quote_is_reached(prices, run):
+    """Some start from now on really costs what was quoted: a quote is no guess upwards."""
+    limit_s = run.end_s - run.start_s
+    whole = dataclasses.replace(run, billed_from_s=run.start_s, elapsed_s=limit_s)
+    try:
+        found = quoting.most(prices, definition.kind_of(run), limit_s, EPOCH_S - 400 * DAY_S)
+    except TariffMissing:
+        assume(False)
+    start_s = found.starts_s
+    at_worst = dataclasses.replace(
+        whole, start_s=start_s, billed_from_s=start_s, end_s=start_s + limit_s
+    )
+    charge = definition.define(at_worst, prices, STATES)
+    assume(charge.status == "charged")
+
+    assert found.fee_micro - charge.charge_micro in (0, 1)
