@@ -66,14 +66,13 @@ static enum io _send(int fd, const struct wire_question *q)
 	return (sent < 0) && ((errno == EPIPE) || (errno == ECONNRESET)) ? IO_GONE : IO_BAD;
 }
 
-/* Read one line into line[WIRE_IN_MAX]; anything behind its newline makes it bad. */
+/* Read into line[WIRE_IN_MAX] up to a newline; wire_parse() refuses what stands behind it. */
 static enum io _recv(int fd, char *line, size_t *len, int64_t deadline_us)
 {
 	struct pollfd poller = { .fd = fd, .events = POLLIN };
 
 	for (*len = 0; *len < WIRE_IN_MAX; ) {
 		int64_t left_us = deadline_us - _now_us();
-		const char *newline;
 		ssize_t n;
 
 		if (left_us <= 0)
@@ -83,10 +82,9 @@ static enum io _recv(int fd, char *line, size_t *len, int64_t deadline_us)
 		n = recv(fd, line + *len, WIRE_IN_MAX - *len, 0);
 		if (n <= 0)
 			return *len ? IO_BAD : IO_GONE;
-		newline = memchr(line + *len, '\n', n);
 		*len += n;
-		if (newline)
-			return (newline == line + *len - 1) ? IO_DONE : IO_BAD;
+		if (memchr(line + *len - n, '\n', n))
+			return IO_DONE;
 	}
 	return IO_BAD;
 }

@@ -93,7 +93,7 @@ static void _bad_answers(void)
 		"\n", "1\n", "1 \n", "1 YES", "1 YES\n", "1 NO\n", "2 YES hold=0f held=1 say=a\n",
 		"1 YES hold=0f held=1 say=a", "1 YESS hold=0f held=1 say=a\n",
 		"1 MAYBE hold=0f held=1 say=a\n", "1 yes hold=0f held=1 say=a\n",
-		"1 YES  hold=0f held=1\n", "1 YES hold=0f held=1 \n", "1 YES hold=0f held=1\r\n",
+		"1 YES hold=0f held=1\n1 YES hold=0f held=1\n", "1 YES  hold=0f held=1\n", "1 YES hold=0f held=1 \n", "1 YES hold=0f held=1\r\n",
 		"1 YES hold=0e held=1\n", "1 YES hold=0 held=1\n", "1 YES hold=0ff held=1\n",
 		"1 YES held=1 say=a\n", "1 YES job=0f held=1\n", "1 YES hold=0f say=a\n",
 		"1 YES hold=0f held= say=a\n", "1 YES hold=0f held=-1\n", "1 YES hold=0f held=1.5\n",

@@ -337,6 +337,7 @@ MISBEHAVIOURS: dict[str, Callable[[Question], bytes | None]] = {
     "wrong echo": lambda q: b"1 YES hold=" + b"0" * 32 + b" job=1 held=1 say=a\n",
     "half a line": lambda q: yes(q)[:-1],
     "two lines": lambda q: yes(q) * 2,
+    "more than a line": lambda q: yes(q) + b"1 YES",
     "flood": flood,
     "terminal escape": lambda q: f"1 YES {echo(q)} held=1 say=%1B%5B2J\n".encode(),
     "no sum": lambda q: f"1 YES {echo(q)} say=a\n".encode() if "hold" in q else b"1 YES\n",
@@ -386,7 +387,7 @@ def test_nobody_at_the_socket_is_told_at_once(site: Site) -> None:
     """No voucherd at all costs no waiting."""
     done = site.hook().submit()
     assert done.err == f"voucher CD24-0007: {NO_ANSWER}"
-    assert done.ms < 50
+    assert done.ms < DEADLINE_MS / 2
 
 
 STOPPABLE = """
@@ -429,7 +430,7 @@ def test_the_breaker_opens_after_three_misses_and_closes_again(site: Site) -> No
     opened_at = time.monotonic()
     done = hook.submit()
     assert (done.rc, done.err) == (ACCOUNTING_POLICY, f"voucher CD24-0007: {NO_ANSWER}")
-    assert done.ms < 50
+    assert done.ms < DEADLINE_MS / 2
     assert len(voucherd.questions) == 3
     assert hook.log.count("not asking for 1000 ms after 3 misses in a row") == 1
     while hook.submit().rc != 0:
