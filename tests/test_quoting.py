@@ -9,6 +9,7 @@ from prices import DAY_S, EPOCH_S, PRICES, STATES, WINDOWS, runs, tariffs
 
 from accounting import basis, definition, period, quoting
 from accounting.errors import TariffMissing, UsageInvalid
+from accounting.tariff import PFLOPS_HOUR, Price
 
 HOUR_S = 3600
 NEW_YEAR_S = period.bounds("2024", period.SHANGHAI)[0]
@@ -45,6 +46,21 @@ def test_a_cheaper_price_to_come_does_not_help():
     assert quoting.most(prices, kind, HOUR_S, NEW_YEAR_S - DAY_S).fee_micro == 18_048_000
     half_past = quoting.most(prices, kind, HOUR_S, NEW_YEAR_S - 1800)
     assert half_past.fee_micro == 9_024_000 + 5_640_000
+
+
+def test_a_dear_half_hour_is_quoted_with_the_dearer_side():
+    """10.00, half an hour of 30.00, then 5.00: the dearest hour ends with the dear half hour."""
+    ai = PRICES.partition("chengdu", "ai")
+    steps = ((0, 10), (NEW_YEAR_S, 30), (NEW_YEAR_S + 1800, 5))
+    prices_of = tuple(Price(at, None, PFLOPS_HOUR, yuan * 10**6) for at, yuan in steps)
+    prices = dataclasses.replace(
+        PRICES, partitions={("chengdu", "ai"): dataclasses.replace(ai, prices=prices_of)}
+    )
+    kind = basis.asked("chengdu", "ai", "normal", TWO, 8)
+    found = quoting.most(prices, kind, HOUR_S, NEW_YEAR_S - DAY_S)
+
+    assert found.starts_s == NEW_YEAR_S - 1800
+    assert found.fee_micro == 376_000 * (10 + 30)
 
 
 def test_a_past_price_does_not_count():

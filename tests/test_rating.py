@@ -53,7 +53,7 @@ def example_run(given_):
         "elapsed_s": fields.pop("elapsed_s", ran_s),
         "suspended_s": suspended_s,
     }
-    cards = sum(basis.read_gres(gres).values())
+    cards = fields.pop("cards", sum(basis.read_gres(gres).values()))
     return dataclasses.replace(RUN, **times, gres=gres, cards=cards, **fields)
 
 
