@@ -206,8 +206,8 @@ int job_submit(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	if (!voucher)
 		return SLURM_SUCCESS;
 	if (!wire_name_ok(voucher))
-		return _refuse(err_msg, "voucher: the name given is not 1 to 32 of A-Z a-z 0-9 - _; "
-			       "check --voucher or SLURM_VOUCHER");
+		return _refuse(err_msg, "voucher: the name given is not 1 to 32 of A-Z a-z 0-9 - "
+			       "_; check --voucher or SLURM_VOUCHER");
 	snprintf(who, sizeof(who), "voucher %s", voucher);
 	if (_hides_cards(job))
 		return _refuse(err_msg, "%s: --ntasks-per-gpu does not say how many cards; "

@@ -131,7 +131,8 @@ static void _count(const struct wire_answer *answer)
 		if (atomic_exchange(&open_until_us, 0))
 			slurm_info("voucher: link: voucherd answers again");
 	} else if (++misses >= set->breaker_misses) {
-		int64_t now_us = _now_us(), until_us = now_us + set->breaker_open_ms * INT64_C(1000);
+		int64_t now_us = _now_us();
+		int64_t until_us = now_us + set->breaker_open_ms * INT64_C(1000);
 
 		/* Several questions may be under way when it opens: one line is enough. */
 		if (atomic_exchange(&open_until_us, until_us) <= now_us)

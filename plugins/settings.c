@@ -86,9 +86,10 @@ bool settings_load(struct settings *settings)
 	}
 	fclose(file);
 	if (!ok)
-		slurm_error("voucher: settings: %s line %d: unknown key or bad value", path, number);
+		slurm_error("voucher: settings: %s line %d: unknown key or bad value", path,
+			    number);
 	else if (!settings->socket[0] || (settings->when_unavailable == UNSET))
-		slurm_error("voucher: settings: %s: set socket and when_unavailable (closed or open)",
-			    path);
+		slurm_error("voucher: settings: %s: set socket and when_unavailable (closed or "
+			    "open)", path);
 	return ok && settings->socket[0] && (settings->when_unavailable != UNSET);
 }

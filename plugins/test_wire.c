@@ -80,7 +80,8 @@ static void _good_answers(void)
 	CHECK(!_parse(&q, yes, strlen(yes), &a), "bare byte over 7f");
 	yes = "1 YES hold=0f held=999999999999999999 say=held%201%2C240.00\n";
 	CHECK(_parse(&q, yes, strlen(yes), &a) && (a.verdict == WIRE_YES), a.why);
-	CHECK(!strcmp(a.held_micro, "999999999999999999") && !strcmp(a.say, "held 1,240.00"), a.say);
+	CHECK(!strcmp(a.held_micro, "999999999999999999") && !strcmp(a.say, "held 1,240.00"),
+	      a.say);
 	CHECK(_parse(&q, no, strlen(no), &a) && (a.verdict == WIRE_NO), a.why);
 	CHECK(!strcmp(a.say, "\xe5\x88\xb8: no~"), a.say);
 	q = (struct wire_question) { .id_key = "job", .id = "16_[1-3]" };
@@ -97,7 +98,8 @@ static void _bad_answers(void)
 		"1 YES hold=0f held=1 \n", "1 YES hold=0f held=1\r\n",
 		"1 YES hold=0e held=1\n", "1 YES hold=0 held=1\n", "1 YES hold=0ff held=1\n",
 		"1 YES held=1 say=a\n", "1 YES job=0f held=1\n", "1 YES hold=0f say=a\n",
-		"1 YES hold=0f held= say=a\n", "1 YES hold=0f held=-1\n", "1 YES hold=0f held=1.5\n",
+		"1 YES hold=0f held= say=a\n", "1 YES hold=0f held=-1\n",
+		"1 YES hold=0f held=1.5\n",
 		"1 YES hold=0f held=1e3\n", "1 YES hold=0f held=1000000000000000000\n",
 		"1 YES hold=0f hold=0f held=1\n", "1 YES hold=0f held=1 held=2\n",
 		"1 YES hold=0f held=1 more=1\n", "1 YES hold=0f held=1 say\n",
@@ -109,7 +111,8 @@ static void _bad_answers(void)
 		"1 YES hold=0f held=1 say=%7F\n", "1 YES hold=0f held=1 say=%C2%9B\n",
 		"1 YES hold=0f held=1 say=%80\n", "1 YES hold=0f held=1 say=%C0%8A\n",
 		"1 YES hold=0f held=1 say=%E5%88\n", "1 YES hold=0f held=1 say=%ED%A0%80\n",
-		"1 YES hold=0f held=1 say=%F5%80%80%80\n", "1 YES hold=0f held=1 say=%F4%90%80%80\n",
+		"1 YES hold=0f held=1 say=%F5%80%80%80\n",
+		"1 YES hold=0f held=1 say=%F4%90%80%80\n",
 		"1 YES hold=0f held=1 say=%FF\n", "1 YES hold=0f held=1 say=\t\n",
 		"1 NO hold=0f code=low say=\n", "1 NO hold=0f code=low\n",
 	};

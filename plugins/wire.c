@@ -173,7 +173,8 @@ static bool _parse_fields(struct field *fields, const char *at, size_t len)
 bool wire_parse(const struct wire_question *q, const char *line, size_t len,
 		struct wire_answer *answer)
 {
-	bool yes = (len > 5) && !memcmp(line, "1 YES", 5), no = (len > 4) && !memcmp(line, "1 NO", 4);
+	bool yes = (len > 5) && !memcmp(line, "1 YES", 5);
+	bool no = (len > 4) && !memcmp(line, "1 NO", 4);
 	char id[WIRE_ID_MAX + 1] = "", code[VOUCHER_MAX + 1] = "";
 	struct field fields[] = {
 		{ q->id_key, id, sizeof(id), false },
