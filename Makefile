@@ -1,0 +1,80 @@
+# Two commands on a fresh Debian 12, as root: `make demo` shows it, `make test` proves it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# The tests that run the kernels: once more as plain Python, where a wrong index is an error.
+KERNEL_TESTS := $(wildcard tests/test_rating*.py tests/test_kernels*.py)
+DEMO := slurm-voucher-demo
+TEST := slurm-voucher-test
+
+export PYTHON
+.NOTPARALLEL:
+.PHONY: help demo login down test check lint types unit unit-plain slurm bench plugins lock clean
+
+help:
+	@echo 'make demo     a cluster in a container, and the story of a voucher from application to payout'
+	@echo 'make login    a shell of alice in it; make down stops it'
+	@echo 'make test     everything: check, then the tests against the containerised Slurm'
+	@echo 'make check    what needs no Slurm: lint, types, unit and property tests'
+	@echo 'make slurm    only the tests against the containerised Slurm'
+	@echo 'make bench    what it costs, measured'
+	@echo 'make plugins  build the Slurm plugins against the libslurm of this machine'
+	@echo 'make clean    remove what was built here, the container and its image'
+
+.venv/ready: requirements.lock pyproject.toml
+	@tests/setup/venv
+
+demo: .venv/ready
+	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container up
+	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container run python -m tests.slurm.story
+	@echo
+	@echo 'The cluster is still up. Log in as alice: make login. Stop it: make down.'
+
+login:
+	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container login
+
+down:
+	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container down
+
+test: check slurm
+
+check: lint types unit unit-plain
+
+lint: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/ready
+	$(BIN)/mypy
+
+unit: .venv/ready
+	$(BIN)/pytest -q -m "not slurm"
+
+unit-plain: .venv/ready
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -m "not slurm" $(KERNEL_TESTS)
+
+slurm: .venv/ready
+	@SLURM_VOUCHER_CONTAINER=$(TEST) tests/slurm/container test
+
+bench: .venv/ready
+	@set -e; for f in bench/[a-z]*.py; do \
+		m=$${f%.py}; echo "== $$m"; $(BIN)/python -m "$$(echo $$m | tr / .)"; done
+
+plugins:
+	@tests/setup/debian gcc libc6-dev libslurm-dev
+	$(MAKE) -C plugins all
+
+# Written on Python 3.11, the oldest; every pin must also have a wheel for the image's Python.
+lock: .venv/ready
+	$(BIN)/pip install -q pip-tools
+	( echo '# Exact versions of everything, for Python 3.11 (Debian 12) to 3.14 (the image): make lock.'; \
+	  $(BIN)/pip-compile -q --extra dev --extra postgres --strip-extras --allow-unsafe --no-header \
+		--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		-o - pyproject.toml; \
+	  echo setuptools==84.2.1 ) >build/lock && mv build/lock requirements.lock
+
+clean:
+	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container clean
+	@SLURM_VOUCHER_CONTAINER=$(TEST) tests/slurm/container clean
+	[ ! -f plugins/Makefile ] || $(MAKE) -C plugins clean
+	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis ./*.egg-info
