@@ -20,7 +20,18 @@ import pyarrow.compute as pc
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection, Engine
 
-from accounting import archive, grouping, holds, ledger, rating, schema, tariff, usage
+from accounting import (
+    archive,
+    grouping,
+    holds,
+    ledger,
+    rating,
+    releasing,
+    resized,
+    schema,
+    tariff,
+    usage,
+)
 from accounting.archive import Segment
 from accounting.errors import BookUnavailable, ConfigInvalid
 from accounting.ledger import Entry, Posting, Stamp
@@ -32,6 +43,8 @@ NOT_OVER = frozenset(
 )
 """States after which the job may run again: they do not end its hold (DESIGN 3a)."""
 
+
+_RESIZED_WITHIN_S = 32 * 86_400
 
 NO_TARIFF = "none"
 """What runs are rated by while no tariff is loaded: everything is unrated."""
@@ -77,7 +90,7 @@ def take_in(
             own = runs.filter(pc.equal(runs.column("cluster").cast(pa.string()), cluster))
             with engine.begin() as conn:
                 stored = current(conn, root, cluster, _submits(own))
-            compared = archive.compare(own, stored)
+            compared = archive.compare(resized.billed_from(own, stored), stored)
             taken.new += compared.new.num_rows
             taken.changed += compared.changed.num_rows
             _store(engine, root, cluster, compared, stored, policy, stamp, taken)
@@ -130,8 +143,10 @@ def _alone(root: Path) -> Iterator[None]:
 
 
 def _submits(runs: pa.Table) -> tuple[int, int]:
+    """Return between which submits lie the stored rows that matter to these runs: their own
+    keys, and earlier parts of jobs that were resized."""
     bounds = pc.min_max(runs.column("submit_s")).as_py()
-    return bounds["min"], bounds["max"]
+    return bounds["min"] - _RESIZED_WITHIN_S, bounds["max"]
 
 
 def segments(conn: Connection, **filters: object) -> list[Segment]:
@@ -356,7 +371,7 @@ def _end_holds(conn: Connection, rows: pa.Table, now_s: int) -> None:
     for row in held.select(names).to_pylist():
         if row["state"] not in NOT_OVER:
             evidence = f"{row['state']} in slurmdbd"
-            holds.end(conn, row["hold"], str(row["job_id"]), "posted", 1, now_s, evidence)
+            releasing.end(conn, row["hold"], str(row["job_id"]), "posted", 1, now_s, evidence)
 
 
 def _advance(conn: Connection, cluster: str, sweep: str, until_s: int) -> None:

@@ -39,7 +39,7 @@ LIVE = (
     .outerjoin(schema.hold_bind, schema.hold_bind.c.hold == schema.hold.c.id)
     .where(_live_tasks > 0)
 )
-"""Holds with tasks that have not ended: their columns, `live` tasks, and the job they are bound to."""
+"""Holds with tasks that have not ended: how many are `live`, and the job they are bound to."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,19 @@ def place(conn: Connection, request: Request, policy: Policy, now_s: int) -> Pos
         InsufficientBalance: What is left does not cover it.
     """
     lock(conn)
+    before = position(conn, request.account, policy)
+    known = conn.execute(select(schema.hold).filter_by(id=request.id)).mappings().one_or_none()
+    if known is not None:
+        if any(known[name] != getattr(request, name) for name in ("cluster", "account", "uid")):
+            raise NotAllowed(f"hold {request.id}: stands for another job; submit again")
+        return before
+    after = _admit(conn, before, request, now_s, policy)
+    enter(conn, request, policy, now_s)
+    return after
+
+
+def enter(conn: Connection, request: Request, policy: Policy, now_s: int) -> None:
+    """Enter a hold without asking whether it fits: where the queue shows it, it is a fact."""
     row = {
         "id": request.id,
         "cluster": request.cluster,
@@ -237,19 +250,16 @@ def place(conn: Connection, request: Request, policy: Policy, now_s: int) -> Pos
         "tasks": request.tasks,
         "task_micro": request.task_micro,
         "task_eligible_micro": request.task_eligible_micro,
+        "asked_s": now_s,
+        "expires_s": now_s + policy.unseen_s,
+        "request": ledger.canonical(dict(request.asked)),
     }
-    before = position(conn, request.account, policy)
-    known = conn.execute(select(schema.hold).filter_by(id=request.id)).mappings().one_or_none()
-    if known is not None:
-        same = ("cluster", "account", "uid")
-        if any(known[name] != row[name] for name in same):
-            raise NotAllowed(f"hold {request.id}: stands for another job; submit again")
-        return before
-    after = _admit(conn, before, request, now_s, policy)
-    times = {"asked_s": now_s, "expires_s": now_s + policy.unseen_s}
-    asked = {"request": ledger.canonical(dict(request.asked))}
-    conn.execute(insert(schema.hold), row | times | asked)
-    return after
+    conn.execute(insert(schema.hold), row)
+
+
+def exists(conn: Connection, hold_id: str) -> bool:
+    """Tell whether the book has a hold, live or ended."""
+    return conn.execute(select(schema.hold.c.id).filter_by(id=hold_id)).scalar() is not None
 
 
 def _admit(
@@ -316,54 +326,6 @@ def raise_to(conn: Connection, row: Any, request: Request, policy: Policy, now_s
         )
     )
     return after
-
-
-def bind(
-    conn: Connection, hold_id: str, cluster: str, job_id: int, submit_s: int, now_s: int
-) -> None:
-    """Tie a hold to the job that the queue shows with it; the first binding stands."""
-    known = conn.execute(select(schema.hold_bind).filter_by(hold=hold_id)).one_or_none()
-    if known is None:
-        row = {"hold": hold_id, "cluster": cluster, "job_id": job_id}
-        conn.execute(insert(schema.hold_bind), row | {"submit_s": submit_s, "seen_s": now_s})
-
-
-def end(
-    conn: Connection, hold_id: str, task: str, kind: str, tasks: int, now_s: int, evidence: str
-) -> bool:
-    """End tasks of a hold, once.
-
-    Args:
-        task: Which of its tasks: the run's own job number, or `*` for all that are left.
-        kind: posted, voided or expired.
-
-    Returns:
-        Whether something was ended: False for an unknown hold and for a repetition.
-    """
-    row = conn.execute(LIVE.where(schema.hold.c.id == hold_id)).one_or_none()
-    if row is None:
-        return False
-    if conn.execute(select(schema.hold_end.c.task).filter_by(hold=hold_id, task=task)).scalar():
-        return False
-    values = {"hold": hold_id, "task": task, "kind": kind, "tasks": min(tasks, row.live)}
-    conn.execute(insert(schema.hold_end), values | {"at_s": now_s, "evidence": evidence})
-    return True
-
-
-def expire_unseen(conn: Connection, cluster: str, seen: set[str], now_s: int) -> list[str]:
-    """Let holds lapse that the queue never showed and whose time is over.
-
-    Args:
-        seen: Ids of holds in the queue snapshot that was just taken.
-    """
-    unseen = LIVE.where(schema.hold_bind.c.hold.is_(None), schema.hold.c.expires_s <= now_s)
-    lapsed = []
-    for row in conn.execute(unseen.where(schema.hold.c.cluster == cluster)).all():
-        if row.id not in seen and end(
-            conn, row.id, "*", "expired", row.live, now_s, "never queued"
-        ):
-            lapsed.append(row.id)
-    return lapsed
 
 
 def asked_of(row: Any) -> dict[str, str]:

@@ -232,7 +232,7 @@ def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
         reviews.append(row | {"reason": reason, "act_sha256": act.sha256})
     if approved:
         raise InvalidInput(f"act claim.review {claim['id']}: {min(approved)} is no line of it")
-    total = sum(row["approved_fen"] for row in reviews)
+    total: int = sum(row["approved_fen"] for row in reviews)
     postings = move(
         claim["provider"],
         {

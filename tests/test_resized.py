@@ -1,4 +1,4 @@
-"""slurm_voucher/sources/resized.py: no second of a resized job is billed twice."""
+"""accounting.resized.py: no second of a resized job is billed twice."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from runs import a_run
 
 from accounting import usage
 from accounting.usage import Run
-from slurm_voucher.sources.resized import billed_from
+from accounting.resized import billed_from
 
 
 def resized(start_s: int) -> list[Run]:

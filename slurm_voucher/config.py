@@ -1,0 +1,65 @@
+"""Where a site's book, archive and socket are: HOME/config.yaml, all of it optional."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from accounting.errors import ConfigInvalid
+from accounting.yamlfile import at, kind, only, read
+
+DEFAULT_HOME = "/var/lib/slurm-voucher"
+DEFAULT_SOCKET = "/run/slurm-voucher/hook.sock"
+SOCKET_BYTES_MAX = 107
+"""sun_path of unix(7) less its final NUL."""
+
+_KEYS = ("book", "archive", "socket", "slurm_uid", "snapshot_s")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A site's settings.
+
+    Attributes:
+        home: Folder of config.yaml, and of what it does not place elsewhere.
+        book: SQLAlchemy URL.
+        archive: Root of the usage archive.
+        socket: Where the submit hook finds voucherd.
+        slurm_uid: uid of slurmctld, who alone (with root) may ask there.
+        snapshot_s: How often voucherd looks at the queue.
+    """
+
+    home: Path
+    book: str
+    archive: Path
+    socket: str
+    slurm_uid: int
+    snapshot_s: int
+
+
+def load(home: Path) -> Config:
+    """Read HOME/config.yaml; a missing file is an empty one.
+
+    Raises:
+        ConfigInvalid: A key is unknown or of another kind, or the socket's path is too long.
+    """
+    path = home / "config.yaml"
+    where = str(path)
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    keys = only(read(text, where) if text.strip() else {}, _KEYS, where)
+    socket = kind(keys.get("socket", DEFAULT_SOCKET), str, at(where, "socket"))
+    if len(os.fsencode(socket)) > SOCKET_BYTES_MAX:
+        raise ConfigInvalid(
+            f"{at(where, 'socket')}: {len(os.fsencode(socket))} bytes, a socket's path has at most "
+            f"{SOCKET_BYTES_MAX}; choose a shorter one"
+        )
+    snapshot_s = kind(keys.get("snapshot_s", 30), int, at(where, "snapshot_s"))
+    if snapshot_s <= 0:
+        raise ConfigInvalid(f"{at(where, 'snapshot_s')}: {snapshot_s} is not above zero")
+    return Config(
+        home=home,
+        book=kind(keys.get("book", f"sqlite:///{home / 'book.db'}"), str, at(where, "book")),
+        archive=Path(kind(keys.get("archive", str(home / "archive")), str, at(where, "archive"))),
+        socket=socket,
+        slurm_uid=kind(keys.get("slurm_uid", 0), int, at(where, "slurm_uid")),
+        snapshot_s=snapshot_s,
+    )
