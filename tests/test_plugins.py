@@ -21,6 +21,8 @@ from urllib.parse import quote, unquote
 
 import pytest
 
+from slurm_voucher import protocol
+
 PLUGINS = Path(__file__).parent.parent / "plugins"
 HEADERS = Path(os.environ.get("SLURM_INCLUDE", "/usr/include"))
 ACCOUNTING_POLICY = 2050  # slurm_errno.h, ESLURM_ACCOUNTING_POLICY
@@ -57,6 +59,7 @@ class FakeVoucherd:
 
     def __init__(self, path: Path) -> None:
         self.answer: Callable[[Question], bytes | None] = yes
+        self.lines: list[bytes] = []
         self.questions: list[Question] = []
         self.connections: list[socket.socket] = []
         self.listener = socket.socket(socket.AF_UNIX)
@@ -74,6 +77,7 @@ class FakeVoucherd:
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
             for line in lines:
+                self.lines.append(line)
                 question = read(line)
                 self.questions.append(question)
                 answer = self.answer(question)
@@ -265,6 +269,17 @@ def test_every_priced_field_is_sent(site: Site) -> None:
         "verb": "HOLD", "hold": second["hold"], "uid": "1000", "voucher": "CD24-0007",
         "mem_per_cpu_mb": "512", "time_limit": "unlimited",
     }  # fmt: skip
+
+
+def test_hook_and_voucherd_speak_the_same_wire(site: Site) -> None:
+    """The daemon's own reader and writer agree with the C, byte for byte."""
+    voucherd = site.voucherd()
+    said = "券 CD24-0007: 100 % held; 1,240.00 yuan ~ = ok"
+    voucherd.answer = lambda q: protocol.answer("YES", {"hold": q["hold"], "held": "1"}, said)
+    assert site.hook().submit(features="a&b 券=1").err == said
+    question = protocol.read(voucherd.lines[0])
+    assert question.verb == "HOLD"
+    assert question.fields["features"] == "a&b 券=1"
 
 
 def test_no_is_repeated_to_the_user(site: Site) -> None:
