@@ -125,7 +125,7 @@ def connect(url: str, *, durable: bool = True, must_exist: bool = True) -> Engin
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda dbapi, _record: _sqlite_settings(dbapi, durable))
-        event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(engine, "begin", _sqlite_begin)
     if must_exist:
         _check_there(engine)
     return engine
@@ -140,6 +140,17 @@ def _sqlite_settings(dbapi: Any, durable: bool) -> None:
         "busy_timeout = 10000",
     ):
         dbapi.execute(f"PRAGMA {setting}")
+
+
+def _sqlite_begin(conn: Connection) -> None:
+    """Take the write lock at once, so that what was read still holds when it is written."""
+    reading = conn.get_execution_options().get("reading", False)
+    conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def reading(engine: Engine) -> Engine:
+    """Return the book for those who only read: they wait for nobody."""
+    return engine.execution_options(reading=True)
 
 
 def _check_there(engine: Engine) -> None:

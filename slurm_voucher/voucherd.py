@@ -130,7 +130,9 @@ class Voucherd:
         held = yuan(fen_up(max(row.task_micro, request.task_micro) * max(row.tasks, request.tasks)))
         return f"voucher {row.account}: held {held} yuan, {yuan(after.available_fen)} is left"
 
-    def look_at_queue(self, jobs: list[queue.QueuedJob], began_s: int, nothing_waits: bool) -> None:
+    def look_at_queue(
+        self, jobs: list[queue.QueuedJob], began_s: int, nothing_waits: bool
+    ) -> reconcile.Reconciled:
         """Bring the holds in line with a snapshot of the queue."""
         with self.engine.begin() as conn:
             done = reconcile.apply(
@@ -148,6 +150,7 @@ class Voucherd:
                 log.info("hold %s: %s", hold_id, word)
         for problem in done.problems:
             log.error("%s", problem)
+        return done
 
 
 def serve(config: Config) -> None:

@@ -1,0 +1,118 @@
+"""svoucher key, act: the signatures of regulator, treasury and system."""
+
+import json
+from pathlib import Path
+
+import click
+from sqlalchemy import select
+
+from accounting import issuing, redemption, reserve, schema, signing
+from accounting.ledger import canonical
+from accounting.money import yuan
+from slurm_voucher.cli.output import Show, output_options
+from slurm_voucher.cli.site import Site, pass_site
+
+PATH = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group("key")
+def key_() -> None:
+    """Keys of regulator, treasury and system."""
+
+
+@key_.command("make")
+@click.argument("file", type=PATH)
+@click.option("--actor", required=True, help="Who will hold it.")
+@click.option("--role", required=True, type=click.Choice(["regulator", "treasury", "system"]))
+def make(file: Path, actor: str, role: str) -> None:
+    """Make a key pair: FILE is secret and stays with its holder, FILE.pub goes to the provider.
+
+    \b
+    Example: svoucher key make regulator.key --actor jingxin-ju --role regulator
+    """
+    public = signing.make_key(file, actor, role)
+    click.echo(f"key {public['key']} of {actor} ({role}): {file} is secret, {file}.pub is not")
+
+
+@key_.command("trust")
+@click.argument("file", type=PATH)
+@pass_site
+def trust(site: Site, file: Path) -> None:
+    """Enter a public key into the book, once for each role.
+
+    \b
+    Example: svoucher key trust regulator.key.pub
+    """
+    public = signing.read_json(file)
+    with site.begin() as conn:
+        signing.trust(conn, public, site.stamp())
+    click.echo(f"key {public['key']} of {public['actor']} ({public['role']}) is trusted")
+
+
+@key_.command("list")
+@output_options
+@pass_site
+def list_keys(site: Site, show: Show) -> None:
+    """List the keys that the book trusts.
+
+    \b
+    Example: svoucher key list
+    """
+    with site.read() as conn:
+        rows = conn.execute(select(schema.signing_key).order_by(schema.signing_key.c.seq)).all()
+    show([{"key": row.key_id, "role": row.role, "actor": row.actor} for row in rows])
+
+
+@click.group("act")
+def act_() -> None:
+    """Sign an act, or carry out a signed one."""
+
+
+@act_.command("sign")
+@click.argument("draft", type=PATH)
+@click.option("--key", "key_file", required=True, type=PATH, help="The signer's secret key.")
+@click.option("-o", "--out", required=True, type=PATH, help="Where the signed act goes.")
+def sign(draft: Path, key_file: Path, out: Path) -> None:
+    """Sign a drafted act. Needs no book: the signer does it on a machine of its own.
+
+    \b
+    Example: svoucher act sign review.json --key regulator.key -o review.signed.json
+    """
+    act = signing.read_json(draft)
+    signed = signing.sign(act, signing.read_json(key_file))
+    out.write_text(canonical(signed) + "\n", encoding="utf-8")
+    click.echo(f"{signed['act']} {signed['subject']}: signed by {signed['actor']} in {out}")
+
+
+@act_.command("accept")
+@click.argument("file", type=PATH)
+@pass_site
+def accept(site: Site, file: Path) -> None:
+    """Verify a signed act and carry it out.
+
+    \b
+    Example: svoucher act accept review.signed.json
+    """
+    signed = signing.read_json(file)
+    stamp, policy = site.stamp(), site.policy
+    with site.begin() as conn:
+        act = signing.verify(conn, signed)
+        match act.verb:
+            case "application.confirm" | "application.refuse":
+                voucher = issuing.accept_review(conn, act, policy, stamp)
+                said = f"voucher {voucher} issued" if voucher else "refused"
+            case "claim.review":
+                said = f"{yuan(redemption.accept_review(conn, act, stamp))} yuan approved"
+            case "claim.pay":
+                to_provider, repaid = redemption.accept_payout(conn, act, stamp)
+                said = f"{yuan(to_provider)} yuan paid, {yuan(repaid)} repaid to the reserve fund"
+            case _:
+                reserve.accept_grant(conn, act, stamp)
+                said = "granted"
+    click.echo(f"{act.verb} {act.subject} by {act.actor.name} ({act.actor.role}): {said}")
+
+
+def write_draft(act: dict[str, object], out: Path) -> None:
+    """Write a drafted act where its signer can read it first."""
+    out.write_text(json.dumps(act, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8")
+    click.echo(f"{act['act']} {act['subject']}: drafted in {out}; next: svoucher act sign {out}")

@@ -1,0 +1,134 @@
+"""svoucher init, check: a new book; is everything reachable and consistent?"""
+
+import getpass
+import hashlib
+import secrets
+import socket
+from typing import Any
+
+import click
+
+from accounting import ledger, schema
+from accounting import policy as policies
+from accounting.errors import ConfigInvalid, Unavailable, VoucherError
+from accounting.ledger import Actor, Entry, Stamp
+from slurm_voucher import protocol
+from slurm_voucher.cli.site import Site, pass_site
+
+
+@click.command("init")
+@click.option(
+    "--rehearsal",
+    is_flag=True,
+    help="A book to try things in: --as-of works, papers are stamped 演练.",
+)
+@click.option(
+    "--policy", "policy_name", default="chengdu-2023", show_default=True, help="Whose rules."
+)
+@pass_site
+def init_(site: Site, rehearsal: bool, policy_name: str) -> None:
+    """Make a new book.
+
+    \b
+    Example: svoucher --home /tmp/try init --rehearsal
+    """
+    text = policies.builtin(policy_name)
+    policies.load(text, f"policy {policy_name}")
+    site.home.mkdir(parents=True, exist_ok=True)
+    engine = ledger.connect(site.config.book, must_exist=False)
+    with engine.connect() as conn:
+        if engine.dialect.has_table(conn, "book"):
+            raise ConfigInvalid(
+                f"book {engine.url.database}: there is one already; choose another --home"
+            )
+    rows: dict[str, list[dict[str, Any]]] = {
+        "book": [
+            {
+                "book_id": secrets.token_hex(16),
+                "schema_version": schema.VERSION,
+                "rehearsal": int(rehearsal),
+                "policy": policy_name,
+            }
+        ],
+        "document": [document_row("policy", policy_name, text)],
+    }
+    stamp = Stamp(Actor(getpass.getuser(), "operator"), site.now_s, site.now_s)
+    ledger.create(engine, Entry("book", "book.init", stamp, rows))
+    kind = "rehearsal book" if rehearsal else "book"
+    click.echo(
+        f"{kind} {engine.url.database} by policy {policy_name}; next: svoucher price load FILE"
+    )
+
+
+def document_row(kind: str, version: str, text: str) -> dict[str, str]:
+    """Return the row that keeps a policy, tariff or catalogue in the book."""
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return {"kind": kind, "version": version, "sha256": sha256, "text": text}
+
+
+@click.command("check")
+@pass_site
+def check_(site: Site) -> None:
+    """Is everything reachable and consistent?
+
+    \b
+    Example: svoucher check
+    """
+    worst = 0
+    for name, probe in (
+        ("config", _check_config),
+        ("book", _check_book),
+        ("tariff", _check_tariff),
+        ("slurm", _check_slurm),
+        ("voucherd", _check_voucherd),
+    ):
+        try:
+            click.echo(f"{name:9} ok    {probe(site)}")
+        except VoucherError as error:
+            worst = max(worst, error.exit_code)
+            click.echo(f"{name:9} FAIL  {error}")
+    raise SystemExit(worst)
+
+
+def _check_config(site: Site) -> str:
+    return f"{site.config.home}, socket {site.config.socket}"
+
+
+def _check_book(site: Site) -> str:
+    with site.read() as conn:
+        seq, head = ledger.head(conn)
+    kind = "rehearsal, " if site.book.rehearsal else ""
+    return f"{kind}policy {site.policy.name}, {seq} entries, head {head[:16]}"
+
+
+def _check_tariff(site: Site) -> str:
+    from accounting import tariff
+
+    with site.read() as conn:
+        version, text = ledger.document(conn, "tariff")
+    prices = tariff.load(text, f"tariff {version}")
+    return f"{version}, {len(prices.partitions)} partitions, chips {prices.catalogue}"
+
+
+def _check_slurm(site: Site) -> str:
+    from slurm_voucher import partitions
+
+    name = partitions.cluster_name()
+    return f"cluster {name}, partitions {', '.join(partitions.load())}"
+
+
+def _check_voucherd(site: Site) -> str:
+    path = site.config.socket
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(2)
+            asking.connect(path)
+            asking.sendall(b"1 PING\n")
+            answer = asking.recv(protocol.ANSWER_BYTES_MAX)
+    except OSError as error:
+        raise Unavailable(
+            f"socket {path}: {error.strerror or error}; start voucherd with svoucher serve"
+        ) from None
+    if not answer.startswith(b"1 YES"):
+        raise Unavailable(f"socket {path}: no voucherd answers there; restart it")
+    return f"answers on {path}"

@@ -1,0 +1,192 @@
+"""svoucher claim, reserve: the quarter's end."""
+
+from pathlib import Path
+
+import click
+
+from accounting import ledger, packet, redemption, reserve
+from accounting.money import MICRO_PER_FEN, yuan
+from accounting.registry import find
+from slurm_voucher.cli.acts import PATH, write_draft
+from slurm_voucher.cli.output import Show, output_options
+from slurm_voucher.cli.site import AMOUNT, QUARTER, Site, pass_site
+
+
+@click.group("claim")
+def claim_() -> None:
+    """Redemption claims (兑付申请)."""
+
+
+@claim_.command("open")
+@click.argument("quarter", type=QUARTER)
+@click.option("--provider", required=True)
+@pass_site
+def open_claim(site: Site, quarter: str, provider: str) -> None:
+    """Open a claim over every line that is paid, invoiced and not yet claimed.
+
+    \b
+    Example: svoucher claim open 2026-Q4 --provider cdaicc
+    """
+    with site.begin() as conn:
+        claim_id = redemption.open_claim(conn, provider, quarter, site.policy, site.stamp())
+    _print_claim(site, claim_id)
+
+
+@claim_.command("list")
+@output_options
+@pass_site
+def list_claims(site: Site, show: Show) -> None:
+    """List claims with what was approved and paid.
+
+    \b
+    Example: svoucher claim list
+    """
+    with site.read() as conn:
+        rows = redemption.claims(conn)
+    show(
+        [
+            {
+                "claim": row["id"],
+                "quarter": row["quarter"],
+                "state": row["state"],
+                "claimed": yuan(row["amount_fen"]),
+                "approved": None if row["approved_fen"] is None else yuan(row["approved_fen"]),
+                "paid": None if row["paid_fen"] is None else yuan(row["paid_fen"]),
+            }
+            for row in rows
+        ]
+    )
+
+
+@claim_.command("show")
+@click.argument("claim")
+@pass_site
+def show_claim(site: Site, claim: str) -> None:
+    """Print a claim.
+
+    \b
+    Example: svoucher claim show C-cdaicc-2026-Q4-1
+    """
+    _print_claim(site, claim)
+
+
+def _print_claim(site: Site, claim_id: str) -> None:
+    with site.read() as conn:
+        claim = redemption.find_claim(conn, claim_id)
+        lines = redemption.claim_lines(conn, claim_id)
+    site.paper(
+        f"兑付申请 claim {claim_id}: {claim['provider']}, {claim['quarter']}, {claim['state']}"
+    )
+    for line in lines:
+        click.echo(f"  {line['line']}: {yuan(line['amount_fen'])}")
+    click.echo(f"  claimed 申请 {yuan(claim['amount_fen'])} yuan over {len(lines)} lines")
+
+
+@claim_.command("submit")
+@click.argument("claim")
+@click.option("-o", "--out", required=True, type=PATH, help="Where the evidence packet goes.")
+@pass_site
+def submit(site: Site, claim: str, out: Path) -> None:
+    """Write the evidence packet and hand the claim in.
+
+    \b
+    Example: svoucher claim submit C-cdaicc-2026-Q4-1 -o packet.json
+    """
+    with site.begin() as conn:
+        text = packet.build(conn, claim)
+        out.write_text(text, encoding="utf-8")
+        redemption.submit(conn, claim, packet.sha256(text), site.stamp())
+    click.echo(f"claim {claim}: submitted with packet {out}, SHA-256 {packet.sha256(text)}")
+
+
+@claim_.command("review")
+@click.argument("claim")
+@click.option(
+    "--refuse", "refused", multiple=True, metavar="LINE=REASON", help="Refuse a line; repeatable."
+)
+@click.option("--reason", default="service given as stated", show_default=True)
+@click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
+@pass_site
+def review(site: Site, claim: str, refused: tuple[str, ...], reason: str, out: Path) -> None:
+    """Draft the regulator's review: every line is approved that is not refused.
+
+    \b
+    Example: svoucher claim review C-cdaicc-2026-Q4-1 -o review.json
+    """
+    reasons = {}
+    for text in refused:
+        line, equals, why = text.partition("=")
+        if not equals or not why:
+            raise click.BadParameter(f"{text!r} is no LINE=REASON", param_hint="--refuse")
+        reasons[line] = why
+    with site.read() as conn:
+        act = redemption.draft_review(conn, claim, reasons, reason)
+    write_draft(act, out)
+
+
+@claim_.command("pay")
+@click.argument("claim")
+@click.option("--reference", required=True, help="The treasury's own number of the payment.")
+@click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
+@pass_site
+def pay(site: Site, claim: str, reference: str, out: Path) -> None:
+    """Draft the treasury's payout (拨付) of what was approved.
+
+    \b
+    Example: svoucher claim pay C-cdaicc-2026-Q4-1 --reference CZ-2027-0042 -o payout.json
+    """
+    with site.read() as conn:
+        act = redemption.draft_payout(conn, claim, reference, site.policy, site.effective_s)
+    write_draft(act, out)
+
+
+@click.group("reserve")
+def reserve_() -> None:
+    """The reserve fund (备用金)."""
+
+
+@reserve_.command("grant")
+@click.argument("provider")
+@click.argument("amount", type=AMOUNT)
+@click.option("--reference", required=True, help="The treasury's own number of the grant.")
+@click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
+@pass_site
+def grant(site: Site, provider: str, amount: int, reference: str, out: Path) -> None:
+    """Draft the treasury's grant of advance money to a provider.
+
+    \b
+    Example: svoucher reserve grant cdaicc 500,000 --reference CZ-2026-0007 -o grant.json
+    """
+    with site.read() as conn:
+        act = reserve.draft_grant(conn, provider, amount, reference)
+    write_draft(act, out)
+
+
+@reserve_.command("draw")
+@click.argument("lines", nargs=-1, required=True)
+@pass_site
+def draw(site: Site, lines: tuple[str, ...]) -> None:
+    """Draw advance money for statement lines that are deducted and not yet paid.
+
+    \b
+    Example: svoucher reserve draw S-CD26-0001-2026-11/1
+    """
+    with site.begin() as conn:
+        drawn = reserve.draw(conn, lines, site.stamp())
+    click.echo(f"{yuan(drawn)} yuan drawn for {len(lines)} lines")
+
+
+@reserve_.command("show")
+@click.argument("provider")
+@pass_site
+def show_reserve(site: Site, provider: str) -> None:
+    """Show what the fund of a provider holds.
+
+    \b
+    Example: svoucher reserve show cdaicc
+    """
+    with site.read() as conn:
+        find(conn, "provider", id=provider)
+        fund = ledger.balance(conn, "reserve.fund", provider) // MICRO_PER_FEN
+        owed = -ledger.balance(conn, "reserve.owed", provider) // MICRO_PER_FEN
+    click.echo(f"{provider}: {yuan(fund)} yuan in the fund, {yuan(owed)} granted by the treasury")

@@ -1,0 +1,42 @@
+"""svoucher serve, reconcile: the holds beside Slurm's queue."""
+
+import logging
+import time
+
+import click
+
+from slurm_voucher.cli.site import Site, pass_site
+
+
+@click.command("serve")
+@pass_site
+def serve_(site: Site) -> None:
+    """Run voucherd in the foreground: it answers the submit hook.
+
+    \b
+    Example: svoucher serve
+    """
+    from slurm_voucher import voucherd
+
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
+    voucherd.serve(site.config)
+
+
+@click.command("reconcile")
+@pass_site
+def reconcile_(site: Site) -> None:
+    """Bring holds in line with Slurm's queue, once; voucherd does it all the time.
+
+    \b
+    Example: svoucher reconcile
+    """
+    from slurm_voucher import queue, voucherd
+
+    daemon = voucherd.Voucherd(site.config)
+    began_s = int(time.time())
+    jobs = queue.snapshot()
+    done = daemon.look_at_queue(jobs, began_s, queue.nothing_waits_for_slurmdbd())
+    click.echo(
+        f"{len(jobs)} jobs with a hold in the queue; {len(done.rebuilt)} holds rebuilt, "
+        f"{len(done.expired)} expired, {len(done.voided)} voided"
+    )

@@ -1,0 +1,248 @@
+"""svoucher provider, unit, contract, member, topup: who takes part."""
+
+import pwd
+from datetime import date
+
+import click
+from sqlalchemy import select
+
+from accounting import period, registry, schema
+from accounting.errors import InvalidInput
+from accounting.money import yuan
+from accounting.policy import UNIT_KINDS
+from slurm_voucher.cli.output import Show, output_options
+from slurm_voucher.cli.site import AMOUNT, DAY, Site, pass_site
+
+
+@click.group("provider")
+def provider_() -> None:
+    """Providers (供给方)."""
+
+
+@provider_.command("add")
+@click.argument("provider")
+@click.argument("name")
+@pass_site
+def add_provider(site: Site, provider: str, name: str) -> None:
+    """Enter a provider by the id that price lists use.
+
+    \b
+    Example: svoucher provider add cdaicc 成都智算中心
+    """
+    with site.begin() as conn:
+        registry.add_provider(conn, provider, name, site.stamp())
+    click.echo(f"provider {provider}: {name}")
+
+
+@provider_.command("list")
+@output_options
+@pass_site
+def list_providers(site: Site, show: Show) -> None:
+    """List providers.
+
+    \b
+    Example: svoucher provider list
+    """
+    with site.read() as conn:
+        rows = conn.execute(select(schema.provider).order_by(schema.provider.c.seq)).all()
+    show([{"provider": row.id, "name": row.name} for row in rows])
+
+
+@click.group("unit")
+def unit_() -> None:
+    """Units (需求方): register and list."""
+
+
+@unit_.command("register")
+@click.argument("unit")
+@click.option("--name", required=True, help="As on the licence.")
+@click.option("--credit-code", required=True, help="统一社会信用代码, 18 characters.")
+@click.option("--kind", default="enterprise", show_default=True, type=click.Choice(UNIT_KINDS))
+@click.option("--revenue", type=AMOUNT, help="Main-business revenue of the prior year, yuan.")
+@click.option("--revenue-year", type=int, help="Which year that was.")
+@pass_site
+def register(
+    site: Site,
+    unit: str,
+    name: str,
+    credit_code: str,
+    kind: str,
+    revenue: int | None,
+    revenue_year: int | None,
+) -> None:
+    """Register a unit (单位注册), once.
+
+    \b
+    Example: svoucher unit register shuzhi --name 成都数智科技有限公司 \\
+      --credit-code 91510100MA6CAXYZ0B --revenue 25,000,000 --revenue-year 2025
+    """
+    with site.begin() as conn:
+        registry.register_unit(
+            conn,
+            unit,
+            name=name,
+            credit_code=credit_code,
+            kind=kind,
+            revenue_fen=revenue,
+            revenue_year=revenue_year,
+            stamp=site.stamp(),
+        )
+    click.echo(f"unit {unit}: {name} is registered")
+
+
+@unit_.command("list")
+@output_options
+@pass_site
+def list_units(site: Site, show: Show) -> None:
+    """List units.
+
+    \b
+    Example: svoucher unit list
+    """
+    with site.read() as conn:
+        rows = conn.execute(select(schema.unit).order_by(schema.unit.c.seq)).all()
+    show(
+        [
+            {"unit": row.id, "name": row.name, "kind": row.kind, "credit_code": row.credit_code}
+            for row in rows
+        ]
+    )
+
+
+@click.group("contract")
+def contract_() -> None:
+    """Contracts; each opens a voucher account."""
+
+
+@contract_.command("sign")
+@click.argument("contract")
+@click.option("--unit", required=True)
+@click.option("--provider", required=True)
+@click.option("--fee", required=True, type=AMOUNT, help="Contract fee, yuan.")
+@click.option("--signed-on", required=True, type=DAY)
+@click.option("--until", required=True, type=DAY, help="Last day of the contract.")
+@pass_site
+def sign_contract(
+    site: Site, contract: str, unit: str, provider: str, fee: int, signed_on: date, until: date
+) -> None:
+    """Enter a contract by its own number and open its voucher account.
+
+    \b
+    Example: svoucher contract sign HT-2026-118 --unit shuzhi --provider cdaicc \\
+      --fee 200,000 --signed-on 2026-11-01 --until 2027-10-31
+    """
+    with site.begin() as conn:
+        account = registry.sign_contract(
+            conn,
+            contract,
+            unit=unit,
+            provider=provider,
+            signed_on=signed_on,
+            last_day=until,
+            fee_fen=fee,
+            policy=site.policy,
+            stamp=site.stamp(),
+        )
+    click.echo(f"contract {contract}: {yuan(fee)} yuan with {provider}, voucher account {account}")
+
+
+@contract_.command("list")
+@output_options
+@pass_site
+def list_contracts(site: Site, show: Show) -> None:
+    """List contracts and their voucher accounts.
+
+    \b
+    Example: svoucher contract list
+    """
+    with site.read() as conn:
+        rows = registry.contracts(conn)
+    show(
+        [
+            {
+                "account": row["account"],
+                "contract": row["id"],
+                "unit": row["unit"],
+                "provider": row["provider"],
+                "signed_on": row["signed_on"],
+                "fee": yuan(row["fee_fen"]),
+            }
+            for row in rows
+        ]
+    )
+
+
+@click.group("member")
+def member_() -> None:
+    """Who may spend a unit's vouchers."""
+
+
+@member_.command("add")
+@click.argument("unit")
+@click.option("--cluster", required=True)
+@click.option("--user", help="Login name on this machine; or give --uid.")
+@click.option("--uid", type=click.IntRange(min=0))
+@click.option("--from", "from_day", type=DAY, help="First day.  [default: today]")
+@click.option("--until", type=DAY, help="Last day.  [default: open]")
+@pass_site
+def add_member(
+    site: Site,
+    unit: str,
+    cluster: str,
+    user: str | None,
+    uid: int | None,
+    from_day: date | None,
+    until: date | None,
+) -> None:
+    """Let a user of a cluster spend a unit's voucher accounts.
+
+    \b
+    Example: svoucher member add shuzhi --cluster chengdu --user alice
+    """
+    if (user is None) == (uid is None):
+        raise click.UsageError("give either --user or --uid")
+    if uid is None:
+        uid = _uid(user or "")
+    from_s = period.instant(from_day or site.today, site.policy.timezone)
+    with site.begin() as conn:
+        registry.add_member(
+            conn,
+            unit,
+            cluster=cluster,
+            uid=uid,
+            from_s=from_s,
+            until_s=site.instant_after(until) if until else None,
+            stamp=site.stamp(),
+        )
+    click.echo(f"unit {unit}: user {user or uid} of cluster {cluster} may spend its vouchers")
+
+
+def _uid(user: str) -> int:
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        raise InvalidInput(f"user {user}: not known on this machine; give --uid") from None
+
+
+@click.command("topup")
+@click.argument("account")
+@click.argument("amount", type=AMOUNT)
+@click.option("--reference", required=True, help="The bank's own number of the payment.")
+@click.option("--paid-on", type=DAY, help="Day of the payment.  [default: today]")
+@pass_site
+def topup_(site: Site, account: str, amount: int, reference: str, paid_on: date | None) -> None:
+    """Record cash that a unit paid in; it settles what the unit owes first.
+
+    \b
+    Example: svoucher topup CD26-0001 100,000 --reference ICBC-20261122-0001
+    """
+    with site.begin() as conn:
+        registry.pay_in(
+            conn,
+            account,
+            amount_fen=amount,
+            reference=reference,
+            paid_on=paid_on or site.today,
+            stamp=site.stamp(),
+        )
+    click.echo(f"account {account}: {yuan(amount)} yuan paid in, reference {reference}")

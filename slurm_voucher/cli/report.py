@@ -1,0 +1,44 @@
+"""svoucher report: what ran, when."""
+
+import click
+from sqlalchemy import select
+
+from accounting import charging, period, reports, schema
+from accounting.errors import InvalidInput
+from slurm_voucher.cli.output import Show, output_options
+from slurm_voucher.cli.site import Site, pass_site
+
+
+@click.group("report")
+def report_() -> None:
+    """Reports."""
+
+
+@report_.command("usage")
+@click.option("--cluster", required=True)
+@click.option(
+    "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, reports.TOTAL])
+)
+@click.option("--timezone", help="Zone of the periods.  [default: the policy's]")
+@output_options
+@pass_site
+def usage_report(site: Site, cluster: str, by: str, timezone: str | None, show: Show) -> None:
+    """Report what machines did, split over periods by time (charges go by month of end).
+
+    \b
+    Example: svoucher report usage --cluster pozidriv --by day --timezone UTC --json
+    """
+    name = timezone or site.policy.timezone
+    try:
+        period.zone(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timezone") from None
+    with site.read() as conn:
+        known = conn.execute(select(schema.segment.c.cluster).distinct()).scalars().all()
+        if cluster not in known:
+            raise InvalidInput(
+                f"cluster {cluster}: 0 runs in the archive, 1 is needed; known: "
+                f"{', '.join(sorted(known)) or 'none'}"
+            )
+        rows = charging.current(conn, site.config.archive, cluster)
+    show(reports.usage_by(rows, by, name))

@@ -1,0 +1,147 @@
+"""svoucher price, chips, policy: what is in force, load a new version, check a file."""
+
+from pathlib import Path
+
+import click
+
+from accounting import chips, ledger, tariff
+from accounting import policy as policies
+from accounting.errors import ConfigInvalid
+from accounting.ledger import Entry
+from accounting.money import yuan_micro
+from accounting.period import clock
+from slurm_voucher.cli.book import document_row
+from slurm_voucher.cli.output import Show, output_options
+from slurm_voucher.cli.site import Site, pass_site
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"{file}: cannot be read ({error}); check path and encoding") from None
+
+
+@click.group("price")
+def price_() -> None:
+    """Price lists: load, show, check."""
+
+
+@price_.command("load")
+@click.argument("file", type=FILE)
+@pass_site
+def load(site: Site, file: Path) -> None:
+    """Load a price list; it is in force from now on, and is never edited.
+
+    \b
+    Example: svoucher price load prices.yaml
+    """
+    text = _text(file)
+    prices = tariff.load(text, str(file))
+    row = document_row("tariff", prices.version, text)
+    with site.begin() as conn:
+        entry = Entry(f"tariff:{prices.version}", "price.load", site.stamp(), {"document": [row]})
+        ledger.write(conn, entry)
+    click.echo(f"tariff {prices.version} is in force: {len(prices.partitions)} partitions")
+
+
+@price_.command("check")
+@click.argument("file", type=FILE)
+def check(file: Path) -> None:
+    """Check a price list without loading it.
+
+    \b
+    Example: svoucher price check prices.yaml
+    """
+    prices = tariff.load(_text(file), str(file))
+    click.echo(f"tariff {prices.version}: {len(prices.partitions)} partitions, nothing wrong")
+
+
+@price_.command("show")
+@output_options
+@pass_site
+def show_prices(site: Site, show: Show) -> None:
+    """Show the prices in force.
+
+    \b
+    Example: svoucher price show
+    """
+    with site.read() as conn:
+        version, text = ledger.document(conn, "tariff")
+    prices = tariff.load(text, f"tariff {version}")
+    show(
+        [
+            {
+                "tariff": version,
+                "cluster": cluster,
+                "partition": name,
+                "provider": partition.provider,
+                "qos": price.qos or "*",
+                "from": clock(price.from_s, prices.timezone),
+                "yuan": yuan_micro(price.micro),
+                "per": price.unit,
+            }
+            for (cluster, name), partition in prices.partitions.items()
+            for price in partition.prices
+        ]
+    )
+
+
+@click.group("chips")
+def chips_() -> None:
+    """The chip catalogue."""
+
+
+@chips_.command("show")
+@click.option("--version", default=None, help="Which catalogue; the newest if left out.")
+@output_options
+def show_chips(version: str | None, show: Show) -> None:
+    """Show the dense FP16 TFLOPS of each card, with source and status.
+
+    \b
+    Example: svoucher chips show
+    """
+    catalogue = chips.catalogue(version or chips.versions()[-1], "--version")
+    show(
+        [
+            {
+                "chip": key,
+                "name": c.name,
+                "tflops": c.tflops,
+                "status": c.status,
+                "source": c.source,
+            }
+            for key, c in catalogue.items()
+        ]
+    )
+
+
+@click.group("policy")
+def policy_() -> None:
+    """The rules in force."""
+
+
+@policy_.command("show")
+@pass_site
+def show_policy(site: Site) -> None:
+    """Show the rules in force, as they were loaded.
+
+    \b
+    Example: svoucher policy show
+    """
+    with site.read() as conn:
+        click.echo(ledger.document(conn, "policy")[1], nl=False)
+
+
+@policy_.command("check")
+@click.argument("file", type=FILE)
+def check_policy(file: Path) -> None:
+    """Check a policy file.
+
+    \b
+    Example: svoucher policy check chengdu-2023.yaml
+    """
+    rules = policies.load(_text(file), str(file))
+    click.echo(f"policy {rules.name}: {len(rules.categories)} categories, nothing wrong")

@@ -1,0 +1,148 @@
+"""What every command needs: the site's book, the rules in force, who acts and when."""
+
+import getpass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy.engine import Connection, Engine
+
+from accounting import ledger, money, period
+from accounting import policy as policies
+from accounting.errors import NotAllowed
+from accounting.ledger import Actor, Stamp
+from accounting.policy import Policy
+from slurm_voucher import config as configs
+from slurm_voucher.config import Config
+
+STAMP_OF_REHEARSAL = "演练 REHEARSAL, not a document of settlement"
+
+
+class Site:
+    """One site, opened step by step as a command needs it."""
+
+    def __init__(self, home: str | None, as_of: str | None) -> None:
+        self.home = Path(home or configs.DEFAULT_HOME)
+        self._as_of = as_of
+
+    @cached_property
+    def config(self) -> Config:
+        """The site's settings."""
+        return configs.load(self.home)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The book, which must be there."""
+        return ledger.connect(self.config.book)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Open a transaction that may write."""
+        self.policy  # noqa: B018 - read now: SQLite has one transaction at a time
+        with self.engine.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that only reads, and waits for nobody."""
+        with ledger.reading(self.engine).begin() as conn:
+            yield conn
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        with self.read() as conn:
+            name, text = ledger.document(conn, "policy")
+        return policies.load(text, f"policy {name}")
+
+    @cached_property
+    def book(self) -> ledger.Book:
+        """Which book this is."""
+        with self.read() as conn:
+            return ledger.identity(conn)
+
+    @property
+    def now_s(self) -> int:
+        """The clock."""
+        return int(time.time())
+
+    @cached_property
+    def effective_s(self) -> int:
+        """The date in the book: the clock, or in a rehearsal what --as-of says (its noon)."""
+        if self._as_of is None:
+            return self.now_s
+        if not self.book.rehearsal:
+            raise NotAllowed(
+                f"--as-of {self._as_of}: this is no rehearsal, its date is today's; leave it out"
+            )
+        day = DAY.convert(self._as_of, None, None)
+        return period.instant(day, self.policy.timezone) + 43_200
+
+    @property
+    def today(self) -> date:
+        """The day in the book."""
+        return period.day_of(self.effective_s, self.policy.timezone)
+
+    def stamp(self, role: str = "operator", name: str | None = None) -> Stamp:
+        """Return who acts now: whoever runs the command, unless somebody is named."""
+        return Stamp(Actor(name or getpass.getuser(), role), self.now_s, self.effective_s)
+
+    def instant_after(self, day: date) -> int:
+        """Return the instant at which a day ends."""
+        return period.instant(day + timedelta(days=1), self.policy.timezone)
+
+    def paper(self, title: str) -> None:
+        """Print the head of a paper, with the stamp of a rehearsal if this is one."""
+        if self.book.rehearsal:
+            click.echo(STAMP_OF_REHEARSAL)
+        click.echo(title)
+
+
+pass_site: Callable[[Callable[..., Any]], Callable[..., Any]] = click.make_pass_decorator(Site)
+
+
+class _Day(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
+    name = "day"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> date:
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it as 2026-11-22", param, ctx)
+
+
+class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
+    name = "yuan"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        try:
+            return value if isinstance(value, int) else money.fen(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Period(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
+    name = "period"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        try:
+            if period.kind_of(value) == self.kind:
+                return str(value)
+        except ValueError:
+            pass
+        example = {"month": "2026-11", "quarter": "2026-Q4"}[self.kind]
+        self.fail(f"{value!r} is no {self.kind}; write it as {example}", param, ctx)
+
+
+DAY = _Day()
+AMOUNT = _Amount()
+MONTH = _Period("month")
+QUARTER = _Period("quarter")

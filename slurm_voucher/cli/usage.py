@@ -1,0 +1,183 @@
+"""svoucher import, collect, rate: usage in, from a file or from slurmdbd."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import date
+from pathlib import Path
+
+import click
+
+from accounting import charging, period, usage
+from accounting.charging import Taken
+from accounting.errors import InvalidInput, UsageInvalid
+from accounting.money import yuan_micro
+from accounting.usage import Run
+from slurm_voucher.cli.site import DAY, Site, pass_site
+from slurm_voucher.sources import BadRow, sacct, sacct_query
+from slurm_voucher.sources.states import ENDED
+
+OVERLAP_S = 3_600
+"""How far a sweep reaches back behind the watermark: rows come to slurmdbd late."""
+
+
+def _read(rows: Iterable[Run | BadRow]) -> tuple[list[Run], list[BadRow]]:
+    runs: list[Run] = []
+    bad: list[BadRow] = []
+    for row in rows:
+        if isinstance(row, Run):
+            runs.append(row)
+        else:
+            bad.append(row)
+    return runs, bad
+
+
+def _report_bad(bad: list[BadRow], skip: bool) -> None:
+    for row in bad:
+        click.echo(f"svoucher: {row}", err=True)
+    if bad and not skip:
+        raise UsageInvalid(
+            f"{len(bad)} bad rows, 0 are allowed; nothing was taken in. Mend them, or leave them "
+            "out with --skip-bad"
+        )
+
+
+def _tell(taken: Taken, read: int, skipped: Counter[str]) -> None:
+    click.echo(
+        f"{read} runs read: {taken.new} new, {taken.changed} changed, "
+        f"{read - taken.new - taken.changed} known; charged {yuan_micro(taken.charge_micro)} yuan"
+    )
+    for word, number in (("unrated", taken.unrated), ("without a voucher", taken.unclaimed)):
+        if number:
+            click.echo(f"{number} of them {word}")
+    for reason, number in sorted(skipped.items()):
+        click.echo(f"{number} rows are no runs: {reason}")
+    for path in taken.quarantined:
+        click.echo(f"left by an interrupted run, now in {path}", err=True)
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    """Read a file line by line, unpacked where its name ends in .gz."""
+    import gzip
+
+    opened = gzip.open if file.suffix == ".gz" else open
+    try:
+        with opened(file, "rb") as stream:
+            yield from stream
+    except (OSError, EOFError) as error:
+        raise InvalidInput(f"{file}: cannot be read ({error}); check path and format") from None
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--cluster", help="Cluster of the rows; one that says another is refused.")
+@click.option(
+    "--fields",
+    help="Column names in order, joined by | or comma, or @FILE with them; if there is no header.",
+)
+@click.option("--timezone", default="UTC", show_default=True, help="Zone of the times.")
+@click.option("--skip-bad", is_flag=True, help="Take the good rows in and list the bad ones.")
+@pass_site
+def import_(
+    site: Site, file: Path, cluster: str | None, fields: str | None, timezone: str, skip_bad: bool
+) -> None:
+    """Take usage in from a file that `sacct -P` wrote.
+
+    \b
+    Example: svoucher import jobs.psv.gz --cluster pozidriv --fields @HEADER.txt
+    """
+    try:
+        period.zone(timezone)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timezone") from None
+    skipped: Counter[str] = Counter()
+    rows = sacct.parse(
+        _lines(file),
+        fields=_fields(fields),
+        timezone=timezone,
+        cluster=cluster,
+        source=str(file),
+        skipped=skipped,
+    )
+    runs, bad = _read(rows)
+    _report_bad(bad, skip_bad)
+    taken = charging.take_in(
+        site.engine, site.config.archive, usage.table(runs), site.policy, site.stamp()
+    )
+    _tell(taken, len(runs), skipped)
+
+
+def _fields(text: str | None) -> list[str] | None:
+    """Read --fields: names joined by | or comma, or the first line of a file."""
+    if text is None:
+        return None
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="utf-8").partition("\n")[0]
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.BadParameter(f"{text[1:]}: {error}", param_hint="--fields") from None
+    return [name.strip() for name in text.replace("|", ",").split(",")]
+
+
+@click.command("collect")
+@click.option("--cluster", required=True, help="Whose runs.")
+@click.option("--since", type=DAY, help="First day of the first sweep.  [default: 7 days ago]")
+@click.option(
+    "--all-states",
+    is_flag=True,
+    help="Sweep without a state filter: finds states that nobody named.",
+)
+@click.option("--skip-bad", is_flag=True, help="Take the good rows in and list the bad ones.")
+@pass_site
+def collect_(
+    site: Site, cluster: str, since: date | None, all_states: bool, skip_bad: bool
+) -> None:
+    """Take in the runs of a cluster that have ended, from slurmdbd by sacct.
+
+    Sweeps overlap, so rows that come late are found; what is known already is left alone.
+
+    \b
+    Example: svoucher collect --cluster chengdu
+    """
+    sweep = "all-states" if all_states else "ended"
+    end_s = int(time.time())
+    with site.read() as conn:
+        watermark = charging.watermarks(conn, sweep).get(cluster)
+    begin_s = end_s - 7 * 86_400 if watermark is None else watermark - OVERLAP_S
+    if since is not None:
+        begin_s = min(begin_s, period.instant(since, site.policy.timezone))
+    skipped: Counter[str] = Counter()
+    states = None if all_states else tuple(ENDED.values())
+    found = sacct_query.ended(begin_s, end_s, cluster, states=states, skipped=skipped)
+    runs, bad = _read(found)
+    _report_bad(bad, skip_bad)
+    taken = charging.take_in(
+        site.engine,
+        site.config.archive,
+        usage.table(runs),
+        site.policy,
+        site.stamp("system"),
+        # a window with a bad row is not complete: the next sweep reads it again
+        watermark=None if bad else (cluster, sweep, end_s),
+    )
+    _tell(taken, len(runs), skipped)
+
+
+@click.command("rate")
+@pass_site
+def rate_(site: Site) -> None:
+    """Rate the unrated runs again, with the price list that is now in force.
+
+    \b
+    Example: svoucher rate
+    """
+    taken = charging.rate_again(site.engine, site.config.archive, site.policy, site.stamp())
+    click.echo(
+        f"{taken.changed} runs rated, charged {yuan_micro(taken.charge_micro)} yuan; "
+        f"{taken.unrated} are still unrated"
+    )
+    with site.read() as conn:
+        rows = charging.unrated(conn, site.config.archive)
+    reasons = Counter(rows.column("reason").to_pylist())
+    for reason, number in reasons.most_common(20):
+        click.echo(f"{number} unrated: {reason}")
