@@ -7,13 +7,14 @@ nothing is ever edited: the same key with the same content is the same act, done
 
 import hashlib
 import json
+import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, func, insert, select, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from accounting import schema, triggers
 from accounting.errors import BookUnavailable, ConfigInvalid, InvariantBroken, NotAllowed
@@ -40,7 +41,7 @@ CHART = {
     "reserve.fund": "advance money of the city, not drawn",
     "reserve.owed": "advance money that belongs to the city (credit)",
 }
-"""The chart of accounts. Debits are positive; accounts/README.md shows each entry."""
+"""The chart of accounts. Debits are positive; accounting/README.md shows each entry."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,17 @@ def connect(url: str, *, durable: bool = True, must_exist: bool = True) -> Engin
         must_exist: Refuse a book that is not there.
 
     Raises:
+        ConfigInvalid: The URL is no URL of a database that is known here.
         BookUnavailable: The book is not there, or has another schema version.
     """
-    engine = create_engine(url)
+    try:
+        engine = create_engine(url)
+    except (ArgumentError, ImportError) as error:
+        raise ConfigInvalid(f"book: {error}; write it as sqlite:///FILE") from None
+    if engine.dialect.name not in triggers.DIALECTS:
+        raise ConfigInvalid(
+            f"book: {engine.dialect.name} is not known; known: {', '.join(triggers.DIALECTS)}"
+        )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda dbapi, _record: _sqlite_settings(dbapi, durable))
         event.listen(engine, "begin", _sqlite_begin)
@@ -156,15 +165,12 @@ def reading(engine: Engine) -> Engine:
 def _check_there(engine: Engine) -> None:
     where = engine.url.render_as_string(hide_password=True)
     database = engine.url.database
-    if engine.dialect.name == "sqlite" and database:
-        import pathlib
-
-        if not pathlib.Path(database).is_file():
-            raise BookUnavailable(f"book {database}: not there; make one with svoucher init")
+    if engine.dialect.name == "sqlite" and not (database and pathlib.Path(database).is_file()):
+        raise BookUnavailable(f"book {database}: not there; make one with svoucher init")
     try:
         with engine.connect() as conn:
             version = conn.execute(select(schema.book.c.schema_version)).scalar()
-    except OperationalError as error:
+    except DBAPIError as error:
         reason = str(error.orig).splitlines()[0]
         raise BookUnavailable(f"book {where}: {reason}; run svoucher check") from None
     if version != schema.VERSION:
@@ -196,12 +202,10 @@ def write(conn: Connection, entry: Entry) -> int:
     lock(conn)
     content = entry.content()
     known = conn.execute(
-        select(schema.journal.c.seq, schema.journal.c.content).where(
-            schema.journal.c.key == entry.key
-        )
+        select(schema.journal).where(schema.journal.c.key == entry.key)
     ).one_or_none()
     if known is not None:
-        if known.content != content:
+        if (known.content, known.code, known.reverses) != (content, entry.code, entry.reverses):
             raise NotAllowed(
                 f"{entry.key}: stands already in the book as entry {known.seq} with other content; "
                 "correct it with a reversal"
@@ -226,11 +230,11 @@ def write(conn: Connection, entry: Entry) -> int:
 
 
 def _assert_sound(entry: Entry) -> None:
+    for p in entry.postings:
+        if p.account not in CHART or type(p.amount_micro) is not int or p.amount_micro == 0:
+            raise ValueError(f"{entry.key}: posting {p} has no account of the chart or no amount")
     if sum(p.amount_micro for p in entry.postings) != 0:
         raise ValueError(f"{entry.key}: postings do not sum to zero")
-    for p in entry.postings:
-        if p.account not in CHART or p.amount_micro == 0:
-            raise ValueError(f"{entry.key}: posting {p} has no account of the chart or no amount")
 
 
 def _insert_covered(conn: Connection, seq: int, entry: Entry) -> None:

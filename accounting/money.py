@@ -13,7 +13,7 @@ FEN_PER_YUAN = 100
 BP = 10_000
 """One whole in basis points."""
 
-_AMOUNT = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?")
+_AMOUNT = re.compile(r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.([0-9]+))?")
 
 
 def _scaled(text: str, digits: int) -> int:

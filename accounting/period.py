@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 SHANGHAI = "Asia/Shanghai"
 KINDS = ("day", "month", "quarter", "year")
 
-_PERIOD = re.compile(r"(\d{4})(?:-Q([1-4])|-(\d\d)(?:-(\d\d))?)?")
+_PERIOD = re.compile(r"([12][0-9]{3})(?:-Q([1-4])|-([0-9]{2})(?:-([0-9]{2}))?)?")
 
 
 def zone(name: str) -> ZoneInfo:

@@ -3,11 +3,25 @@
 An entry's postings and rows go in before its journal row, which then seals them.
 """
 
+from sqlalchemy import UniqueConstraint, text
 from sqlalchemy.engine import Connection
 
-from accounting.schema import COVERED
+from accounting.schema import COVERED, metadata
 
 _SEALED = ("journal", "posting", *COVERED)
+
+
+def _same_fact(name: str) -> str:
+    """Return SQL for: the table has a row with a key of the new one."""
+    table = metadata.tables[name]
+    unique = [table.primary_key.columns.keys()] + [
+        constraint.columns.keys()
+        for constraint in table.constraints
+        if isinstance(constraint, UniqueConstraint)
+    ]
+    unique += [[column.name] for column in table.columns if column.unique]
+    same = (" AND ".join(f'"{column}" = NEW."{column}"' for column in key) for key in unique)
+    return f"EXISTS (SELECT 1 FROM {name} WHERE {' OR '.join(same)})"  # noqa: S608 - our own names
 
 
 def _sqlite_triggers() -> list[str]:
@@ -16,6 +30,12 @@ def _sqlite_triggers() -> list[str]:
         f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
         for name in _SEALED
         for act in ("UPDATE", "DELETE")
+    ]
+    # INSERT OR REPLACE deletes without asking the triggers of DELETE.
+    statements += [
+        f"CREATE TRIGGER {name}_no_replace BEFORE INSERT ON {name} WHEN {_same_fact(name)} "
+        f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
+        for name in _SEALED
     ]
     statements.append(
         "CREATE TRIGGER journal_balanced BEFORE INSERT ON journal WHEN "
@@ -66,8 +86,11 @@ def _postgres_triggers() -> list[str]:
     return statements
 
 
+DIALECTS = {"sqlite": _sqlite_triggers, "postgresql": _postgres_triggers}
+"""The databases that a book can be in."""
+
+
 def create(connection: Connection) -> None:
     """Create the triggers of the database at hand."""
-    by_dialect = {"sqlite": _sqlite_triggers, "postgresql": _postgres_triggers}
-    for statement in by_dialect[connection.dialect.name]():
-        connection.exec_driver_sql(statement)
+    for statement in DIALECTS[connection.dialect.name]():
+        connection.execute(text(statement))  # no driver's % stands in the way
