@@ -16,7 +16,7 @@ help:
 	@echo 'make login    a shell of alice in it; make down stops it'
 	@echo 'make test     everything: check, then the tests against the containerised Slurm'
 	@echo 'make check    what needs no Slurm: lint, types, unit and property tests'
-	@echo 'make slurm    only the tests against the containerised Slurm'
+	@echo 'make slurm    only the tests against the containerised Slurm; ARGS="-k refused" for some of them'
 	@echo 'make bench    what it costs, measured'
 	@echo 'make plugins  build the Slurm plugins against the libslurm of this machine'
 	@echo 'make clean    remove what was built here, the container and its image'
@@ -54,7 +54,7 @@ unit-plain: .venv/ready
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -m "not slurm" $(KERNEL_TESTS)
 
 slurm: .venv/ready
-	@SLURM_VOUCHER_CONTAINER=$(TEST) tests/slurm/container test
+	@SLURM_VOUCHER_CONTAINER=$(TEST) tests/slurm/container test $(ARGS)
 
 bench: .venv/ready
 	@set -e; for f in bench/[a-z]*.py; do \

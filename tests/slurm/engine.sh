@@ -5,9 +5,9 @@
 base=docker.io/library/debian:forky-slim
 
 choose_engine() {
-    if docker info >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1; then
+    if docker info >/dev/null 2>&1; then
         engine=(docker)
-        builder=(docker buildx build --load --progress plain)
+        builder=(env DOCKER_BUILDKIT=1 docker build --network host --progress plain)
     else
         # crun, and podman's own isolation of builds, fail where cgroups v1 and v2 are mixed.
         engine=(podman --runtime runc)
