@@ -8,10 +8,10 @@ expired (the queue never showed it).
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import BigInteger, cast, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from accounting import ledger, money, schema
@@ -23,7 +23,10 @@ from accounting.policy import Policy
 from accounting.registry import unit_of
 
 _ended = (
-    select(schema.hold_end.c.hold, func.sum(schema.hold_end.c.tasks).label("tasks"))
+    # PostgreSQL's sum is a decimal unless it is told otherwise.
+    select(
+        schema.hold_end.c.hold, cast(func.sum(schema.hold_end.c.tasks), BigInteger).label("tasks")
+    )
     .group_by(schema.hold_end.c.hold)
     .subquery()
 )
@@ -118,18 +121,20 @@ class Position:
 
     @property
     def available_fen(self) -> int:
-        """The largest fee, eligible throughout, that would still be admitted."""
-        cash = max(self.free_cash_fen, 0)
+        """A fee, eligible throughout, that would still be admitted; the largest but for a fen."""
+        if self.free_cash_fen < 0:
+            return 0
+        both = self.free_cash_fen + self.free_fen
         whole = money.BP - self.ratio_bp
-        by_ratio = cash * money.BP // whole if whole else cash + self.free_fen
-        return min(by_ratio, cash + self.free_fen)
+        return min(both, self.free_cash_fen * money.BP // whole) if whole else both
 
     def plus(self, held_micro: int, eligible_micro: int) -> "Position":
         """Return the position with one more hold."""
-        return Position(
-            self.left_fen, self.cash_fen, self.owed_fen, self.accrued,
-            self.held_micro + held_micro, self.held_eligible_micro + eligible_micro, self.ratio_bp,
-        )  # fmt: skip
+        return replace(
+            self,
+            held_micro=self.held_micro + held_micro,
+            held_eligible_micro=self.held_eligible_micro + eligible_micro,
+        )
 
 
 def position(conn: Connection, account: str, policy: Policy) -> Position:
@@ -194,7 +199,7 @@ def may_spend(
     contract = conn.execute(select(schema.contract).filter_by(account=account)).one_or_none()
     if contract is None:
         raise NotEligible(
-            f"voucher {account}: not known here; check the number on your certificate"
+            f"voucher {account[:24]!r}: not known here; check the number on your certificate"
         )
     if unit_of(conn, cluster, uid, at_s) != contract.unit:
         raise NotAllowed(
@@ -291,27 +296,33 @@ def _admit(
 
 def of_job(conn: Connection, cluster: str, job_id: int) -> Any | None:
     """Return the live hold that is bound to a job, or None."""
-    rows = conn.execute(
-        LIVE.where(schema.hold_bind.c.cluster == cluster, schema.hold_bind.c.job_id == job_id)
-    ).all()
-    return rows[-1] if rows else None
+    bound = LIVE.where(schema.hold_bind.c.cluster == cluster, schema.hold_bind.c.job_id == job_id)
+    return conn.execute(bound.order_by(schema.hold_bind.c.submit_s.desc())).first()
 
 
 def raise_to(conn: Connection, row: Any, request: Request, policy: Policy, now_s: int) -> Position:
     """Raise a live hold to what the changed job may cost; a lower value changes nothing.
 
+    Only tasks that have not ended are raised.
+
     Raises:
-        InsufficientBalance: What is left does not cover the difference.
+        VoucherExpired, InsufficientBalance: What is left does not cover the difference.
     """
     lock(conn)
-    tasks = max(row.tasks, request.tasks)
-    more = Request(
-        row.id, row.cluster, row.account, row.uid, 1,
-        max(0, tasks * request.task_micro - row.tasks * row.task_micro),
-        max(0, tasks * request.task_eligible_micro - row.tasks * row.task_eligible_micro),
-        request.asked,
-    )  # fmt: skip
     before = position(conn, row.account, policy)
+    row = conn.execute(LIVE.where(schema.hold.c.id == row.id)).one_or_none()
+    if row is None:
+        return before
+    tasks = max(row.tasks, request.tasks)
+    task_micro = max(row.task_micro, request.task_micro)
+    eligible_micro = min(task_micro, max(row.task_eligible_micro, request.task_eligible_micro))
+    live = row.live + tasks - row.tasks
+    more = replace(
+        request,
+        tasks=1,
+        task_micro=live * task_micro - row.live * row.task_micro,
+        task_eligible_micro=live * eligible_micro - row.live * row.task_eligible_micro,
+    )
     if more.task_micro == 0:
         return before
     after = _admit(conn, before, more, now_s, policy)
@@ -320,8 +331,8 @@ def raise_to(conn: Connection, row: Any, request: Request, policy: Policy, now_s
         .where(schema.hold.c.id == row.id)
         .values(
             tasks=tasks,
-            task_micro=max(row.task_micro, request.task_micro),
-            task_eligible_micro=max(row.task_eligible_micro, request.task_eligible_micro),
+            task_micro=task_micro,
+            task_eligible_micro=eligible_micro,
             request=ledger.canonical(dict(request.asked)),
         )
     )
