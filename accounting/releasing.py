@@ -7,11 +7,12 @@ them is collected. Time alone ends only holds that the queue never showed.
 
 from collections.abc import Collection
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.engine import Connection
 
 from accounting import schema
 from accounting.holds import LIVE
+from accounting.ledger import lock
 
 SNAPSHOTS_NEEDED = 2
 
@@ -20,6 +21,7 @@ def bind(
     conn: Connection, hold_id: str, cluster: str, job_id: int, submit_s: int, now_s: int
 ) -> None:
     """Tie a hold to the job that the queue shows with it; the first binding stands."""
+    lock(conn)
     known = conn.execute(select(schema.hold_bind).filter_by(hold=hold_id)).one_or_none()
     if known is None:
         row = {"hold": hold_id, "cluster": cluster, "job_id": job_id}
@@ -38,6 +40,7 @@ def end(
     Returns:
         Whether something was ended: False for an unknown hold and for a repetition.
     """
+    lock(conn)
     row = conn.execute(LIVE.where(schema.hold.c.id == hold_id)).one_or_none()
     if row is None:
         return False
@@ -73,8 +76,8 @@ def absent(
     Args:
         present: Ids of holds of jobs that have not ended, in the snapshot.
         snapshot_s: When the snapshot began; holds seen later than that are left alone.
-        collected_s: Up to when ended runs are collected: a job that left the queue after that
-            may have a row that is still to come.
+        collected_s: Up to when ended runs are collected. Only snapshots before it count: the
+            row of a job that a later one does not show may still be to come.
 
     Returns:
         Ids of the holds that were voided.
@@ -88,20 +91,12 @@ def absent(
         if row.id in present:
             conn.execute(delete(table).where(table.c.hold == row.id))
             continue
-        if not conn.execute(select(table).filter_by(hold=row.id, snapshot_s=snapshot_s)).first():
+        missed = set(conn.execute(select(table.c.snapshot_s).filter_by(hold=row.id)).scalars())
+        if len(missed) < SNAPSHOTS_NEEDED and snapshot_s not in missed:
             conn.execute(insert(table), {"hold": row.id, "snapshot_s": snapshot_s})
-        missed = conn.execute(
-            select(func.count(), func.max(table.c.snapshot_s)).where(table.c.hold == row.id)
-        ).one()
-        if missed[0] >= SNAPSHOTS_NEEDED and collected_s >= missed[1]:
-            end(
-                conn,
-                row.id,
-                "*",
-                "voided",
-                row.live,
-                snapshot_s,
-                "not in the queue, no row to come",
-            )
+            missed.add(snapshot_s)
+        if len(missed) >= SNAPSHOTS_NEEDED and collected_s >= max(missed):
+            why = "not in the queue, no row to come"
+            end(conn, row.id, "*", "voided", row.live, snapshot_s, why)
             voided.append(row.id)
     return voided
