@@ -18,8 +18,10 @@ from accounting import money, period, schema, signing
 from accounting.errors import CapReached, InvalidInput, NotAllowed, NotEligible
 from accounting.ledger import Entry, Posting, Stamp, hash_of, lock, write
 from accounting.policy import Category, Policy
-from accounting.registry import find
+from accounting.registry import find, revenue_of
 from accounting.signing import Act
+
+_VERDICTS = {"application.confirm": "confirmed", "application.refuse": "refused"}
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,20 @@ def _check_eligible(
     if policy.signed_in_year and not contract.signed_on.startswith(f"{day.year}-"):
         raise NotEligible(
             f"contract {contract.id}: signed {contract.signed_on}, the application is of"
-            f" {day.year}; {policy.name} wants a contract signed in the year of the application"
+            f" {day.year}; {policy.name} wants one signed in the same year; sign a new one"
         )
     if unit.kind not in category.revenue_test_applies_to:
         return
-    if unit.revenue_year != day.year - 1 or unit.revenue_fen is None:
+    revenue_fen = revenue_of(conn, unit.id, day.year - 1)
+    if revenue_fen is None:
         raise NotEligible(
             f"unit {unit.id}: no revenue of {day.year - 1} is registered; register it first"
         )
-    if unit.revenue_fen < category.revenue_min_fen:
+    if revenue_fen < category.revenue_min_fen:
         raise NotEligible(
-            f"unit {unit.id}: revenue of {unit.revenue_year} is {money.yuan(unit.revenue_fen)}"
-            f" yuan, {policy.name} wants {money.yuan(category.revenue_min_fen)} or more"
+            f"unit {unit.id}: revenue of {day.year - 1} is {money.yuan(revenue_fen)} yuan, "
+            f"{policy.name} wants {money.yuan(category.revenue_min_fen)} or more; apply in a year "
+            "after one that reaches it"
         )
 
 
@@ -116,15 +120,15 @@ def entitled(conn: Connection, application_id: str, policy: Policy, effective_s:
     wanted_fen = money.share(contract.fee_fen, category.ratio_bp)
     if wanted_fen < policy.issue_min_fen:
         raise NotEligible(
-            f"contract {contract.id}: half of it is {money.yuan(wanted_fen)} yuan, a voucher is at "
-            f"least {money.yuan(policy.issue_min_fen)}; a larger contract is needed"
+            f"contract {contract.id}: gives a voucher of {money.yuan(wanted_fen)} yuan, the least "
+            f"is {money.yuan(policy.issue_min_fen)}; a larger contract is needed"
         )
     amount_fen = _under_caps(conn, wanted_fen, application, contract, policy, day)
     until_s = min(contract.until_s, _months_later(day, policy))
     from_s = period.instant(day, policy.timezone)
     if until_s <= from_s:
         raise NotEligible(
-            f"contract {contract.id}: it ended before {day}; no voucher can be used for it"
+            f"contract {contract.id}: it ended before {day}; a voucher needs one that still runs"
         )
     return Grant(amount_fen, amount_fen < wanted_fen, from_s, until_s, day)
 
@@ -133,7 +137,8 @@ def _under_caps(
     conn: Connection, wanted_fen: int, application: Any, contract: Any, policy: Policy, day: date
 ) -> int:
     amount_fen = wanted_fen
-    for cap in policy.caps:
+    # A unit's own limits trim first: the programme is asked only for what is left to give.
+    for cap in sorted(policy.caps, key=lambda cap: cap.scope == "programme"):
         if application.category not in cap.categories:
             continue
         unit = contract.unit if cap.scope == "unit" else None
@@ -163,7 +168,12 @@ def issued_fen(conn: Connection, year: int, categories: tuple[str, ...], unit: s
 
 
 def _months_later(day: date, policy: Policy) -> int:
-    """Return the instant at which the last valid day ends: 29 February → 28 February."""
+    """Return the instant at which the last valid day ends: 29 February → 28 February.
+
+    Source:
+        民法典 201, 202, 203: the first day does not count, the last one is the same day of the
+        last month or that month's end, and it ends at 24:00.
+    """
     months = day.month - 1 + policy.months_max
     year, month = day.year + months // 12, months % 12 + 1
     last_day = date(year, month, min(day.day, monthrange(year, month)[1]))
@@ -195,8 +205,14 @@ def accept_review(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> s
         The voucher's id, or None when the application is refused.
 
     Raises:
-        NotAllowed: It was signed for something else, by the submitter, or decided already.
+        InvalidInput: The act decides something else than an application.
+        NotAllowed: It was signed for other content, by the submitter, or decided already.
     """
+    if act.verb not in _VERDICTS:
+        raise InvalidInput(
+            f"act {act.verb} {act.subject}: decides no application; draft it as one of"
+            f" {', '.join(_VERDICTS)}"
+        )
     lock(conn)
     application = find(conn, "application", id=act.subject)
     signing.insist_on_subject(act, act.verb, hash_of(conn, application.seq))
@@ -213,7 +229,7 @@ def accept_review(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> s
         raise NotAllowed(
             f"application {application.id}: was {known.verdict} already; nothing is left to decide"
         )
-    verdict = {"application.confirm": "confirmed", "application.refuse": "refused"}[act.verb]
+    verdict = _VERDICTS[act.verb]
     review = {
         "application": application.id,
         "verdict": verdict,

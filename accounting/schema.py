@@ -33,15 +33,15 @@ def _int(name: str, *rest: object, null: bool = False, pk: bool = False) -> Colu
     return Column(name, BigInteger, *rest, nullable=null, primary_key=pk, autoincrement=False)  # type: ignore[arg-type]
 
 
+def _entry(*, pk: bool = False) -> Column[int]:
+    """Declare which entry a row belongs to; rows go in before the entry that seals them."""
+    sealed_by = ForeignKey("journal.seq", deferrable=True, initially="DEFERRED")
+    return Column("seq", Integer, sealed_by, nullable=False, primary_key=pk, autoincrement=False)
+
+
 def _of_entry(name: str, *columns: SchemaItem) -> Table:
     """Declare a table whose rows are covered by a journal entry."""
-    entry = Column(
-        "seq",
-        Integer,
-        ForeignKey("journal.seq", deferrable=True, initially="DEFERRED"),
-        nullable=False,
-    )
-    return Table(name, metadata, entry, *columns, Index(f"{name}_seq", "seq"))
+    return Table(name, metadata, _entry(), *columns, Index(f"{name}_seq", "seq"))
 
 
 # --- the chain -------------------------------------------------------------------------------
@@ -67,12 +67,7 @@ journal = Table(
 posting = Table(
     "posting",
     metadata,
-    Column(
-        "seq",
-        Integer,
-        ForeignKey("journal.seq", deferrable=True, initially="DEFERRED"),
-        primary_key=True,
-    ),
+    _entry(pk=True),
     Column("line", Integer, primary_key=True),
     _text("account"),
     _text("owner"),
@@ -133,9 +128,13 @@ unit = _of_entry(
             "kind IN ('enterprise', 'research_institute', 'university')", name="kind_known"
         ),
     ),
-    _int("revenue_fen", null=True),
-    _int("revenue_year", null=True),
     UniqueConstraint("credit_code"),
+)
+revenue = _of_entry(
+    "revenue",
+    _text("unit", ForeignKey("unit.id"), pk=True),
+    _int("year", pk=True),
+    _int("amount_fen", CheckConstraint("amount_fen >= 0", name="amount_not_negative")),
 )
 contract = _of_entry(
     "contract",
@@ -156,6 +155,14 @@ member = _of_entry(
     _int("uid", pk=True),
     _int("from_s", pk=True),
     _int("until_s", null=True),
+)
+member_end = _of_entry(
+    "member_end",
+    _text("unit", ForeignKey("unit.id"), pk=True),
+    _text("cluster", pk=True),
+    _int("uid", pk=True),
+    _int("from_s", pk=True),
+    _int("until_s"),
 )
 application = _of_entry(
     "application",
