@@ -51,19 +51,23 @@ def make_key(path: Path, actor: str, role: str) -> Mapping[str, str]:
     """Make a key pair: the private key at `path` (0600), the public one at `path`.pub.
 
     Raises:
-        InvalidInput: A file is there already; keys are never overwritten.
+        InvalidInput: A file is there already (keys are never overwritten) or cannot be written.
     """
     private = Ed25519PrivateKey.generate()
     public_hex = private.public_key().public_bytes_raw().hex()
     public = {"actor": actor, "role": role, "public": public_hex, "key": key_id(public_hex)}
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise InvalidInput(f"key {path}: there is a file already; choose another name") from None
-    with os.fdopen(handle, "w") as file:
-        file.write(canonical(public | {"private": private.private_bytes_raw().hex()}) + "\n")
-    Path(f"{path}.pub").write_text(canonical(public) + "\n")
+    _write_new(Path(f"{path}.pub"), public, 0o644)
+    _write_new(path, public | {"private": private.private_bytes_raw().hex()}, 0o600)
     return public
+
+
+def _write_new(path: Path, value: Mapping[str, str], mode: int) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        raise InvalidInput(f"key {path}: {error.strerror}; choose another name") from None
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(canonical(value) + "\n")
 
 
 def key_id(public_hex: str) -> str:
@@ -79,7 +83,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror}; check the path") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path}: no JSON ({error}); export it again") from None
     if not isinstance(value, dict):
         raise InvalidInput(f"{path}: a JSON object is expected; export it again")
@@ -102,7 +106,7 @@ def trust(conn: Connection, public: Mapping[str, Any], stamp: Stamp) -> None:
         row = {
             "key_id": entered_id,
             "role": public["role"],
-            "actor": public["actor"],
+            "actor": str(public["actor"]),
             "public_hex": public["public"],
         }
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public["public"]))
@@ -115,8 +119,9 @@ def trust(conn: Connection, public: Mapping[str, Any], stamp: Stamp) -> None:
             f"key {entered_id}: role {row['role']!r} signs nothing; use regulator, treasury or"
             " system"
         )
+    lock(conn)
     for known in conn.execute(select(schema.signing_key)).all():
-        if known.key_id == entered_id:
+        if (known.key_id, known.role, known.actor) == (entered_id, row["role"], row["actor"]):
             return
         if known.role == row["role"] or known.actor == row["actor"]:
             raise NotAllowed(
@@ -141,18 +146,24 @@ def draft(
 
 def sign(act: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, Any]:
     """Sign a drafted act. Needs the private key and no book."""
+    private = _private(key)
+    signer = {name: str(key.get(name)) for name in ("actor", "role", "key")}
+    if ACTS.get(str(act.get("act"))) != signer["role"]:
+        raise NotAllowed(
+            f"act {act.get('act')!r}: the {signer['role']} does not sign this; give it to the "
+            f"{ACTS.get(str(act.get('act')), 'one who drafted it')}"
+        )
+    signed = {name: value for name, value in act.items() if name != "signature"} | signer
+    return signed | {"signature": private.sign(canonical(signed).encode()).hex()}
+
+
+def _private(key: Mapping[str, Any]) -> Ed25519PrivateKey:
     try:
-        private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key["private"]))
-        signed = dict(act) | {"actor": key["actor"], "role": key["role"], "key": key["key"]}
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key["private"]))
     except (KeyError, ValueError, TypeError):
         raise InvalidInput(
             "key: this is no private key; give the file of svoucher key make"
         ) from None
-    if ACTS.get(str(act.get("act"))) != key["role"]:
-        raise NotAllowed(f"act {act.get('act')!r}: the {key['role']} does not sign this")
-    signed.pop("signature", None)
-    signature = private.sign(canonical(signed).encode()).hex()
-    return signed | {"signature": signature}
 
 
 def verify(conn: Connection, signed: Mapping[str, Any]) -> Act:
@@ -160,7 +171,7 @@ def verify(conn: Connection, signed: Mapping[str, Any]) -> Act:
 
     Raises:
         InvalidInput: A field is missing or the act belongs to another book.
-        NotAllowed: Key unknown, role wrong, or signature wrong.
+        NotAllowed: Key unknown, role wrong, signature wrong, or another signer named.
     """
     try:
         verb, subject, book_id = str(signed["act"]), str(signed["subject"]), str(signed["book"])
@@ -186,7 +197,12 @@ def verify(conn: Connection, signed: Mapping[str, Any]) -> Act:
     if not genuine(known.public_hex, signature, unsigned):
         raise NotAllowed(
             f"act {verb} {subject}: the signature does not fit; sign the unchanged draft"
-        ) from None
+        )
+    if (signed.get("actor"), signed.get("role")) != (known.actor, known.role):
+        raise NotAllowed(
+            f"act {verb} {subject}: names {signed.get('actor')!r}, the key is {known.actor}'s;"
+            " sign it again"
+        )
     text = canonical(signed)
     return Act(
         verb,
@@ -216,8 +232,10 @@ def anchor(conn: Connection, key: Mapping[str, Any], day: str, stamp: Stamp) -> 
     if conn.execute(select(schema.anchor.c.seq).filter_by(day=day)).scalar():
         return
     row = {"day": day, "head_seq": seq, "head_hash": head_hash, "key_id": known.key_id}
-    private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key["private"]))
-    row["signature"] = private.sign(canonical(row).encode()).hex()
+    signature = _private(key).sign(canonical(row).encode()).hex()
+    if not genuine(known.public_hex, signature, row):
+        raise NotAllowed(f"key {known.key_id}: its two halves do not fit; take the file as made")
+    row["signature"] = signature
     write(conn, Entry(f"anchor:{day}", "anchor", stamp, {"anchor": [row]}))
 
 
