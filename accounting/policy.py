@@ -10,7 +10,8 @@ from accounting import money, period
 from accounting.errors import ConfigInvalid
 from accounting.yamlfile import at, kind, need, only, read
 
-_PERCENT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?\s*%")
+_PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))? ?%")
+_PREFIX = re.compile(r"[A-Z][A-Z0-9]{0,7}")
 UNIT_KINDS = ("enterprise", "research_institute", "university")
 
 
@@ -96,7 +97,7 @@ def load(text: str, source: str) -> Policy:
         name=need(top, "policy", str, source),
         source=need(top, "source", str, source),
         timezone=_timezone(top, source),
-        account_prefix=need(top, "account_prefix", str, source),
+        account_prefix=_prefix(top, source),
         signed_in_year=need(contract, "signed_in_year", bool, contract_at),
         categories=categories,
         issue_min_fen=_fen(issue, "min", issue_at),
@@ -133,9 +134,9 @@ def _states(value: object, where: str) -> dict[str, str]:
     states: dict[str, str] = {}
     for meaning, names in only(value, ("charged", "free", "no_run"), where).items():
         for name in kind(names, list, at(where, meaning)):
-            if name in states:
+            if kind(name, str, at(where, meaning)) in states:
                 raise ConfigInvalid(f"{where}: state {name} is given twice; keep one of them")
-            states[kind(name, str, at(where, meaning))] = meaning
+            states[name] = meaning
     return states
 
 
@@ -144,8 +145,18 @@ def _timezone(top: Mapping[str, Any], where: str) -> str:
     try:
         period.zone(name)
     except ValueError as error:
-        raise ConfigInvalid(f"{where}: {error}") from None
+        raise ConfigInvalid(f"{at(where, 'timezone')}: {error}") from None
     return name
+
+
+def _prefix(top: Mapping[str, Any], where: str) -> str:
+    prefix = need(top, "account_prefix", str, where)
+    if not _PREFIX.fullmatch(prefix):
+        raise ConfigInvalid(
+            f"{at(where, 'account_prefix')}: {prefix!r} begins no account; use 1 to 8 capital "
+            "letters and digits, as in CD"
+        )
+    return prefix
 
 
 def _one_of(keys: Mapping[str, Any], key: str, known: tuple[str, ...], where: str) -> str:
@@ -158,7 +169,7 @@ def _one_of(keys: Mapping[str, Any], key: str, known: tuple[str, ...], where: st
 def _words(keys: Mapping[str, Any], key: str, known: Any, where: str) -> tuple[str, ...]:
     words = need(keys, key, list, where)
     for word in words:
-        if word not in known:
+        if kind(word, str, at(where, key)) not in known:
             raise ConfigInvalid(f"{at(where, key)}: {word!r} is unknown; known: {', '.join(known)}")
     return tuple(words)
 
