@@ -3,11 +3,9 @@
 A rule yields what it finds and hides nothing behind the first; nothing is written or mended.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,10 +13,11 @@ import pyarrow.compute as pc
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from accounting import archive, charging, holds, ledger, period, replay, reports, schema, signing
-from accounting.errors import VoucherError
+from accounting import charging, evidence, holds, ledger, period, replay, reports, schema
+from accounting.evidence import Books, Found
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.policy import Policy
+
+__all__ = ["RULES", "Books", "Finding", "findings"]
 
 
 @dataclass(frozen=True)
@@ -31,19 +30,6 @@ class Finding:
     advice: str
 
 
-@dataclass(frozen=True)
-class Books:
-    """What an audit looks at."""
-
-    conn: Connection
-    archive: Path
-    policy: Policy
-
-
-Found = Iterator[tuple[str, str]]
-"""(subject, message) of each finding of a rule."""
-
-
 def findings(books: Books) -> list[Finding]:
     """Check every rule and return all findings, in the order of the rules."""
     return [
@@ -53,106 +39,12 @@ def findings(books: Books) -> list[Finding]:
     ]
 
 
-def chain(books: Books) -> Found:
-    """Hashes follow from each other, entries sum to zero, rows are those that were hashed."""
-    before, place = ledger.GENESIS, 0
-    postings = _by_entry(books.conn, schema.posting)
-    rows = {name: _by_entry(books.conn, table) for name, table in schema.COVERED.items()}
-    query = select(schema.journal).order_by(schema.journal.c.seq)
-    for entry in map(dict[str, Any], books.conn.execute(query).mappings()):
-        place += 1
-        subject = f"entry {entry['seq']} {entry['key']}"
-        if entry["seq"] != place:
-            yield subject, f"stands where entry {place} belongs"
-            place = entry["seq"]
-        if entry["prev_hash"] != before or entry["hash"] != ledger.entry_hash(entry):
-            yield subject, "its hash does not follow from its content and the entry before"
-        before = entry["hash"]
-        content = json.loads(entry["content"])
-        own = postings.pop(entry["seq"], [])
-        if [[p["account"], p["owner"], p["amount_micro"]] for p in own] != content["postings"]:
-            yield subject, "its postings are not those that were hashed"
-        if sum(p["amount_micro"] for p in own):
-            yield subject, "its postings do not sum to zero"
-        for name, by_entry in rows.items():
-            found = [_without_seq(row) for row in by_entry.pop(entry["seq"], [])]
-            if sorted(map(_sorted, found)) != sorted(map(_sorted, content["rows"].get(name, []))):
-                yield subject, f"its rows in {name} are not those that were hashed"
-    for name, left in (rows | {"posting": postings}).items():
-        for seq in left:
-            yield f"{name} of entry {seq}", "belongs to no entry of the chain"
-
-
-def _by_entry(conn: Connection, table: Any) -> dict[int, list[Mapping[str, Any]]]:
-    grouped: dict[int, list[Mapping[str, Any]]] = {}
-    for row in conn.execute(select(table).order_by(*table.primary_key.columns)).mappings():
-        grouped.setdefault(row["seq"], []).append(dict(row))
-    return grouped
-
-
-def _without_seq(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "seq"}
-
-
-def _sorted(row: Mapping[str, Any]) -> str:
-    return ledger.canonical(row)
-
-
-def anchors(books: Books) -> Found:
-    """Signed heads of earlier days are still in the chain: it was not rewritten since."""
-    keys = {row.key_id: row.public_hex for row in books.conn.execute(select(schema.signing_key))}
-    hashes = dict(
-        books.conn.execute(select(schema.journal.c.seq, schema.journal.c.hash)).tuples().all()
-    )
-    for row in books.conn.execute(select(schema.anchor)).mappings():
-        signed = {name: row[name] for name in ("day", "head_seq", "head_hash", "key_id")}
-        if not signing.genuine(keys.get(row["key_id"], ""), row["signature"], signed):
-            yield f"anchor {row['day']}", "its signature is not that of the book's key"
-        elif hashes.get(row["head_seq"]) != row["head_hash"]:
-            yield (
-                f"anchor {row['day']}",
-                f"entry {row['head_seq']} has another hash than was signed",
-            )
-
-
-def signatures(books: Books) -> Found:
-    """Every confirmation, review and payout is what its signed act says."""
-    acts: dict[str, Mapping[str, Any]] = {}
-    for row in books.conn.execute(select(schema.signed_act)).mappings():
-        try:
-            act = signing.verify(books.conn, json.loads(row["text"]))
-        except (VoucherError, ValueError) as error:
-            yield f"act {row['sha256'][:16]}", str(error)
-            continue
-        if act.sha256 != row["sha256"]:
-            yield f"act {row['sha256'][:16]}", f"its text has the hash {act.sha256[:16]}"
-        acts[row["sha256"]] = act.body
-    for subject, sha256, name, value in _decided(books.conn):
-        signed: Any = acts.get(sha256, {})
-        for step in name:
-            signed = signed.get(step, {})
-        if signed != value:
-            yield subject, f"{name[0]} is {value}, signed was {signed or 'nothing'}"
-
-
-def _decided(conn: Connection) -> Iterator[tuple[str, str, tuple[str, ...], int]]:
-    """Yield what was decided by signature: subject, act, where in its body, value."""
-    query = select(schema.voucher, schema.review.c.act_sha256).join(
-        schema.review, schema.review.c.application == schema.voucher.c.application
-    )
-    for row in conn.execute(query):
-        yield f"voucher {row.id}", row.act_sha256, ("voucher_fen",), row.amount_fen
-    for row in conn.execute(select(schema.claim_review)):
-        subject = f"claim {row.claim} line {row.line}"
-        yield subject, row.act_sha256, ("approved_fen", row.line), row.approved_fen
-    for row in conn.execute(select(schema.payout)):
-        yield f"payout {row.claim}", row.act_sha256, ("amount_fen",), row.amount_fen
-    for row in conn.execute(select(schema.reserve_grant)):
-        yield f"reserve grant {row.reference}", row.act_sha256, ("amount_fen",), row.amount_fen
-
-
 def vouchers(books: Books) -> Found:
     """issued = left + held + accrued + deducted + expired + cancelled, per voucher."""
+    issued_micro = _sum(books.conn, schema.voucher.c.amount_fen) * MICRO_PER_FEN
+    programme_micro = -_sum(books.conn, schema.posting.c.amount_micro, account="programme")
+    if programme_micro != issued_micro:
+        yield "programme", f"{programme_micro} micro-yuan in the ledger, {issued_micro} issued"
     deducted = _sums(books.conn, schema.deduction.c.voucher, schema.deduction.c.amount_fen)
     for row in books.conn.execute(select(schema.voucher)):
         ended = {
@@ -205,7 +97,10 @@ def statements(books: Books) -> Found:
 
 
 def balances(books: Books) -> Found:
-    """Each ledger account is what the papers make it: charges, payments, rounding."""
+    """Each ledger account is what the papers make it: charges, payments, rounding, revenue.
+
+    Bank is what is left: every entry sums to zero.
+    """
     conn = books.conn
     for contract in conn.execute(select(schema.contract)):
         account = contract.account
@@ -234,6 +129,16 @@ def balances(books: Books) -> Found:
                 f"account {account}",
                 f"rounding of {rounding} micro-yuan is no part of a fen a month",
             )
+
+    for provider in conn.execute(select(schema.provider.c.id)).scalars():
+        earned = select(func.coalesce(func.sum(schema.charge.c.charge_micro), 0))
+        earned = earned.join(
+            schema.contract, schema.contract.c.account == schema.charge.c.account
+        ).where(schema.contract.c.provider == provider)
+        by_papers = int(conn.execute(earned).scalar_one())
+        is_ = -ledger.balance(conn, "revenue", provider)
+        if is_ != by_papers:
+            yield f"provider {provider}", f"revenue is {is_} micro-yuan, {by_papers} by papers"
 
 
 def _usage_months(conn: Connection, account: str) -> int:
@@ -286,53 +191,84 @@ def paid(books: Books) -> Found:
             )
 
 
-def reserve(books: Books) -> Found:
-    """Reserve fund, receivable from the city and what it paid add up, per provider."""
+def receivable(books: Books) -> Found:
+    """unclaimed, under review, approved, disputed and paid add up to what was deducted."""
     conn = books.conn
     for provider in conn.execute(select(schema.provider.c.id)).scalars():
-        own = select(schema.contract.c.account).where(schema.contract.c.provider == provider)
-        deducted = int(
+        for account, fen in _claim_stages(conn, provider).items():
+            micro = ledger.balance(conn, account, provider)
+            if micro != fen * MICRO_PER_FEN:
+                yield (
+                    f"provider {provider}",
+                    f"{account} is {micro} micro-yuan, {fen * MICRO_PER_FEN} by papers",
+                )
+
+
+def _claim_stages(conn: Connection, provider: str) -> dict[str, int]:
+    """Work out from papers where a provider's deductions stand, fen by ledger account.
+
+    A line that was submitted stands where its last submitted claim is: under review, or what was
+    approved is approved or paid and the rest of it disputed.
+    """
+    line, review = schema.claim_line, schema.claim_review
+    deductions = conn.execute(
+        select(schema.statement_line.c.id, schema.statement_line.c.deduction_fen)
+        .join(schema.statement, schema.statement.c.id == schema.statement_line.c.statement)
+        .join(schema.contract, schema.contract.c.account == schema.statement.c.account)
+        .where(schema.contract.c.provider == provider)
+    )
+    last = conn.execute(
+        select(line.c.line, review.c.approved_fen, schema.payout.c.claim.label("payout"))
+        .join(schema.claim_submission, schema.claim_submission.c.claim == line.c.claim)
+        .outerjoin(review, (review.c.claim == line.c.claim) & (review.c.line == line.c.line))
+        .outerjoin(schema.payout, schema.payout.c.claim == line.c.claim)
+        .order_by(schema.claim_submission.c.seq)
+    )
+    submitted = {row.line: row for row in last}
+    stages = dict.fromkeys(("unclaimed", "review", "approved", "disputed", "paid"), 0)
+    for line_id, fen in deductions:
+        row = submitted.get(line_id)
+        if row is None or row.approved_fen is None:
+            stages["unclaimed" if row is None else "review"] += fen
+            continue
+        stages["approved" if row.payout is None else "paid"] += row.approved_fen
+        stages["disputed"] += fen - row.approved_fen
+    del stages["paid"]
+    return {f"claim.{stage}": fen for stage, fen in stages.items()}
+
+
+def reserve(books: Books) -> Found:
+    """The reserve fund holds what was granted and repaid and not drawn, per provider."""
+    conn = books.conn
+    for provider in conn.execute(select(schema.provider.c.id)).scalars():
+        ids = select(schema.claim.c.id).where(schema.claim.c.provider == provider)
+        repaid_fen = int(
             conn.execute(
-                select(func.coalesce(func.sum(schema.statement.c.deduction_fen), 0)).where(
-                    schema.statement.c.account.in_(own)
+                select(func.coalesce(func.sum(schema.payout.c.repaid_fen), 0)).where(
+                    schema.payout.c.claim.in_(ids)
                 )
             ).scalar_one()
         )
-        ids = select(schema.claim.c.id).where(schema.claim.c.provider == provider)
-        payouts = conn.execute(
-            select(
-                func.coalesce(func.sum(schema.payout.c.amount_fen), 0),
-                func.coalesce(func.sum(schema.payout.c.repaid_fen), 0),
-            ).where(schema.payout.c.claim.in_(ids))
-        ).one()
-        stages = ("claim.unclaimed", "claim.review", "claim.approved", "claim.disputed")
-        open_micro = sum(ledger.balance(conn, stage, provider) for stage in stages)
-        if open_micro + payouts[0] * MICRO_PER_FEN != deducted * MICRO_PER_FEN:
-            yield (
-                f"provider {provider}",
-                (
-                    f"{yuan(deducted)} yuan deducted is not {yuan(open_micro // MICRO_PER_FEN)}"
-                    f" open and {yuan(int(payouts[0]))} paid"
-                ),
-            )
-        granted = _sum(conn, schema.reserve_grant.c.amount_fen, provider=provider)
-        drawn = _sum(conn, schema.reserve_draw.c.amount_fen, provider=provider)
-        fund = ledger.balance(conn, "reserve.fund", provider)
-        if fund != (granted - drawn + int(payouts[1])) * MICRO_PER_FEN or fund < 0:
-            yield (
-                f"provider {provider}",
-                (
-                    f"the fund holds {yuan(fund // MICRO_PER_FEN)} yuan; granted {yuan(granted)},"
-                    f" drawn {yuan(drawn)}, repaid {yuan(int(payouts[1]))}"
-                ),
-            )
+        granted_fen = _sum(conn, schema.reserve_grant.c.amount_fen, provider=provider)
+        drawn_fen = _sum(conn, schema.reserve_draw.c.amount_fen, provider=provider)
+        fund_fen = granted_fen - drawn_fen + repaid_fen
+        for account, fen in (("reserve.fund", fund_fen), ("reserve.owed", -granted_fen)):
+            micro = ledger.balance(conn, account, provider)
+            if micro != fen * MICRO_PER_FEN:
+                yield (
+                    f"provider {provider}",
+                    f"{account} is {micro} micro-yuan; granted {yuan(granted_fen)} yuan, drawn "
+                    f"{yuan(drawn_fen)}, repaid {yuan(repaid_fen)}",
+                )
+        if fund_fen < 0:
+            yield f"provider {provider}", f"{yuan(-fund_fen)} yuan more is drawn than there was"
 
 
 def capacity(books: Books) -> Found:
     """No partition delivers more card-hours on a day than it has cards."""
     prices = charging.in_force(books.conn)
-    if prices is None:
-        return
+    if prices is None or books.damage:
+        return  # a damaged archive is found by the rule of its own
     for (cluster, name), partition in prices.partitions.items():
         if not partition.capacity:
             continue
@@ -354,14 +290,12 @@ def capacity(books: Books) -> Found:
 
 def archived(books: Books) -> Found:
     """Every segment is there, with the content that the book names."""
-    for segment in charging.segments(books.conn):
-        for problem in archive.verify(books.archive, segment):
-            yield f"segment {segment.path}", problem
+    yield from books.damage
 
 
 def replayed(books: Books) -> Found:
     """The same usage and closing instants give the same charges and statements."""
-    if any(archived(books)):
+    if books.damage:
         yield "archive", "segments are damaged, so nothing can be replayed"
         return
     yield from replay.differences(books.conn, books.archive, books.policy)
@@ -375,20 +309,24 @@ def _sum(conn: Connection, column: Any, **where: object) -> int:
 
 
 def _sums(conn: Connection, by: Any, column: Any) -> dict[str, int]:
-    rows = conn.execute(select(by, func.sum(column)).group_by(by)).tuples()
+    rows = conn.execute(select(by, func.sum(column)).group_by(by))
     return {key: int(total) for key, total in rows}
 
 
 RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
-    "chain": (chain, "stop posting and compare with a backup and the signed heads"),
-    "anchors": (anchors, "the chain was rewritten: compare with a backup and with printed papers"),
-    "signatures": (signatures, "ask the regulator or treasury for the act they signed"),
+    "chain": (evidence.chain, "stop posting and compare with a backup and the signed heads"),
+    "anchors": (
+        evidence.anchors,
+        "the chain was rewritten: compare with a backup and with printed papers",
+    ),
+    "signatures": (evidence.signatures, "ask the regulator or treasury for the act they signed"),
     "vouchers": (vouchers, "compare issue, statements and expiries of the voucher"),
     "statements": (statements, "compare the statement with its lines"),
     "balances": (balances, "compare the ledger account with payments and statements"),
     "claimed-once": (claimed_once, "withdraw the line from one of the claims"),
     "paid": (paid, "compare claim, review and payout"),
-    "reserve": (reserve, "compare deductions, payouts and the reserve fund"),
+    "receivable": (receivable, "compare deductions, claims, reviews and payouts"),
+    "reserve": (reserve, "compare grants, draws and repayments"),
     "capacity": (capacity, "look for runs counted twice, or correct the capacity in the tariff"),
     "archive": (archived, "restore the segment from a backup; the quarantine may have it"),
     "replay": (replayed, "stop closing; compare tariff, archive and statement"),

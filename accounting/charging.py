@@ -43,9 +43,6 @@ NOT_OVER = frozenset(
 )
 """States after which the job may run again: they do not end its hold (DESIGN 3a)."""
 
-
-_RESIZED_WITHIN_S = 32 * 86_400
-
 NO_TARIFF = "none"
 """What runs are rated by while no tariff is loaded: everything is unrated."""
 
@@ -89,7 +86,7 @@ def take_in(
         for cluster in runs.column("cluster").unique().to_pylist():
             own = runs.filter(pc.equal(runs.column("cluster").cast(pa.string()), cluster))
             with engine.begin() as conn:
-                stored = current(conn, root, cluster, _submits(own))
+                stored = current(conn, root, cluster, resized.near(own, policy.timezone))
             compared = archive.compare(resized.billed_from(own, stored), stored)
             taken.new += compared.new.num_rows
             taken.changed += compared.changed.num_rows
@@ -142,13 +139,6 @@ def _alone(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _submits(runs: pa.Table) -> tuple[int, int]:
-    """Return between which submits lie the stored rows that matter to these runs: their own
-    keys, and earlier parts of jobs that were resized."""
-    bounds = pc.min_max(runs.column("submit_s")).as_py()
-    return bounds["min"] - _RESIZED_WITHIN_S, bounds["max"]
-
-
 def segments(conn: Connection, **filters: object) -> list[Segment]:
     """List segments of the archive, in the order in which they were written."""
     query = select(*_SEGMENT).filter_by(**filters).order_by(schema.segment.c.seq)
@@ -156,17 +146,14 @@ def segments(conn: Connection, **filters: object) -> list[Segment]:
 
 
 def current(
-    conn: Connection, root: Path, cluster: str, submits: tuple[int, int] | None = None
+    conn: Connection, root: Path, cluster: str, near: resized.Near | None = None
 ) -> pa.Table:
     """Return the stored rows of a cluster, latest revisions only.
 
     Args:
-        submits: Lowest and highest submit that matter: a run's key has its submit, so segments
-            outside of them cannot hold it.
+        near: Leave segments out that it does not need.
     """
-    found = segments(conn, cluster=cluster)
-    if submits is not None:
-        found = [s for s in found if s.submit_min_s <= submits[1] and s.submit_max_s >= submits[0]]
+    found = [s for s in segments(conn, cluster=cluster) if near is None or near.has(s)]
     return archive.current(archive.read(root, found))
 
 
@@ -296,7 +283,8 @@ def _commit(
     accrued: Counter[str] = Counter()
     for row in charge_rows:
         accrued[row["account"]] += row["charge_micro"]
-    key = hashlib.sha256("\n".join(sorted(taken.segments)).encode()).hexdigest()
+    paths = sorted(segment.path for segment, _ in written)
+    key = hashlib.sha256("\n".join(paths).encode()).hexdigest()
     entry = Entry(
         f"usage:{key}",
         "charge",
@@ -331,15 +319,15 @@ def _charges(
 
 
 def groups(
-    conn: Connection, root: Path, account: str, since_seq: int, timezone: str
+    conn: Connection, root: Path, account: str, month: str, since_seq: int, timezone: str
 ) -> list[grouping.Group]:
-    """Sum an account's runs in segments written after an entry, net of corrections."""
+    """Sum an account's runs of a month in segments written after an entry, net of corrections."""
     table = schema.segment
     query = (
         select(*_SEGMENT)
         .join(schema.charge, schema.charge.c.path == table.c.path)
-        .where(schema.charge.c.account == account, table.c.seq > since_seq)
-        .distinct()
+        .where(schema.charge.c.account == account, schema.charge.c.month == month)
+        .where(table.c.seq > since_seq)
         .order_by(table.c.path)
     )
     found = [Segment(**row) for row in conn.execute(query).mappings()]
@@ -349,7 +337,11 @@ def groups(
         clusters = sorted({segment.cluster for segment in found})
         every = [s for cluster in clusters for s in segments(conn, cluster=cluster)]
         before = grouping.superseded(rows, archive.read(root, every))
-    return [group for group, owner in grouping.net(rows, before, timezone) if owner == account]
+    return [
+        group
+        for group, owner in grouping.net(rows, before, timezone)
+        if owner == account and group.month == month
+    ]
 
 
 def _charge_postings(conn: Connection, accrued: Mapping[str, int]) -> list[Posting]:

@@ -29,6 +29,10 @@ class Group:
     eligible_micro: int
 
 
+_QUARTER_HOUR_S = 900
+"""Months begin at whole quarters of an hour everywhere: some zones are 5:30 or 5:45 off UTC."""
+
+
 def by_month(rows: pa.Table, timezone: str) -> list[tuple[str, pa.Table]]:
     """Split rows by the month in which they ended."""
     months = pa.array(months_of(rows, timezone))
@@ -43,10 +47,10 @@ def months_of(rows: pa.Table, timezone: str) -> list[str]:
     names: dict[int, str] = {}
     months = []
     for end_s in rows.column("end_s").to_pylist():
-        hour = end_s // 3600
-        if hour not in names:
-            names[hour] = period.month_of(end_s, timezone)
-        months.append(names[hour])
+        quarter = end_s // _QUARTER_HOUR_S
+        if quarter not in names:
+            names[quarter] = period.month_of(end_s, timezone)
+        months.append(names[quarter])
     return months
 
 
@@ -75,7 +79,10 @@ _GROUP = ("account", "month", "cluster", "partition", "qos", "chip", "tariff")
 
 
 def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, str]]:
-    """Sum charged rows by group and account, those added minus those they take the place of."""
+    """Sum charged rows by group and account, those added minus those they take the place of.
+
+    Groups in which nothing is left over are not there: a corrected state costs no line.
+    """
     sums: dict[tuple[str, ...], list[int]] = {}
     for rows, sign in ((added, 1), (removed, -1)):
         charged = with_status(rows, rating.CHARGED)
@@ -98,4 +105,5 @@ def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, 
     return [
         (Group(*key[1:], *total), key[0])  # type: ignore[arg-type]  # six names, then four sums
         for key, total in sorted(sums.items())
+        if any(total)
     ]

@@ -4,7 +4,7 @@ A claim takes statement lines whose cash part is paid and invoiced. The regulato
 by line, the treasury pays; both sign. Advance money (备用金) drawn for a line is repaid first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from accounting import ledger, period, schema, signing
 from accounting.errors import InvalidInput, NotAllowed, Refused
 from accounting.ledger import Entry, Stamp, hash_of, lock, move, write
+from accounting.money import yuan
 from accounting.policy import Policy
 from accounting.registry import find
 from accounting.signing import Act
@@ -94,6 +95,11 @@ def open_claim(conn: Connection, provider: str, quarter: str, policy: Policy, st
         )
     claim_id = f"{stem}{len(own) + 1}"
     amount_fen = sum(line["deduction_fen"] for line in lines)
+    if amount_fen <= 0:
+        raise Refused(
+            f"claim {quarter}: {yuan(amount_fen)} yuan is left after credits, more than 0.00 is "
+            "needed; the credits go into the next claim"
+        )
     row = {"id": claim_id, "provider": provider, "quarter": quarter, "amount_fen": amount_fen}
     claim_lines = [
         {"claim": claim_id, "line": line["id"], "amount_fen": line["deduction_fen"]}
@@ -161,7 +167,7 @@ def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) ->
     disputed = sum(
         line["amount_fen"]
         for line in claim_lines(conn, claim_id)
-        if _refused_before(conn, line["line"], claim_id)
+        if _refused_before(conn, line["line"], claim["seq"])
     )
     postings = move(
         claim["provider"],
@@ -175,9 +181,10 @@ def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) ->
     write(conn, Entry(key, "claim.submit", stamp, {"claim_submission": [row]}, postings))
 
 
-def _refused_before(conn: Connection, line: str, claim_id: str) -> bool:
+def _refused_before(conn: Connection, line: str, claim_seq: int) -> bool:
+    """Tell whether a line was refused before a claim was opened: then it is disputed."""
     reviews = schema.claim_review
-    query = select(reviews.c.claim).where(reviews.c.line == line, reviews.c.claim != claim_id)
+    query = select(reviews.c.claim).where(reviews.c.line == line, reviews.c.seq < claim_seq)
     return conn.execute(query.limit(1)).scalar() is not None
 
 
@@ -196,8 +203,11 @@ def draft_review(
         raise InvalidInput(
             f"claim {claim_id}: {unknown[0]} is no line of it; see svoucher claim show"
         )
+    approved = {line: 0 if line in refused else fen for line, fen in lines.items()}
+    if sum(approved.values()) < 0:
+        approved = dict.fromkeys(lines, 0)  # credits that nothing covers wait for the next claim
     body = {
-        "approved_fen": {line: 0 if line in refused else fen for line, fen in lines.items()},
+        "approved_fen": approved,
         "reasons": {line: refused.get(line, reason) for line in lines},
     }
     return signing.draft(conn, "claim.review", claim_id, hash_of(conn, claim["seq"]), body)
@@ -232,7 +242,7 @@ def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
         reviews.append(row | {"reason": reason, "act_sha256": act.sha256})
     if approved:
         raise InvalidInput(f"act claim.review {claim['id']}: {min(approved)} is no line of it")
-    total: int = sum(row["approved_fen"] for row in reviews)
+    total = _total(conn, claim, reviews)
     postings = move(
         claim["provider"],
         {
@@ -248,8 +258,25 @@ def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
 
 
 def _within(fen: int, claimed_fen: int) -> bool:
-    """A line is approved in part or whole; a credit line only whole."""
-    return 0 <= fen <= claimed_fen if claimed_fen > 0 else fen == claimed_fen
+    """A line is approved in part or whole; a credit line whole, or not at all and carried."""
+    return 0 <= fen <= claimed_fen if claimed_fen > 0 else fen in (claimed_fen, 0)
+
+
+def _total(conn: Connection, claim: Mapping[str, Any], reviews: Sequence[Mapping[str, Any]]) -> int:
+    """Add up what is approved; credit lines may be left out only where they outweigh the rest.
+
+    Raises:
+        InvalidInput: Credits are left out that the rest covers, or the sum is below zero.
+    """
+    total = sum(int(row["approved_fen"]) for row in reviews)
+    credits_fen = sum(min(0, line["amount_fen"]) for line in claim_lines(conn, claim["id"]))
+    left_out = credits_fen - sum(min(0, row["approved_fen"]) for row in reviews)
+    if total < 0 or (left_out < 0 <= total + left_out):
+        raise InvalidInput(
+            f"act claim.review {claim['id']}: {yuan(total)} yuan approved, {yuan(left_out)} of "
+            "credits left out; credits are taken off as far as the rest covers them, draft it again"
+        )
+    return total
 
 
 def _submitter(conn: Connection, claim_id: str) -> str:
@@ -334,11 +361,15 @@ def accept_payout(conn: Connection, act: Act, stamp: Stamp) -> tuple[int, int]:
 
 
 def repaid_by(conn: Connection, claim_id: str) -> int:
-    """Return how much of a claim's payout repays advance money drawn for its lines, fen."""
+    """Return how much of a claim's payout repays advance money drawn for its lines, fen.
+
+    Credit lines can leave less than was drawn: then all of it is repaid, the rest stays owed.
+    """
     review, draw = schema.claim_review, schema.reserve_draw
     rows = conn.execute(
-        select(review.c.approved_fen, draw.c.amount_fen)
-        .join(draw, draw.c.line == review.c.line)
+        select(review.c.approved_fen, func.coalesce(draw.c.amount_fen, 0).label("drawn_fen"))
+        .outerjoin(draw, draw.c.line == review.c.line)
         .where(review.c.claim == claim_id)
-    )
-    return sum(max(0, min(row.approved_fen, row.amount_fen)) for row in rows)
+    ).all()
+    drawn_fen = sum(max(0, min(int(row.approved_fen), int(row.drawn_fen))) for row in rows)
+    return min(drawn_fen, sum(int(row.approved_fen) for row in rows))

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
-from accounting import archive, charging, grouping, holds, ledger, rating, schema, settlement, usage
+from accounting import archive, charging, grouping, holds, ledger, rating, schema, stating, usage
 from accounting import tariff as tariffs
 from accounting.archive import Segment
 from accounting.errors import VoucherError
@@ -35,18 +36,17 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
     again = create_engine("sqlite://")
     with again.begin() as copy:
         schema.metadata.create_all(copy)
-        for row in conn.execute(select(schema.hold)).mappings():
-            copy.execute(insert(schema.hold), dict(row))
         for entry in conn.execute(select(schema.journal).order_by(schema.journal.c.seq)).mappings():
-            content = json.loads(entry["content"])
             try:
+                content = json.loads(entry["content"])
                 if entry["code"] == "charge":
                     yield from _charges(copy, root, content["rows"], policy)
                 elif entry["code"] == "statement":
                     yield from _statement(copy, root, content["rows"], policy)
-            except (VoucherError, ValueError) as error:
-                yield entry["key"], str(error)
-            _carry_over(copy, entry, content)
+                _carry_over(copy, entry, content)
+            except (VoucherError, ValueError, KeyError, SQLAlchemyError) as error:
+                yield entry["key"], f"cannot be replayed: {error}"
+    again.dispose()
 
 
 def _carry_over(copy: Connection, entry: Any, content: dict[str, Any]) -> None:
@@ -130,9 +130,9 @@ def _statement(
     copy: Connection, root: Path, rows: dict[str, Any], policy: Policy
 ) -> Iterator[tuple[str, str]]:
     paper = rows["statement"][0]
-    lines = settlement.state(copy, root, paper["account"], paper["month"], policy)
+    lines = stating.state(copy, root, paper["account"], paper["month"], policy)
     numbered = enumerate(lines, 1)
-    now = [settlement.line_row(paper["id"], i, line) for i, line in numbered]
+    now = [stating.line_row(paper["id"], i, line) for i, line in numbered]
     for was, is_ in zip(rows["statement_line"], now, strict=False):
         for name in _LINE:
             if was[name] != is_[name]:

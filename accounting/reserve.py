@@ -22,7 +22,13 @@ def draft_grant(conn: Connection, provider: str, amount_fen: int, reference: str
 
 
 def accept_grant(conn: Connection, act: Act, stamp: Stamp) -> None:
-    """Carry out the treasury's signed grant of advance money."""
+    """Carry out the treasury's signed grant of advance money.
+
+    Raises:
+        NotAllowed: Signed for something else, or the reference stands for another grant.
+        InvalidInput: The amount is not above zero, or there is no reference.
+    """
+    lock(conn)
     provider = find(conn, "provider", id=act.subject)
     signing.insist_on_subject(act, "reserve.grant", hash_of(conn, provider.seq))
     amount_fen, reference = act.body.get("amount_fen"), str(act.body.get("reference", ""))
@@ -57,13 +63,13 @@ def draw(conn: Connection, line_ids: Iterable[str], stamp: Stamp) -> int:
     for line_id in line_ids:
         line = find(conn, "statement_line", id=line_id)
         provider = _provider_of(conn, line.statement)
+        _insist_undrawn(conn, line_id)
         fund_fen = ledger.balance(conn, "reserve.fund", provider) // MICRO_PER_FEN
         if not 0 < line.deduction_fen <= fund_fen:
             raise Refused(
                 f"reserve {provider}: {yuan(line.deduction_fen)} yuan wanted for {line_id}, "
                 f"{yuan(fund_fen)} is in the fund; wait for the next payout"
             )
-        _insist_undrawn(conn, line_id)
         row = {"line": line_id, "provider": provider, "amount_fen": line.deduction_fen}
         postings = move(provider, {"reserve.fund": -line.deduction_fen, "bank": line.deduction_fen})
         key = f"reserve.draw:{line_id}"
@@ -73,11 +79,12 @@ def draw(conn: Connection, line_ids: Iterable[str], stamp: Stamp) -> int:
 
 
 def _insist_undrawn(conn: Connection, line_id: str) -> None:
+    review = schema.claim_review
     drawn = conn.execute(select(schema.reserve_draw.c.line).filter_by(line=line_id)).scalar()
     paid = conn.execute(
         select(schema.payout.c.claim)
-        .join(schema.claim_line, schema.claim_line.c.claim == schema.payout.c.claim)
-        .where(schema.claim_line.c.line == line_id)
+        .join(review, review.c.claim == schema.payout.c.claim)
+        .where(review.c.line == line_id, review.c.approved_fen != 0)
     ).scalar()
     if drawn or paid:
         state = "paid" if paid else "drawn for"

@@ -6,11 +6,49 @@ The Submit of a row is the instant at which its size began. On 26.05 it starts t
 16 cards that shrinks to 8 after 2 s and runs for 25 s more shows 2 s, then 27 s.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from accounting import usage
+from accounting import period, usage
+from accounting.archive import Segment
+
+
+@dataclass(frozen=True)
+class Near:
+    """Which segments may hold stored rows that matter to incoming runs.
+
+    Attributes:
+        submit_min_s, submit_max_s: Rows of the same key have the same submit; the next size of
+            a resized job has the RESIZING row's end as its submit.
+        months: An overlapping row of a resized job wants the RESIZING row that ended at its
+            submit, whenever that was submitted.
+    """
+
+    submit_min_s: int
+    submit_max_s: int
+    months: frozenset[str]
+
+    def has(self, segment: Segment) -> bool:
+        """Tell whether a segment may hold such rows."""
+        overlaps = self.submit_min_s <= segment.submit_max_s
+        overlaps &= segment.submit_min_s <= self.submit_max_s
+        return overlaps or segment.month in self.months
+
+
+def near(runs: pa.Table, timezone: str) -> Near:
+    """Say which segments may hold stored rows that matter to incoming runs."""
+    submits = pc.min_max(runs.column("submit_s")).as_py()
+    resizing = pc.equal(runs.column("state").cast(pa.string()), "RESIZING")
+    ends = pc.min_max(runs.column("end_s").filter(resizing)).as_py()
+    overlapping = pc.less(runs.column("start_s"), runs.column("submit_s"))
+    months = {
+        period.month_of(at_s, timezone)
+        for at_s in runs.column("submit_s").filter(overlapping).to_pylist()
+    }
+    return Near(submits["min"], max(submits["max"], ends["max"] or 0), frozenset(months))
 
 
 def billed_from(incoming: pa.Table, stored: pa.Table) -> pa.Table:

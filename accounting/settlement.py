@@ -8,32 +8,20 @@ Worked example: three runs of 3.333333 make 9.999999 yuan: fee 9.99, 0.009999 to
 account, deduction floor(4.995) = 4.99, cash 5.00.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 
-from accounting import charging, ledger, money, period, schema
-from accounting.errors import InvalidInput, InvariantBroken, Refused
-from accounting.grouping import Group
-from accounting.holds import vouchers
+from accounting import charging, ledger, money, period, schema, stating
+from accounting.errors import InvalidInput, Refused
+from accounting.holds import accrued, vouchers
 from accounting.ledger import Entry, Posting, Stamp, lock, write
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.policy import Policy
 from accounting.registry import contracts, find
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a statement: what one kind of computing of one usage month cost."""
-
-    usage_month: str
-    group: Group
-    fee_fen: int
-    deduction_fen: int
 
 
 def close(
@@ -67,7 +55,7 @@ def close(
                 _settle(conn, archive, account, month, provider, policy, stamp)
         with engine.begin() as conn:
             lock(conn)
-            _lapse(conn, provider, policy, stamp)
+            _lapse(conn, provider, month, policy, stamp)
             _mark_closed(conn, provider, month, stamp)
     with engine.begin() as conn:
         return [row["id"] for row in statements(conn, provider=provider, month=month)]
@@ -126,7 +114,7 @@ def _settle(
     statement_id = f"S-{account}-{month}"
     if conn.execute(select(schema.statement.c.seq).filter_by(id=statement_id)).scalar():
         return
-    lines = state(conn, archive, account, month, policy)
+    lines = stating.state(conn, archive, account, month, policy)
     if not lines:
         return
     fee_fen = sum(line.fee_fen for line in lines)
@@ -148,108 +136,16 @@ def _settle(
     }
     rows = {
         "statement": [row],
-        "statement_line": [line_row(statement_id, i, line) for i, line in enumerate(lines, 1)],
+        "statement_line": [
+            stating.line_row(statement_id, i, line) for i, line in enumerate(lines, 1)
+        ],
         "deduction": [
             {"statement": statement_id, "voucher": voucher, "amount_fen": fen}
             for voucher, fen in draws.items()
         ],
     }
-    postings = _statement_postings(row, draws, provider)
+    postings = _statement_postings(conn, row, draws, provider)
     write(conn, Entry(f"statement:{account}:{month}", "statement", stamp, rows, postings))
-
-
-def state(conn: Connection, archive: Path, account: str, month: str, policy: Policy) -> list[Line]:
-    """Work out the lines that an account's statement of a month has to have.
-
-    Raises:
-        InvariantBroken: The runs in the archive do not add up to the charges in the book.
-    """
-    left_fen = sum(
-        ledger.balance(conn, "voucher.left", voucher.id) // MICRO_PER_FEN
-        for voucher in vouchers(conn, account)
-    )
-    lines: list[Line] = []
-    since_seq = _stated_upto(conn, account)
-    groups = charging.groups(conn, archive, account, since_seq, policy.timezone)
-    for usage_month, cumulative in sorted(_charged(conn, account).items()):
-        if usage_month > month:
-            continue
-        own = [group for group in groups if group.month == usage_month]
-        stated = _stated(conn, account, usage_month)
-        _check_archive(account, usage_month, cumulative, stated, own)
-        if not own:
-            continue
-        fee_cum_fen = cumulative["charge"] // MICRO_PER_FEN
-        eligible_fen = min(fee_cum_fen, cumulative["eligible"] // MICRO_PER_FEN)
-        wanted_fen = money.share(eligible_fen, policy.deduct_ratio_bp) - stated["deduction"]
-        deduction_fen = min(wanted_fen, left_fen)
-        left_fen -= deduction_fen
-        lines += _lines(usage_month, own, fee_cum_fen - stated["fee"], deduction_fen)
-    return lines
-
-
-def _lines(
-    usage_month: str, groups: Sequence[Group], fee_fen: int, deduction_fen: int
-) -> Iterable[Line]:
-    charges = [group.charge_micro for group in groups]
-    eligible = [group.eligible_micro for group in groups]
-    fees = money.apportion(fee_fen, charges)
-    deductions = money.apportion(deduction_fen, eligible if sum(eligible) else charges)
-    for group, fee, part in zip(groups, fees, deductions, strict=True):
-        yield Line(usage_month, group, fee, part)
-
-
-def _charged(conn: Connection, account: str) -> dict[str, dict[str, int]]:
-    """Sum all charges ever posted to an account, by usage month."""
-    table = schema.charge
-    query = (
-        select(table.c.month, func.sum(table.c.charge_micro), func.sum(table.c.eligible_micro))
-        .where(table.c.account == account)
-        .group_by(table.c.month)
-    )
-    return {
-        month: {"charge": int(charge), "eligible": int(eligible)}
-        for month, charge, eligible in conn.execute(query)
-    }
-
-
-def _stated(conn: Connection, account: str, usage_month: str) -> dict[str, int]:
-    """Sum what earlier statements took for a usage month."""
-    table = schema.statement_line
-    names = {
-        "charge": table.c.charge_micro,
-        "eligible": table.c.eligible_micro,
-        "fee": table.c.fee_fen,
-        "deduction": table.c.deduction_fen,
-    }
-    query = (
-        select(*(func.coalesce(func.sum(column), 0).label(name) for name, column in names.items()))
-        .join(schema.statement, schema.statement.c.id == table.c.statement)
-        .where(schema.statement.c.account == account, table.c.usage_month == usage_month)
-    )
-    return {name: int(value) for name, value in conn.execute(query).mappings().one().items()}
-
-
-def _stated_upto(conn: Connection, account: str) -> int:
-    """Return the place in the chain up to which an account's charges are on statements."""
-    query = select(func.max(schema.statement.c.upto_seq)).filter_by(account=account)
-    return conn.execute(query).scalar() or 0
-
-
-def _check_archive(
-    account: str,
-    month: str,
-    cumulative: Mapping[str, int],
-    stated: Mapping[str, int],
-    groups: Sequence[Group],
-) -> None:
-    new_micro = cumulative["charge"] - stated["charge"]
-    found_micro = sum(group.charge_micro for group in groups)
-    if new_micro != found_micro:
-        raise InvariantBroken(
-            f"account {account}, {month}: the book has {new_micro} micro-yuan to state, the archive"
-            f" {found_micro}; run svoucher audit"
-        )
 
 
 def _draw(conn: Connection, account: str, deduction_fen: int) -> dict[str, int]:
@@ -267,39 +163,20 @@ def _draw(conn: Connection, account: str, deduction_fen: int) -> dict[str, int]:
     return draws
 
 
-def line_row(statement_id: str, number: int, line: Line) -> dict[str, Any]:
-    """Return a statement's line as the book keeps it."""
-    group = line.group
-    return {
-        "id": f"{statement_id}/{number}",
-        "statement": statement_id,
-        "usage_month": line.usage_month,
-        "cluster": group.cluster,
-        "partition": group.partition,
-        "qos": group.qos,
-        "chip": group.chip,
-        "tariff": group.tariff,
-        "runs": group.runs,
-        "gflops_s": group.gflops_s,
-        "charge_micro": group.charge_micro,
-        "eligible_micro": group.eligible_micro,
-        "fee_fen": line.fee_fen,
-        "deduction_fen": line.deduction_fen,
-        "cash_fen": line.fee_fen - line.deduction_fen,
-    }
-
-
 def _statement_postings(
-    row: Mapping[str, Any], draws: Mapping[str, int], provider: str
+    conn: Connection, row: Mapping[str, Any], draws: Mapping[str, int], provider: str
 ) -> list[Posting]:
+    """Return a statement's postings; a credit first settles what the unit owes."""
     account = row["account"]
     paid_fen = row["cash_fen"] - row["receivable_fen"]
+    owed_fen = ledger.balance(conn, "receivable", account) // MICRO_PER_FEN
+    settled_fen = min(owed_fen, max(0, -paid_fen))
     amounts = [
         ("accrued", account, -row["charge_micro"]),
         ("rounding", account, row["charge_micro"] - row["fee_fen"] * MICRO_PER_FEN),
         ("claim.unclaimed", provider, row["deduction_fen"] * MICRO_PER_FEN),
-        ("cash", account, paid_fen * MICRO_PER_FEN),
-        ("receivable", account, row["receivable_fen"] * MICRO_PER_FEN),
+        ("cash", account, (paid_fen + settled_fen) * MICRO_PER_FEN),
+        ("receivable", account, (row["receivable_fen"] - settled_fen) * MICRO_PER_FEN),
     ]
     for voucher, fen in draws.items():
         amounts.append(("voucher.left", voucher, -fen * MICRO_PER_FEN))
@@ -307,24 +184,31 @@ def _statement_postings(
     return [Posting(name, owner, micro) for name, owner, micro in amounts if micro]
 
 
-def _lapse(conn: Connection, provider: str, policy: Policy, stamp: Stamp) -> None:
-    """Let vouchers lapse whose validity, and the time to settle late runs, are over."""
-    late_s = policy.settle_days * 86_400
+def _lapse(conn: Connection, provider: str, month: str, policy: Policy, stamp: Stamp) -> None:
+    """Let vouchers lapse whose validity, and the time to settle late runs, are over.
+
+    What is delivered within the validity is stated first, however late that is; what a credit
+    gives back after that lapses with the month in which it was given.
+    """
+    end_s = period.bounds(month, policy.timezone)[1]
+    last_s = min(end_s, stamp.effective_s - policy.settle_days * 86_400)
     for contract in contracts(conn, provider=provider):
+        if any(eligible for _, eligible in accrued(conn, contract["account"]).values()):
+            continue
         for voucher in vouchers(conn, contract["account"]):
             left = ledger.balance(conn, "voucher.left", voucher.id)
-            if left and voucher.until_s + late_s <= stamp.effective_s:
+            if left and voucher.until_s <= last_s:
                 row = {
                     "voucher": voucher.id,
                     "kind": "expired",
-                    "at_s": voucher.until_s,
+                    "at_s": end_s,
                     "amount_fen": left // MICRO_PER_FEN,
                 }
                 postings = [
                     Posting("voucher.left", voucher.id, -left),
                     Posting("voucher.expired", voucher.id, left),
                 ]
-                key = f"expiry:{voucher.id}"
+                key = f"expiry:{voucher.id}:{month}"
                 rows = {"voucher_end": [row]}
                 write(conn, Entry(key, "voucher.expire", stamp, rows, postings))
 
@@ -356,8 +240,9 @@ def statements(conn: Connection, **filters: object) -> list[dict[str, Any]]:
 def lines_of(conn: Connection, statement_id: str) -> list[dict[str, Any]]:
     """List the lines of a statement."""
     table = schema.statement_line
-    query = select(table).where(table.c.statement == statement_id).order_by(table.c.id)
-    return [dict(row) for row in conn.execute(query).mappings()]
+    query = select(table).where(table.c.statement == statement_id)
+    rows = [dict(row) for row in conn.execute(query).mappings()]
+    return sorted(rows, key=lambda row: int(row["id"].rpartition("/")[2]))
 
 
 def record_invoice(
@@ -369,9 +254,11 @@ def record_invoice(
         gross_fen, net_fen and tax_fen: prices include the tax, which is split once, here.
 
     Raises:
-        InvalidInput: No such statement, or the number is another statement's.
-        Refused: The statement has no cash part to invoice, or another invoice.
+        InvalidInput: No such statement.
+        Refused: The statement has no cash part to invoice, or another invoice, or the number is
+            another statement's.
     """
+    lock(conn)
     statement = find(conn, "statement", id=statement_id)
     if statement.cash_fen <= 0:
         raise Refused(
@@ -386,16 +273,14 @@ def record_invoice(
     }
     day = period.day_of(stamp.effective_s, policy.timezone).isoformat()
     row = {"number": number, "statement": statement_id, "recorded_on": day} | amounts
-    known = conn.execute(
-        select(schema.invoice).where(
-            (schema.invoice.c.number == number) | (schema.invoice.c.statement == statement_id)
-        )
-    ).one_or_none()
-    if known is not None and (known.number, known.statement) != (number, statement_id):
-        raise Refused(
-            f"invoice {number}: {known.statement} has invoice {known.number} already; one statement"
-            " has one invoice"
-        )
-    if known is None:
+    same = (schema.invoice.c.number == number) | (schema.invoice.c.statement == statement_id)
+    known = conn.execute(select(schema.invoice).where(same)).all()
+    for other in known:
+        if (other.number, other.statement) != (number, statement_id):
+            raise Refused(
+                f"invoice {number}: {other.statement} has invoice {other.number} already; one "
+                "statement has one invoice"
+            )
+    if not known:
         write(conn, Entry(f"invoice:{number}", "invoice.record", stamp, {"invoice": [row]}))
     return amounts

@@ -1,0 +1,230 @@
+"""What is delivered in the town: runs at round prices, taken in, settled, claimed and paid."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import town as towns
+from sqlalchemy import Engine, select
+from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
+
+from accounting import (
+    audit,
+    charging,
+    ledger,
+    money,
+    redemption,
+    reserve,
+    schema,
+    settlement,
+    usage,
+)
+from accounting.charging import Taken
+from accounting.ledger import Entry
+from accounting.usage import Run
+
+ROUND = """
+tariff: round-1
+chips: 2024-07
+timezone: Asia/Shanghai
+clusters:
+  chengdu:
+    partitions:
+      core:
+        provider: cdaicc
+        prices: [{from: 2023-07-01, yuan_per_core_hour: "1.00"}]
+      dear:
+        provider: cdaicc
+        prices: [{from: 2023-07-01, yuan_per_core_hour: "200.00"}]
+      cards:
+        provider: cdaicc
+        gres: {"gpu:ascend_910b": ascend_910b2}
+        capacity: [{from: 2023-07-01, cards: {"gpu:ascend_910b": 16}}]
+        prices: [{from: 2023-07-01, yuan_per_pflops_hour: "1.00"}]
+      other:
+        provider: nscc-cd
+        prices: [{from: 2023-07-01, yuan_per_core_hour: "1.00"}]
+"""
+"""One core in `core` costs 1.00 yuan an hour: a run's hours are its price."""
+
+HOUR_S = 3600
+NOVEMBER, DECEMBER, JANUARY, FEBRUARY = (
+    f"{month}-10T12:00:00+08:00" for month in ("2024-11", "2024-12", "2025-01", "2025-02")
+)
+AFTER = {
+    "2024-10": "2024-11-05T09:00:00+08:00",
+    "2024-11": "2024-12-05T09:00:00+08:00",
+    "2024-12": "2025-01-05T09:00:00+08:00",
+    "2025-01": "2025-02-05T09:00:00+08:00",
+    "2025-02": "2025-03-05T09:00:00+08:00",
+}
+"""When each month is closed."""
+
+
+def load_prices(town: Town, text: str = ROUND, version: str = "round-1") -> None:
+    """Bring a tariff into force."""
+    rows = {"document": [towns.document("tariff", version, text)]}
+    with town.begin() as conn:
+        ledger.write(conn, Entry(f"document:tariff:{version}", "tariff.load", stamp(), rows))
+
+
+def run(job_id: int, core_s: int = HOUR_S, end: str = NOVEMBER, **changes: Any) -> Run:
+    """Make a run on one core of the account of the town; it ends when it is told."""
+    end_s = towns.instant(end)
+    start_s = end_s - core_s
+    facts: dict[str, Any] = {
+        "cluster": CLUSTER,
+        "job_id": job_id,
+        "job": str(job_id),
+        "submit_s": start_s - 60,
+        "start_s": start_s,
+        "end_s": end_s,
+        "billed_from_s": start_s,
+        "elapsed_s": core_s,
+        "suspended_s": 0,
+        "state": "COMPLETED",
+        "partition": "core",
+        "qos": "normal",
+        "slurm_account": "lab",
+        "user": "li",
+        "uid": towns.UID,
+        "nodes": 1,
+        "cpus": 1,
+        "mem_mb": None,
+        "cards": 0,
+        "gres": "",
+        "req_gres": "",
+        "voucher": ACCOUNT,
+        "hold": None,
+        "held_micro": None,
+    }
+    return Run(**(facts | changes))
+
+
+def yuan(job_id: int, amount: int, end: str = NOVEMBER, **changes: Any) -> Run:
+    """Make a run that costs whole yuan: an hour on that many cores."""
+    return run(job_id, HOUR_S, end, **({"cpus": amount} | changes))
+
+
+def take(
+    town: Town, *runs: Run, at: str = NOVEMBER, watermark: tuple[str, str, int] | None = None
+) -> Taken:
+    """Take runs in."""
+    table = usage.table(runs)
+    return charging.take_in(
+        town.engine, town.archive, table, town.policy, stamp(at), watermark=watermark
+    )
+
+
+def close(town: Town, month: str, at: str | None = None, provider: str = PROVIDER) -> list[str]:
+    """Close a month, a few days after it has ended."""
+    at = at or AFTER[month]
+    return settlement.close(town.engine, town.archive, month, provider, town.policy, stamp(at))
+
+
+def statement(town: Town, month: str, *names: str) -> Any:
+    """Return figures of the account's statement of a month."""
+    with town.begin() as conn:
+        [row] = settlement.statements(conn, account=ACCOUNT, month=month)
+    return row if not names else tuple(row[name] for name in names)
+
+
+def lines(town: Town, month: str, *names: str) -> list[tuple[Any, ...]]:
+    """Return figures of the lines of the account's statement of a month."""
+    with town.begin() as conn:
+        rows = settlement.lines_of(conn, f"S-{ACCOUNT}-{month}")
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+def balance(town: Town, account: str, owner: str = ACCOUNT) -> str:
+    """Return a ledger balance in yuan."""
+    with town.begin() as conn:
+        micro = ledger.balance(conn, account, owner)
+    return money.yuan(micro // money.MICRO_PER_FEN)
+
+
+def findings(town: Town) -> list[audit.Finding]:
+    """Audit the book."""
+    with town.begin() as conn:
+        return audit.findings(audit.Books(conn, town.archive, town.policy))
+
+
+def invoice(town: Town, month: str, number: str | None = None) -> Mapping[str, int]:
+    """Record the invoice of a month's statement."""
+    number = number or f"F-{month}"
+    with town.begin() as conn:
+        return settlement.record_invoice(
+            conn, f"S-{ACCOUNT}-{month}", number, town.policy, stamp(AFTER[month])
+        )
+
+
+def open_claim(town: Town, quarter: str = "2024-Q4", at: str = AFTER["2024-12"]) -> str:
+    """Open a claim of the provider."""
+    with town.begin() as conn:
+        return redemption.open_claim(conn, PROVIDER, quarter, town.policy, stamp(at))
+
+
+def submit(town: Town, claim: str, at: str = AFTER["2024-12"], **who: Any) -> None:
+    """Hand a claim in."""
+    packet = hashlib.sha256(claim.encode()).hexdigest()
+    with town.begin() as conn:
+        redemption.submit(conn, claim, packet, stamp(at, **who))
+
+
+def review(town: Town, claim: str, refused: Mapping[str, str] | None = None) -> int:
+    """Let the regulator review a claim; return what is approved."""
+    with town.begin() as conn:
+        draft = redemption.draft_review(conn, claim, refused or {}, "checked")
+    act = town.signed(draft)
+    with town.begin() as conn:
+        return redemption.accept_review(conn, act, stamp(JANUARY))
+
+
+def pay_out(town: Town, claim: str, reference: str | None = None) -> tuple[int, int]:
+    """Let the treasury pay a claim; return what went to the provider and to the fund."""
+    at = towns.instant(JANUARY)
+    with town.begin() as conn:
+        draft = redemption.draft_payout(conn, claim, reference or f"P-{claim}", town.policy, at)
+    act = town.signed(draft, "treasury")
+    with town.begin() as conn:
+        return redemption.accept_payout(conn, act, stamp(JANUARY))
+
+
+def grant(town: Town, amount: str, reference: str = "R-1") -> None:
+    """Let the treasury grant advance money to the provider."""
+    with town.begin() as conn:
+        draft = reserve.draft_grant(conn, PROVIDER, money.fen(amount), reference)
+    act = town.signed(draft, "treasury")
+    with town.begin() as conn:
+        reserve.accept_grant(conn, act, stamp())
+
+
+def draw(town: Town, *line_ids: str) -> int:
+    """Draw advance money for lines."""
+    with town.begin() as conn:
+        return reserve.draw(conn, line_ids, stamp(JANUARY))
+
+
+def claim(town: Town, claim_id: str) -> dict[str, Any]:
+    """Return a claim with its state."""
+    with town.begin() as conn:
+        return redemption.find_claim(conn, claim_id)
+
+
+VOLATILE = {"seq", "upto_seq", "at_s", "path", "sha256", "size_bytes"}
+"""Columns that depend on when and in which pieces something was done."""
+
+
+def content(engine: Engine, leave_out: Iterable[str] = ()) -> dict[str, list[str]]:
+    """Return what a book says: the rows of its tables without their places in the chain."""
+    said = {}
+    with engine.begin() as conn:
+        for name, table in schema.COVERED.items():
+            if name not in leave_out:
+                kept = [column for column in table.c if column.name not in VOLATILE]
+                said[name] = sorted(str(tuple(row)) for row in conn.execute(select(*kept)))
+        columns = (schema.posting.c.account, schema.posting.c.owner)
+        total = ledger.func.sum(schema.posting.c.amount_micro)
+        query = select(*columns, total).group_by(*columns)
+        said["balances"] = sorted(str(tuple(row)) for row in conn.execute(query) if row[2])
+    return said
