@@ -136,7 +136,11 @@ def connect(url: str, *, durable: bool = True, must_exist: bool = True) -> Engin
         event.listen(engine, "connect", lambda dbapi, _record: _sqlite_settings(dbapi, durable))
         event.listen(engine, "begin", _sqlite_begin)
     if must_exist:
-        _check_there(engine)
+        try:
+            _check_there(engine)
+        except BookUnavailable:
+            engine.dispose()
+            raise
     return engine
 
 

@@ -1,0 +1,316 @@
+"""The journal: one act is one entry, written once, chained, and never edited."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from town import ACCOUNT, PROVIDER, REGULATOR, document, stamp
+
+from accounting import ledger, schema
+from accounting.errors import BookUnavailable, ConfigInvalid, InvariantBroken, NotAllowed
+from accounting.ledger import Entry, Posting
+
+PAID = [Posting("bank", PROVIDER, 10_000), Posting("cash", ACCOUNT, -10_000)]
+PROVIDERS = {"provider": [{"id": "third", "name": "第三"}]}
+FACT = Entry("fact:1", "test", stamp(), PROVIDERS, PAID)
+
+
+def rows(conn, table):
+    """Return all rows of a table."""
+    return conn.execute(select(schema.metadata.tables[table])).mappings().all()
+
+
+def test_an_entry_keeps_its_rows_and_postings(empty):
+    """What an entry says stands in its tables under its place in the chain."""
+    with empty.begin() as conn:
+        seq = ledger.write(conn, FACT)
+
+    with empty.begin() as conn:
+        assert seq == ledger.head(conn)[0] == 2
+        assert [dict(row) for row in rows(conn, "provider")] == [
+            {"seq": 2, "id": "third", "name": "第三"}
+        ]
+        assert ledger.balance(conn, "bank", PROVIDER) == 10_000
+        assert ledger.balance(conn, "cash", ACCOUNT) == -10_000
+        assert ledger.balance(conn, "cash", "nobody") == 0
+
+
+def test_the_chain_follows(town):
+    """Each entry names the hash of the one before, and its own follows from its content."""
+    with town.begin() as conn:
+        before = ledger.GENESIS
+        for place, row in enumerate(rows(conn, "journal"), 1):
+            assert (row["seq"], row["prev_hash"]) == (place, before)
+            assert row["hash"] == ledger.entry_hash(row)
+            before = row["hash"]
+        assert ledger.head(conn) == (place, before)
+        assert ledger.hash_of(conn, place) == before
+
+
+@pytest.mark.parametrize("column", [c.name for c in schema.journal.c if c.name != "hash"])
+def test_the_hash_covers_every_column(empty, column):
+    """Another value in any column gives another hash."""
+    with empty.begin() as conn:
+        row = dict(rows(conn, "journal")[0])
+    assert ledger.entry_hash(row | {column: 7}) != row["hash"]
+
+
+def test_the_same_fact_is_written_once(empty):
+    """The same key with the same content is the same entry, whoever repeats it and when."""
+    later = replace(FACT, stamp=stamp("2024-08-01T00:00:00+08:00", REGULATOR))
+    with empty.begin() as conn:
+        first = ledger.write(conn, FACT)
+        head = ledger.head(conn)
+
+        assert ledger.write(conn, later) == first
+        assert ledger.head(conn) == head
+        assert ledger.written(conn, "fact:1") == first
+        assert ledger.written(conn, "fact:2") is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(FACT, rows={"provider": [{"id": "third", "name": "other"}]}),
+        replace(
+            FACT, postings=[replace(PAID[0], amount_micro=1), replace(PAID[1], amount_micro=-1)]
+        ),
+        replace(FACT, postings=()),
+        replace(FACT, code="another"),
+        replace(FACT, reverses=1),
+    ],
+)
+def test_a_key_stands_for_one_content(empty, other):
+    """The same key with other content is refused, and the message says which entry stands."""
+    with empty.begin() as conn:
+        ledger.write(conn, FACT)
+    with (
+        pytest.raises(NotAllowed, match="fact:1: stands already in the book as entry 2"),
+        empty.begin() as conn,
+    ):
+        ledger.write(conn, other)
+
+
+@pytest.mark.parametrize(
+    "postings",
+    [
+        [Posting("bank", PROVIDER, 1)],
+        [Posting("bank", PROVIDER, 1), Posting("cash", ACCOUNT, -2)],
+        [Posting("bank", PROVIDER, 1), Posting("purse", ACCOUNT, -1)],
+        [Posting("bank", PROVIDER, 0)],
+        [Posting("bank", PROVIDER, 1.0), Posting("cash", ACCOUNT, -1.0)],
+    ],
+)
+def test_unsound_postings_are_a_programmers_error(empty, postings):
+    """Postings that do not sum to zero, name no account or are no integers never reach SQL."""
+    with pytest.raises(ValueError, match="fact:2: posting"), empty.begin() as conn:
+        ledger.write(conn, Entry("fact:2", "test", stamp(), {}, postings))
+    with empty.begin() as conn:
+        assert ledger.head(conn)[0] == 1
+
+
+def test_an_entry_that_fails_leaves_nothing(empty):
+    """When one row of an entry is refused, none of it stands."""
+    two = {"provider": [{"id": "a", "name": "a"}, {"id": "a", "name": "b"}]}
+    with pytest.raises(IntegrityError), empty.begin() as conn:
+        ledger.write(conn, Entry("fact:3", "test", stamp(), two, PAID))
+    with empty.begin() as conn:
+        assert (ledger.head(conn)[0], rows(conn, "provider"), rows(conn, "posting")) == (1, [], [])
+
+
+def test_an_entry_is_reversed_once(empty):
+    """A second entry that reverses the same one is refused by the database."""
+    back = [replace(line, amount_micro=-line.amount_micro) for line in PAID]
+    with empty.begin() as conn:
+        seq = ledger.write(conn, FACT)
+        ledger.write(conn, Entry("undo:1", "test", stamp(), {}, back, reverses=seq))
+        assert ledger.balance(conn, "cash", ACCOUNT) == 0
+    with pytest.raises(IntegrityError), empty.begin() as conn:
+        ledger.write(conn, Entry("undo:2", "test", stamp(), {}, back, reverses=seq))
+
+
+def test_moves_leave_out_zeros():
+    """Moving fen between accounts posts micro-yuan, and nothing for nothing."""
+    assert ledger.move("v", {"voucher.left": -2, "voucher.expired": 2, "cash": 0}) == [
+        Posting("voucher.left", "v", -20_000),
+        Posting("voucher.expired", "v", 20_000),
+    ]
+
+
+# --- what the database itself refuses ------------------------------------------------------
+
+
+FILLED = [
+    "journal",
+    "posting",
+    "book",
+    "document",
+    "signing_key",
+    "signed_act",
+    "provider",
+    "unit",
+    "revenue",
+    "contract",
+    "member",
+    "application",
+    "review",
+    "voucher",
+    "payment",
+]
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_rows_are_neither_changed_nor_deleted(town, name):
+    """UPDATE and DELETE of a sealed row are refused by the database."""
+    table = schema.metadata.tables[name]
+    for statement in (update(table).values(seq=table.c.seq), delete(table)):
+        with pytest.raises(DBAPIError, match=f"{name} is append-only"), town.begin() as conn:
+            conn.execute(statement)
+
+
+def test_every_table_of_the_chain_is_guarded(empty):
+    """No table that an entry covers is without its triggers."""
+    names = {"sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'"}.get(
+        empty.engine.dialect.name,
+        "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+        " WHERE relnamespace = current_schema()::regnamespace",
+    )
+    with empty.begin() as conn:
+        found = set(conn.execute(text(names)).scalars())
+    kinds = {"sqlite": ("no_update", "no_delete", "no_replace")}.get(
+        empty.engine.dialect.name, ("append_only",)
+    )
+    for name in ("journal", "posting", *schema.COVERED):
+        assert {f"{name}_{kind}" for kind in kinds} <= found
+        assert name == "journal" or f"{name}_sealed" in found
+
+
+@pytest.mark.parametrize("name", [name for name in FILLED if name != "posting"])
+def test_a_row_is_not_replaced(town, name):
+    """SQLite's INSERT OR REPLACE, which asks no trigger of DELETE, is refused too."""
+    if town.engine.dialect.name != "sqlite":
+        pytest.skip("only SQLite has it")
+    table = schema.metadata.tables[name]
+    with town.begin() as conn:
+        row = dict(rows(conn, name)[0])
+    seq = row["seq"] if name == "journal" else 99
+    replacing = insert(table).prefix_with("OR REPLACE")
+    with pytest.raises(DBAPIError, match=f"{name} is append-only"), town.begin() as conn:
+        conn.execute(replacing, row | {"seq": seq})
+
+
+def test_a_sealed_entry_takes_no_more_rows(empty):
+    """A row or posting that names an entry which is written already is refused."""
+    for table, row in (
+        (schema.provider, {"id": "late", "name": "late", "seq": 1}),
+        (schema.posting, {"seq": 1, "line": 0, "account": "cash", "owner": "x", "amount_micro": 1}),
+    ):
+        with (
+            pytest.raises(DBAPIError, match=f"the entry of this {table.name} row is sealed"),
+            empty.begin() as conn,
+        ):
+            conn.execute(insert(table), row)
+
+
+def test_a_row_without_an_entry_is_refused(empty):
+    """A row whose entry never comes is refused when the transaction ends."""
+    with pytest.raises(IntegrityError), empty.begin() as conn:
+        conn.execute(insert(schema.provider), {"id": "stray", "name": "stray", "seq": 2})
+    with empty.begin() as conn:
+        assert rows(conn, "provider") == []
+
+
+def test_an_unbalanced_entry_is_refused(empty):
+    """A journal row whose postings do not sum to zero is refused by the database."""
+    line = {"seq": 2, "line": 0, "account": "cash", "owner": "x", "amount_micro": 1}
+    with empty.begin() as conn:
+        row = dict(rows(conn, "journal")[0]) | {"seq": 2, "key": "k", "hash": "h"}
+    with empty.engine.connect() as conn, conn.begin():
+        conn.execute(insert(schema.posting), line)
+        with pytest.raises(DBAPIError, match="postings do not sum to zero"), conn.begin_nested():
+            conn.execute(insert(schema.journal), row)
+        conn.rollback()
+
+
+# --- opening a book ------------------------------------------------------------------------
+
+
+def test_a_book_is_not_made_by_opening_it(tmp_path):
+    """A book that is not there is refused, and no file is left behind."""
+    with pytest.raises(BookUnavailable, match="not there; make one with svoucher init"):
+        ledger.connect(f"sqlite:///{tmp_path}/none.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no database, but long enough to have a header" * 40])
+def test_a_file_that_is_no_book_is_refused(tmp_path, content):
+    """An empty file and one of another kind are refused in one line, not by a traceback."""
+    path = tmp_path / "odd.db"
+    path.write_bytes(content)
+    with pytest.raises(BookUnavailable, match=r"odd\.db: .*; run svoucher check"):
+        ledger.connect(f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "oracle://x", "mysql://x/y", "sqlite-x:///y"])
+def test_an_unknown_database_is_refused(url):
+    """A URL of a database that is not known here is refused."""
+    with pytest.raises(ConfigInvalid, match="book: "):
+        ledger.connect(url)
+
+
+def test_a_later_schema_is_refused(empty, monkeypatch):
+    """A book that another program version wrote is not opened."""
+    monkeypatch.setattr(schema, "VERSION", 2)
+    with pytest.raises(BookUnavailable, match="schema version 1, this program knows 2"):
+        ledger.connect(empty.engine.url)
+
+
+def test_the_book_knows_itself(empty):
+    """A book has an id, a policy, and says whether it is a rehearsal."""
+    with empty.begin() as conn:
+        book = ledger.identity(conn)
+    assert (len(book.book_id), book.rehearsal, book.policy) == (32, False, "chengdu-2023")
+
+
+def test_the_last_document_is_in_force(empty):
+    """The document that was loaded last is in force; earlier ones are found by version."""
+    with empty.begin() as conn:
+        rows_ = {"document": [document("tariff", "cd-2024-2", "later")]}
+        ledger.write(conn, Entry("tariff:cd-2024-2", "tariff.load", stamp(), rows_))
+
+        assert ledger.document(conn, "tariff") == ("cd-2024-2", "later")
+        assert ledger.document(conn, "tariff", "cd-2024-1")[0] == "cd-2024-1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "message"),
+    [
+        (
+            "chips",
+            None,
+            "chips: none is loaded in this book; load one with svoucher chips load FILE",
+        ),
+        ("tariff", "x", "tariff x: none is loaded in this book; load one with svoucher price load"),
+    ],
+)
+def test_a_document_that_is_not_loaded_is_named(empty, kind, version, message):
+    """Asking for a document that nobody loaded says how to load one."""
+    with pytest.raises(ConfigInvalid, match=message), empty.begin() as conn:
+        ledger.document(conn, kind, version)
+
+
+def test_an_entry_that_is_not_there_breaks_the_chain(empty):
+    """Asking for the hash of a missing entry stops the work."""
+    with pytest.raises(InvariantBroken, match="entry 9: not in the chain"), empty.begin() as conn:
+        ledger.hash_of(conn, 9)
+
+
+def test_content_is_canonical():
+    """The content that is hashed has sorted keys, no spaces and readable Chinese."""
+    assert FACT.content() == (
+        '{"postings":[["bank","cdaicc",10000],["cash","CD24-0001",-10000]],'
+        '"rows":{"provider":[{"id":"third","name":"第三"}]}}'
+    )
+    assert json.loads(FACT.content())["rows"] == PROVIDERS
