@@ -1,0 +1,163 @@
+"""accounting/reserve.py: advance money is drawn once for a line and repaid before anything."""
+
+from collections.abc import Iterator
+
+import delivery
+import pytest
+from delivery import (
+    DECEMBER,
+    JANUARY,
+    balance,
+    close,
+    draw,
+    grant,
+    invoice,
+    open_claim,
+    pay_out,
+    review,
+    submit,
+    take,
+    yuan,
+)
+from town import ACCOUNT, PROVIDER, Town, stamp
+
+from accounting import reserve
+from accounting.errors import InvalidInput, NotAllowed, Refused
+
+Q4 = f"C-{PROVIDER}-2024-Q4-1"
+LINES = [f"S-{ACCOUNT}-2024-11/{i}" for i in (1, 2)]
+
+
+@pytest.fixture
+def shop(town: Town) -> Iterator[Town]:
+    """The town after November, invoiced: lines of 100.00 and 40.00, a fund of 130.00."""
+    delivery.load_prices(town)
+    take(town, yuan(1, 200, qos="a"), yuan(2, 80, qos="b"))
+    close(town, "2024-11")
+    invoice(town, "2024-11")
+    grant(town, "130.00")
+    yield town
+    assert delivery.findings(town) == []
+
+
+def money(town: Town) -> tuple[str, str, str]:
+    """Return the fund, what belongs to the city, and what the claims brought to the bank."""
+    bank = int(balance(town, "bank", PROVIDER).replace(",", "").replace(".", "")) - 5_000_000
+    owed = balance(town, "reserve.owed", PROVIDER)
+    return balance(town, "reserve.fund", PROVIDER), owed, f"{bank / 100:.2f}"
+
+
+def claimed(town: Town, **refused: str) -> None:
+    """Claim the lines and have them reviewed; keys are a and b."""
+    submit(town, open_claim(town))
+    review(town, Q4, {LINES["ab".index(name)]: why for name, why in refused.items()})
+
+
+def test_the_provider_has_its_money_once(shop: Town) -> None:
+    """100 drawn and then paid are 100 in the provider's bank, and the fund is whole again."""
+    assert draw(shop, LINES[0]) == 10_000
+    assert money(shop) == ("30.00", "-130.00", "100.00")
+    claimed(shop, b="no log")
+
+    assert pay_out(shop, Q4) == (0, 10_000)
+    assert money(shop) == ("130.00", "-130.00", "100.00")
+
+
+def test_the_rest_goes_to_the_provider(shop: Town) -> None:
+    """With 40 drawn, 140 paid bring 100 to the bank and 40 to the fund."""
+    draw(shop, LINES[1])
+    claimed(shop)
+
+    assert pay_out(shop, Q4) == (10_000, 4_000)
+    assert money(shop) == ("130.00", "-130.00", "140.00")
+
+
+def test_the_fund_is_a_limit(shop: Town) -> None:
+    """A second line of 40 is not drawn from the 30 that are left, and the first stays drawn."""
+    draw(shop, LINES[0])
+    with pytest.raises(Refused, match=r"40\.00 yuan wanted for .*/2, 30\.00 is in the fund"):
+        draw(shop, LINES[1])
+
+    assert money(shop) == ("30.00", "-130.00", "100.00")
+
+
+def test_all_or_nothing(shop: Town) -> None:
+    """Two lines in one draw of which the second does not fit leave nothing drawn."""
+    with pytest.raises(Refused, match="is in the fund"):
+        draw(shop, *LINES)
+
+    assert money(shop) == ("130.00", "-130.00", "0.00")
+
+
+def test_a_line_is_advanced_once(shop: Town) -> None:
+    """A line that is drawn for, or paid, is not drawn for again."""
+    draw(shop, LINES[0])
+    with pytest.raises(Refused, match="is drawn for already"):
+        draw(shop, LINES[0])
+    claimed(shop)
+    pay_out(shop, Q4)
+    with pytest.raises(Refused, match="is paid already"):
+        draw(shop, LINES[1])
+    with pytest.raises(InvalidInput, match="statement_line S-1/1: not in the book"):
+        draw(shop, "S-1/1")
+
+
+def test_a_refused_line_is_owed_and_repaid_later(shop: Town) -> None:
+    """What a refused line drew stays owed; when the line is paid in the end, it is repaid."""
+    draw(shop, LINES[0])
+    claimed(shop, a="no log")
+    assert pay_out(shop, Q4) == (4_000, 0)
+    assert money(shop) == ("30.00", "-130.00", "140.00")
+    second = open_claim(shop)
+    submit(shop, second)
+    review(shop, second)
+
+    assert pay_out(shop, second) == (0, 10_000)
+    assert money(shop) == ("130.00", "-130.00", "140.00")
+
+
+def test_a_refused_line_of_a_paid_claim_can_be_drawn_for(shop: Town) -> None:
+    """A line that was refused is not paid, though its claim is."""
+    claimed(shop, b="no log")
+    pay_out(shop, Q4)
+
+    assert draw(shop, LINES[1]) == 4_000
+
+
+def test_credits_leave_less_than_was_drawn(shop: Town) -> None:
+    """40 drawn and a credit of 20: 20 are paid, all of them to the fund, and none from the bank."""
+    claimed(shop, b="no log")
+    pay_out(shop, Q4)
+    draw(shop, LINES[1])
+    take(shop, yuan(1, 160, qos="a"), at=DECEMBER)
+    close(shop, "2024-12")
+    second = open_claim(shop)
+    submit(shop, second)
+    review(shop, second)
+
+    assert pay_out(shop, second) == (0, 2_000)
+    assert money(shop) == ("110.00", "-130.00", "140.00")
+
+
+def test_a_grant_twice_is_one(shop: Town) -> None:
+    """The same signed grant adds nothing; another one by the same reference is refused."""
+    with shop.begin() as conn:
+        draft = reserve.draft_grant(conn, PROVIDER, 500, "R-2")
+    act = shop.signed(draft, "treasury")
+    for _ in range(2):
+        with shop.begin() as conn:
+            reserve.accept_grant(conn, act, stamp())
+    assert money(shop)[0] == "135.00"
+    with pytest.raises(NotAllowed, match="with other content"):
+        grant(shop, "6.00", "R-2")
+
+
+@pytest.mark.parametrize(("amount", "reference"), [(0, "R"), (-1, "R"), ("1", "R"), (1, "")])
+def test_a_grant_of_nothing(shop: Town, amount: object, reference: str) -> None:
+    """A grant needs an amount above zero and a reference."""
+    with shop.begin() as conn:
+        draft = reserve.draft_grant(conn, PROVIDER, 1, reference)
+    draft["body"]["amount_fen"] = amount
+    act = shop.signed(draft, "treasury")
+    with pytest.raises(InvalidInput, match="an amount above zero"), shop.begin() as conn:
+        reserve.accept_grant(conn, act, stamp(JANUARY))
