@@ -5,6 +5,10 @@ import time
 
 import click
 
+from accounting import holds, schema
+from accounting.money import yuan_micro
+from accounting.period import clock
+from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 
 
@@ -20,6 +24,35 @@ def serve_(site: Site) -> None:
 
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
     voucherd.serve(site.config)
+
+
+@click.command("holds")
+@click.argument("account", required=False)
+@output_options
+@pass_site
+def holds_(site: Site, account: str | None, show: Show) -> None:
+    """List holds that have not ended, with the job that the queue showed for each.
+
+    \b
+    Example: svoucher holds CD26-0001
+    """
+    with site.read() as conn:
+        rows = conn.execute(holds.LIVE.order_by(schema.hold.c.asked_s, schema.hold.c.id)).all()
+    show(
+        [
+            {
+                "hold": row.id,
+                "account": row.account,
+                "job": row.job_id,
+                "uid": row.uid,
+                "asked": clock(row.asked_s, site.policy.timezone),
+                "tasks": row.live,
+                "held": yuan_micro(row.live * row.task_micro),
+            }
+            for row in rows
+            if account in (None, row.account)
+        ]
+    )
 
 
 @click.command("reconcile")
