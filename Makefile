@@ -4,19 +4,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The tests that run the kernels: once more as plain Python, where a wrong index is an error.
 KERNEL_TESTS := $(wildcard tests/test_rating*.py tests/test_kernels*.py)
-DEMO := slurm-voucher-demo
-TEST := slurm-voucher-test
+DEMO ?= slurm-voucher-demo
+TEST ?= slurm-voucher-test
 
 export PYTHON
 .NOTPARALLEL:
 .PHONY: help demo login down test check lint types unit unit-plain slurm bench plugins lock clean
 
 help:
-	@echo 'make demo     a cluster in a container, and the story of a voucher from application to payout'
+	@echo 'make demo     a cluster in a container, and the story of a voucher, told in it'
 	@echo 'make login    a shell of alice in it; make down stops it'
 	@echo 'make test     everything: check, then the tests against the containerised Slurm'
 	@echo 'make check    what needs no Slurm: lint, types, unit and property tests'
-	@echo 'make slurm    only the tests against the containerised Slurm; ARGS="-k refused" for some of them'
+	@echo 'make slurm    only the tests against the containerised Slurm (some: ARGS="-k refused")'
 	@echo 'make bench    what it costs, measured'
 	@echo 'make plugins  build the Slurm plugins against the libslurm of this machine'
 	@echo 'make clean    remove what was built here, the container and its image'
@@ -66,8 +66,8 @@ plugins:
 
 # Written on Python 3.11, the oldest; every pin must also have a wheel for the image's Python.
 lock: .venv/ready
-	$(BIN)/pip install -q pip-tools
-	( echo '# Exact versions of everything, for Python 3.11 (Debian 12) to 3.14 (the image): make lock.'; \
+	@$(BIN)/pip install -q pip-tools
+	@( echo '# Exact versions, for Python 3.11 (Debian 12) to 3.14 (the image): make lock.'; \
 	  $(BIN)/pip-compile -q --extra dev --extra postgres --strip-extras --allow-unsafe --no-header \
 		--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		-o - pyproject.toml; \

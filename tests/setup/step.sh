@@ -19,7 +19,7 @@ show_steps() {
 }
 
 step() {
-    local name=$1 what=$2 log="build/$1.log" begin=$SECONDS
+    local what=$2 log="build/$1.log" begin=$SECONDS
     shift 2
     mkdir -p build
     say "$what (log: $log)"

@@ -20,8 +20,9 @@ prepare_engine() {
         tests/setup/debian podman buildah runc mmdebstrap
     fi
     "${engine[@]}" image inspect "$base" >/dev/null 2>&1 && return
-    if [[ ${engine[0]} == docker ]] && step pull "pulling $base" docker pull "$base"; then
-        return
+    if [[ ${engine[0]} == docker ]]; then
+        step pull "pulling $base" docker pull "$base" && return
+        say "no registry answers; Debian's packages will do"
     fi
     bootstrap_base
 }
@@ -30,12 +31,15 @@ prepare_engine() {
 bootstrap_base() {
     local mirror
     mirror=$(debian_mirror)
-    [[ -n $mirror ]] || { say "apt names no Debian mirror: give one, DEBIAN_MIRROR=http://..."; return 1; }
+    if [[ -z $mirror ]]; then
+        say "apt names no Debian mirror, and the base image is made from one: set DEBIAN_MIRROR"
+        return 1
+    fi
     tests/setup/debian mmdebstrap
     mkdir -p build
     apt_settings >build/apt.conf
-    step base "making the base image debian:forky-slim from packages" \
-        mmdebstrap --variant=minbase --aptopt="$PWD/build/apt.conf" forky build/base.tar "$mirror"
+    step base "making the base image debian:forky-slim from packages" mmdebstrap \
+        --variant=minbase --aptopt="$PWD/build/apt.conf" forky build/base.tar "$mirror"
     step base-import "importing it" "${engine[@]}" import build/base.tar "$base"
     rm build/base.tar
 }
@@ -44,15 +48,17 @@ debian_mirror() {
     local codename
     if [[ -n ${DEBIAN_MIRROR:-} ]]; then
         echo "$DEBIAN_MIRROR"
-    elif codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release) && command -v apt-get >/dev/null; then
+    elif grep -qx 'ID=debian' /etc/os-release; then
+        codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
         apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-            awk -v release="$codename" '$1 == release && $2 == "main" { print $3; exit }'
+            awk -v release="$codename" '$1 == release && $2 == "main" && !uri { uri = $3 }
+                END { print uri }'
     fi
 }
 
 apt_settings() {
-    apt-config dump 2>/dev/null | grep -E \
-        '^Acquire::(Check-(Valid-Until|Date)|Retries|https?::(Proxy|Verify-|CaInfo|Timeout)[^ ]*) ' || true
+    local names='Check-(Valid-Until|Date)|Retries|https?::(Proxy|Verify-|CaInfo|Timeout)[^ ]*'
+    apt-config dump 2>/dev/null | grep -E "^Acquire::($names) " || true
 }
 
 # What the build needs of this machine to reach its packages; empty files where it needs nothing.
