@@ -1,0 +1,94 @@
+"""What each part may know, by what it imports: plugins ─wire─▶ slurm_voucher ─▶ accounting."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+ROWS = """
+    errors money period schema usage kernels
+    yamlfile triggers archive reports
+    chips ledger policy resized
+    tariff signing registry
+    basis issuing holds
+    definition releasing
+    rating quoting explaining
+    grouping
+    charging shares
+    stating evidence
+    settlement redemption reserve
+    invoicing packet replay
+    audit
+"""
+"""Modules of accounting, from what knows least to what knows most: each imports from rows above
+its own and from none beside or below it. A new module gets a place here."""
+
+PLACE = {name: i for i, row in enumerate(ROWS.strip().splitlines()) for name in row.split()}
+DOMAIN = sorted((ROOT / "accounting").glob("**/*.py"))
+BRIDGE = sorted((ROOT / "slurm_voucher").glob("**/*.py"))
+
+NOT_IN_DOMAIN = {
+    "asyncio", "bench", "click", "getpass", "http", "paramiko", "plugins", "pyslurm", "requests",
+    "slurm_voucher", "socket", "socketserver", "subprocess", "tests", "time", "urllib",
+}  # fmt: skip
+CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
+
+
+def imported(path):
+    """Yield the dotted names that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import; write it out"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def siblings(path):
+    """Return the modules of accounting that a file imports."""
+    names = [name.split(".") for name in imported(path)]
+    return {name[1] for name in names if name[0] == "accounting" and len(name) > 1}
+
+
+def ids(paths):
+    """Name files for test ids."""
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def test_every_module_has_a_place():
+    """Every module of accounting stands in exactly one row."""
+    modules = [path.stem for path in DOMAIN if path.stem != "__init__"]
+    assert set(modules) <= set(PLACE)
+    assert len(ROWS.split()) == len(PLACE)
+
+
+@pytest.mark.parametrize("path", DOMAIN, ids=ids(DOMAIN))
+def test_a_module_imports_from_rows_above(path):
+    """No module imports from its own row or from one below."""
+    place = PLACE.get(path.stem, 0)
+    assert {name for name in siblings(path) if PLACE[name] >= place} == set()
+
+
+@pytest.mark.parametrize("path", DOMAIN, ids=ids(DOMAIN))
+def test_the_domain_knows_no_slurm_and_no_clock(path):
+    """No module of accounting imports the bridge, a terminal, a socket, a process or the clock."""
+    assert {name.split(".")[0] for name in imported(path)} & NOT_IN_DOMAIN == set()
+
+
+@pytest.mark.parametrize("path", DOMAIN, ids=ids(DOMAIN))
+def test_the_domain_does_not_ask_for_the_time(path):
+    """No module of accounting calls now(), today() or their like: time is an argument."""
+    calls = [
+        node.func.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    assert set(calls) & CLOCKS == set()
+
+
+@pytest.mark.parametrize("path", BRIDGE, ids=ids(BRIDGE))
+def test_the_bridge_knows_neither_tests_nor_benchmarks(path):
+    """The bridge imports the domain and itself, never tests or benchmarks."""
+    assert {name.split(".")[0] for name in imported(path)} & {"tests", "bench", "plugins"} == set()
