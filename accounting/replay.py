@@ -25,6 +25,9 @@ from accounting.policy import Policy
 _LINE = ("usage_month", "cluster", "partition", "qos", "chip", "tariff", "runs", "gflops_s",
          "charge_micro", "eligible_micro", "fee_fen", "deduction_fen")  # fmt: skip
 
+_UNREADABLE = (ValueError, KeyError, TypeError, SQLAlchemyError)
+"""What comes of an entry whose content was changed by hand."""
+
 
 def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[str, str]]:
     """Yield (what, how it differs) for every charge and statement that a replay makes otherwise.
@@ -43,14 +46,17 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
                     yield from _charges(copy, root, content["rows"], policy)
                 elif entry["code"] == "statement":
                     yield from _statement(copy, root, content["rows"], policy)
-                _carry_over(copy, entry, content)
-            except (VoucherError, ValueError, KeyError, SQLAlchemyError) as error:
+            except (VoucherError, *_UNREADABLE) as error:
                 yield entry["key"], f"cannot be replayed: {error}"
+            try:
+                _carry_over(copy, entry)
+            except _UNREADABLE as error:
+                yield entry["key"], f"cannot be carried over: {error}"
     again.dispose()
 
 
-def _carry_over(copy: Connection, entry: Any, content: dict[str, Any]) -> None:
-    seq = entry["seq"]
+def _carry_over(copy: Connection, entry: Any) -> None:
+    seq, content = entry["seq"], json.loads(entry["content"])
     copy.execute(insert(schema.journal), dict(entry))
     for i, (account, owner, micro) in enumerate(content["postings"]):
         row = {"seq": seq, "line": i, "account": account, "owner": owner, "amount_micro": micro}

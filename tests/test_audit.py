@@ -1,0 +1,427 @@
+"""accounting/audit.py and evidence.py: each rule finds what it is for, and nothing else does.
+
+A forger who can write to the book does not stop at one figure: here he hashes the whole chain
+anew, so that only the rule that knows better is left.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import delivery
+import pytest
+import town as towns
+from delivery import (
+    DECEMBER,
+    JANUARY,
+    close,
+    draw,
+    grant,
+    invoice,
+    open_claim,
+    pay_out,
+    review,
+    run,
+    submit,
+    take,
+    yuan,
+)
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.engine import Connection
+from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
+
+from accounting import audit, holds, ledger, schema, signing
+from accounting.ledger import Entry
+
+STATEMENT = f"S-{ACCOUNT}-2024-11"
+CLAIM = f"C-{PROVIDER}-2024-Q4-1"
+
+
+@pytest.fixture(scope="module")
+def story(made: Path, keys: Mapping[str, Mapping[str, str]], tmp_path_factory) -> Path:
+    """A folder with a book and an archive in which everything has happened once."""
+    folder = tmp_path_factory.mktemp("story")
+    shutil.copy(made / "town.db", folder / "book.db")
+    town = opened(folder, keys)
+    delivery.load_prices(town)
+    with town.begin() as conn:
+        asked = holds.Request("a" * 32, CLUSTER, ACCOUNT, towns.UID, 1, 10**6, 10**6, {})
+        holds.place(conn, asked, town.policy, towns.instant(DECEMBER))
+    take(town, *(run(i, 12_000, qos=qos) for i, qos in enumerate(("a", "b", "c"), 1)))
+    take(town, yuan(4, 200, state="REQUEUED"), yuan(4, 80, DECEMBER, hold="a" * 32), at=DECEMBER)
+    take(town, run(9, 3600, gres="gpu:ascend_910b=2", cards=2, partition="cards"))
+    close(town, "2024-11")
+    take(town, yuan(4, 180, state="REQUEUED"), yuan(5, 7, voucher=None), at=DECEMBER)
+    close(town, "2024-12")
+    invoice(town, "2024-11")
+    invoice(town, "2024-12")
+    grant(town, "500.00")
+    draw(town, f"{STATEMENT}/1")
+    submit(town, open_claim(town))
+    review(town, CLAIM, {f"{STATEMENT}/2": "no log"})
+    pay_out(town, CLAIM)
+    submit(town, open_claim(town))
+    town.engine.dispose()
+    return folder
+
+
+def opened(folder: Path, keys: Mapping[str, Mapping[str, str]]) -> Town:
+    """Open the book of a folder."""
+    engine = ledger.connect(f"sqlite:///{folder / 'book.db'}")
+    return Town(engine, folder / "archive", keys)
+
+
+@pytest.fixture
+def forged(story: Path, keys: Mapping[str, Mapping[str, str]], tmp_path: Path) -> Iterator[Town]:
+    """A copy of the story's book that lets itself be changed."""
+    shutil.copytree(story, tmp_path / "copy")
+    town = opened(tmp_path / "copy", keys)
+    with town.begin() as conn:
+        query = text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for name in conn.execute(query).scalars().all():
+            conn.exec_driver_sql(f"DROP TRIGGER {name}")
+    yield town
+    town.engine.dispose()
+
+
+def change(town: Town, statement: str, **values: object) -> None:
+    """Change rows of the book, against its constraints if need be."""
+    with town.engine.connect() as conn:
+        raw = conn.connection.dbapi_connection
+        assert raw is not None
+        cursor = raw.cursor()
+        for pragma in ("foreign_keys = OFF", "ignore_check_constraints = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute(statement, values)
+        assert cursor.rowcount > 0, f"{statement} changed nothing"
+        raw.commit()
+        conn.invalidate()
+
+
+def rehash(town: Town) -> None:
+    """Write every entry anew from what the tables say now, as somebody would who hides a change."""
+    with town.begin() as conn:
+        before = ledger.GENESIS
+        query = select(schema.journal).order_by(schema.journal.c.seq)
+        for entry in conn.execute(query).mappings().all():
+            row = dict(entry) | {"prev_hash": before, "content": _content(conn, entry["seq"])}
+            row["hash"] = before = ledger.entry_hash(row)
+            place = schema.journal.c.seq == entry["seq"]
+            conn.execute(schema.journal.update().where(place).values(row))
+
+
+def _content(conn: Connection, seq: int) -> str:
+    rows = {}
+    for name, table in schema.COVERED.items():
+        query = select(table).where(table.c.seq == seq).order_by(text("rowid"))
+        found = [dict(row) for row in conn.execute(query).mappings()]
+        if found:
+            rows[name] = [{k: v for k, v in row.items() if k != "seq"} for row in found]
+    query = select(schema.posting).where(schema.posting.c.seq == seq)
+    lines = conn.execute(query.order_by(schema.posting.c.line)).all()
+    postings = [[p.account, p.owner, p.amount_micro] for p in lines]
+    return ledger.canonical({"rows": rows, "postings": postings})
+
+
+def rules(town: Town) -> set[str]:
+    """Return the rules that found something."""
+    return {finding.rule for finding in delivery.findings(town)}
+
+
+def move(town: Town, code: str, account: str, other: str, micro: int = 10_000) -> None:
+    """Shift an amount between two postings of the first entry of a code."""
+    where = "seq = (SELECT MIN(seq) FROM journal WHERE code = :code) AND account = :account"
+    for name, amount in ((account, micro), (other, -micro)):
+        change(
+            town,
+            f"UPDATE posting SET amount_micro = amount_micro + :amount WHERE {where}",
+            code=code,
+            account=name,
+            amount=amount,
+        )
+
+
+def add_claim(town: Town) -> None:
+    """Claim a line that is paid once more."""
+    line = {"claim": "C-2", "line": f"{STATEMENT}/1", "amount_fen": 167}
+    with town.begin() as conn:
+        paper = conn.execute(select(schema.statement_line).filter_by(id=line["line"])).one()
+        line["amount_fen"] = paper.deduction_fen
+        row = {
+            "id": "C-2",
+            "provider": PROVIDER,
+            "quarter": "2024-Q4",
+            "amount_fen": paper.deduction_fen,
+        }
+        rows = {"claim": [row], "claim_line": [line]}
+        ledger.write(conn, Entry("claim:C-2", "claim.open", stamp(JANUARY), rows))
+
+
+def overfill(town: Town) -> None:
+    """Deliver 32 cards for a day where there are 16."""
+    cards = {"gres": "gpu:ascend_910b=32", "cards": 32, "partition": "cards"}
+    take(town, run(77, 86_400, "2024-12-20T00:00:00+08:00", **cards))
+
+
+SQL = {
+    "signatures": "UPDATE signed_act SET text = replace(text, '\"reasons\"', '\"reasons2\"')"
+    " WHERE verb = 'claim.review'",
+    "statements": "UPDATE statement SET eligible_micro = eligible_micro + 1",
+    "balances": "UPDATE payment SET amount_fen = amount_fen + 1",
+    "paid": "UPDATE claim SET amount_fen = amount_fen + 1 WHERE id LIKE '%-1'",
+    "reserve": "UPDATE reserve_draw SET amount_fen = amount_fen + 1",
+    "replay": "UPDATE document SET text = replace(text, '\"1.00\"', '\"1.01\"')"
+    " WHERE version = 'round-1'",
+}
+"""For each rule a change that nothing else knows of."""
+
+FORGERIES: Mapping[str, Callable[[Town], None]] = {
+    **{rule: lambda town, sql=sql: change(town, sql) for rule, sql in SQL.items()},  # type: ignore[misc]
+    "vouchers": lambda town: move(town, "application.confirm", "voucher.left", "programme"),
+    "claimed-once": add_claim,
+    "receivable": lambda town: move(town, "claim.submit", "claim.review", "claim.unclaimed"),
+    "capacity": overfill,
+}
+
+
+def test_a_happy_story_has_no_findings(story: Path, keys) -> None:
+    """From the application to the payout, with a correction and a refused line: 0 findings."""
+    town = opened(story, keys)
+
+    assert delivery.findings(town) == []
+    with town.begin() as conn:
+        states = {row["id"]: row["state"] for row in delivery.redemption.claims(conn)}
+    assert list(states.values()) == ["paid", "under review"]
+    town.engine.dispose()
+
+
+def test_an_untouched_copy_hashes_the_same(forged: Town) -> None:
+    """The forger's tool changes nothing by itself: the head of the chain is the same."""
+    with forged.begin() as conn:
+        before = ledger.head(conn)
+    rehash(forged)
+    with forged.begin() as conn:
+        assert ledger.head(conn) == before
+    assert rules(forged) == set()
+
+
+def test_every_rule_is_forged_against() -> None:
+    """There is a forgery here for each rule of the audit."""
+    elsewhere = {"chain", "anchors", "archive"}
+
+    assert set(FORGERIES) | elsewhere == set(audit.RULES)
+
+
+@pytest.mark.parametrize("rule", FORGERIES)
+def test_one_rule_knows_better(forged: Town, rule: str) -> None:
+    """A change that is hashed into the chain is found by exactly the rule that it breaks."""
+    FORGERIES[rule](forged)
+    rehash(forged)
+
+    assert rules(forged) == {rule}
+    assert all(finding.advice and finding.subject for finding in delivery.findings(forged))
+
+
+@pytest.mark.parametrize(
+    ("rule", "forge"),
+    [
+        ("vouchers", lambda t: move(t, "statement", "voucher.left", "voucher.deducted")),
+        ("balances", lambda t: move(t, "charge", "accrued", "revenue")),
+        ("balances", lambda t: move(t, "statement", "accrued", "rounding")),
+        ("receivable", lambda t: move(t, "claim.review", "claim.approved", "claim.disputed")),
+        ("receivable", lambda t: move(t, "claim.pay", "claim.approved", "bank")),
+        ("reserve", lambda t: move(t, "reserve.grant", "reserve.fund", "reserve.owed")),
+        ("reserve", lambda t: move(t, "reserve.draw", "reserve.fund", "bank")),
+        ("balances", lambda t: move(t, "payment", "bank", "cash")),
+    ],
+)
+def test_a_shifted_posting(forged: Town, rule: str, forge: Callable[[Town], None]) -> None:
+    """Money that is moved between ledger accounts is found by the rule of those accounts."""
+    forge(forged)
+    rehash(forged)
+
+    assert rules(forged) == {rule}
+
+
+def test_a_fen_moved_between_lines(forged: Town) -> None:
+    """Lines that still add up, but not as they were worked out, are found by the replay."""
+    for number, sign in ((1, "+"), (2, "-")):
+        change(
+            forged,
+            f"UPDATE statement_line SET fee_fen = fee_fen {sign} 1, cash_fen = cash_fen {sign} 1"
+            " WHERE id = :id",
+            id=f"{STATEMENT}/{number}",
+        )
+    rehash(forged)
+
+    assert rules(forged) == {"replay"}
+
+
+def test_an_act_of_another_subject(forged: Town) -> None:
+    """A payout that leans on an act for something else is found, though that act is genuine."""
+    change(
+        forged,
+        "UPDATE reserve_grant SET act_sha256 = (SELECT sha256 FROM signed_act"
+        " WHERE verb = 'claim.pay')",
+    )
+    rehash(forged)
+
+    assert rules(forged) == {"signatures"}
+
+
+def test_a_payout_that_grew(forged: Town) -> None:
+    """A payout that is raised is more than was approved, than was signed and than was owed."""
+    change(forged, "UPDATE payout SET amount_fen = amount_fen + 1000000")
+    rehash(forged)
+
+    assert rules(forged) == {"signatures", "paid"}
+
+
+CHAIN = {
+    "an actor": "UPDATE journal SET actor = 'nobody' WHERE seq = 5",
+    "an instant": "UPDATE journal SET at_s = at_s + 1 WHERE seq = 5",
+    "a content": "UPDATE journal SET content = 'nothing' WHERE seq = 5",
+    "an empty content": "UPDATE journal SET content = '[]' WHERE seq = 5",
+    "a name": "UPDATE unit SET name = 'another'",
+    "a row too many": "INSERT INTO provider VALUES (5, 'third', 'third')",
+    "a row of no entry": "INSERT INTO provider VALUES (999, 'third', 'third')",
+    "a row too few": "DELETE FROM member",
+    "a posting": "UPDATE posting SET amount_micro = amount_micro + 1 WHERE account = 'bank'",
+    "an entry": "DELETE FROM journal WHERE code = 'member.add'",
+    "the order": "UPDATE journal SET prev_hash = hash WHERE seq = 5",
+}
+
+
+@pytest.mark.parametrize("what", CHAIN)
+def test_a_change_that_is_not_hashed(forged: Town, what: str) -> None:
+    """Whatever is changed, added or taken away without hashing anew breaks the chain."""
+    change(forged, CHAIN[what])
+
+    assert "chain" in rules(forged)
+
+
+@pytest.mark.parametrize("what", ["an actor", "an instant", "a name", "the order"])
+def test_only_the_chain_knows_of_it(forged: Town, what: str) -> None:
+    """A change that no figure depends on is found by the chain alone."""
+    change(forged, CHAIN[what])
+
+    assert rules(forged) == {"chain"}
+
+
+def anchored(town: Town) -> None:
+    """Sign the head of the chain."""
+    with town.begin() as conn:
+        signing.anchor(conn, town.keys["system"], "2025-01-10", stamp(JANUARY))
+
+
+def test_a_chain_that_was_rewritten(forged: Town) -> None:
+    """Who rewrites and hashes the whole chain is found by a head that was signed before."""
+    anchored(forged)
+    assert rules(forged) == set()
+    change(forged, CHAIN["a name"])
+    rehash(forged)
+
+    assert rules(forged) == {"anchors"}
+
+
+def test_a_head_that_was_signed_by_somebody_else(forged: Town) -> None:
+    """A head whose place and hash are forged to fit has no signature of the book's key."""
+    anchored(forged)
+    change(forged, CHAIN["a name"])
+    change(forged, "UPDATE anchor SET head_hash = (SELECT hash FROM journal WHERE seq = head_seq)")
+    rehash(forged)
+
+    assert rules(forged) == {"anchors"}
+
+
+@pytest.mark.parametrize("how", ["missing", "changed", "cut", "swapped"])
+def test_a_damaged_archive(forged: Town, how: str) -> None:
+    """A segment that is gone or is not what it was is named, and the replay says it cannot."""
+    files = sorted((forged.archive / "usage").rglob("*.parquet"))
+    whole = files[0].read_bytes()
+    contents = {
+        "missing": None,
+        "changed": whole[:100] + bytes([whole[100] ^ 1]) + whole[101:],
+        "cut": whole[:-1],
+        "swapped": files[1].read_bytes(),
+    }
+    content = contents[how]
+    files[0].unlink() if content is None else files[0].write_bytes(content)
+    found = {finding.rule: finding for finding in delivery.findings(forged)}
+
+    assert set(found) == {"archive", "replay"}
+    assert found["archive"].subject == f"segment {files[0].relative_to(forged.archive).as_posix()}"
+    assert found["replay"].message == "segments are damaged, so nothing can be replayed"
+
+
+def test_a_segment_whose_sums_were_changed(forged: Town) -> None:
+    """Sums in the book that the file does not have are found by the file."""
+    change(forged, "UPDATE segment SET charge_micro = charge_micro + 1")
+    rehash(forged)
+
+    assert rules(forged) == {"archive", "replay"}
+
+
+def test_an_archive_that_was_rewritten(forged: Town) -> None:
+    """A segment written anew with a cheaper run, hash and all, is found by the replay."""
+    with forged.begin() as conn:
+        seq = conn.execute(select(func.min(schema.segment.c.seq))).scalar_one()
+        segment = conn.execute(select(schema.segment).filter_by(seq=seq)).mappings().one()
+        found = delivery.charging.segments(conn, path=segment["path"])
+    rows = delivery.charging.archive.read(forged.archive, found).to_pylist()
+    for row in rows:
+        row["charge_micro"] //= 2
+    table = delivery.charging.pa.Table.from_pylist(rows, schema=delivery.usage.STORED)
+    month, archive = segment["month"], delivery.charging.archive
+    again = archive.write(forged.archive, CLUSTER, month, table)
+    (forged.archive / segment["path"]).write_bytes((forged.archive / again.path).read_bytes())
+    (forged.archive / again.path).unlink()
+    again = replace(again, path=segment["path"])
+    change(
+        forged,
+        "UPDATE segment SET sha256 = :sha256, size_bytes = :size_bytes,"
+        " charge_micro = :charge_micro WHERE path = :path",
+        sha256=again.sha256,
+        size_bytes=again.size_bytes,
+        charge_micro=again.charge_micro,
+        path=again.path,
+    )
+    rehash(forged)
+
+    assert rules(forged) == {"replay"}
+
+
+def test_nothing_is_written(forged: Town) -> None:
+    """An audit leaves the book as it is, byte for byte."""
+    forged.engine.dispose()
+    path = Path(forged.engine.url.database or "")
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    rules(forged)
+    forged.engine.dispose()
+
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
+
+
+def test_an_empty_book_adds_up(empty: Town) -> None:
+    """A book in which nothing has happened has no findings."""
+    assert delivery.findings(empty) == []
+
+
+def test_other_signatures(forged: Town) -> None:
+    """An act whose text is no act, or is for another book, is named."""
+    with forged.begin() as conn:
+        act = conn.execute(select(schema.signed_act)).mappings().first()
+        assert act is not None
+        strange = [
+            dict(act) | {"sha256": "1" * 64, "text": "no act"},
+            dict(act) | {"sha256": "2" * 64, "text": json.dumps({"act": "claim.pay"})},
+            dict(act) | {"sha256": "3" * 64},
+        ]
+        conn.execute(insert(schema.signed_act), strange)
+    rehash(forged)
+    subjects = [finding.subject for finding in delivery.findings(forged)]
+
+    assert sorted(subjects) == [f"act {digit * 16}" for digit in "123"]
