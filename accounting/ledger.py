@@ -147,10 +147,10 @@ def connect(url: str, *, durable: bool = True, must_exist: bool = True) -> Engin
 def _sqlite_settings(dbapi: Any, durable: bool) -> None:
     dbapi.isolation_level = None  # SQLAlchemy's begin event opens transactions, not the driver
     for setting in (
+        "busy_timeout = 10000",
         "journal_mode = WAL",
         f"synchronous = {'FULL' if durable else 'NORMAL'}",
         "foreign_keys = ON",
-        "busy_timeout = 10000",
     ):
         dbapi.execute(f"PRAGMA {setting}")
 
@@ -162,7 +162,9 @@ def _sqlite_begin(conn: Connection) -> None:
 
 
 def reading(engine: Engine) -> Engine:
-    """Return the book for those who only read: they wait for nobody."""
+    """Return the book for those who only read: they wait for nobody and see one state."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return engine.execution_options(reading=True)
 
 

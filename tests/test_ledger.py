@@ -314,3 +314,17 @@ def test_content_is_canonical():
         '"rows":{"provider":[{"id":"third","name":"第三"}]}}'
     )
     assert json.loads(FACT.content())["rows"] == PROVIDERS
+
+
+# --- looking while others write ------------------------------------------------------------
+
+
+def test_a_long_look_sees_one_state_and_stops_nobody(empty):
+    """While somebody looks, others write at once, and the look still sees what it saw first."""
+    with ledger.reading(empty.engine).begin() as looking:
+        before = ledger.head(looking)
+        with empty.begin() as conn:
+            ledger.write(conn, FACT)
+        assert ledger.head(looking) == before
+    with ledger.reading(empty.engine).begin() as looking:
+        assert ledger.head(looking)[0] == 2
