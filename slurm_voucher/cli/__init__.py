@@ -12,40 +12,58 @@ import click
 from accounting.errors import BookUnavailable, VoucherError
 
 COMMANDS = {
-    "init": "book",
-    "check": "book",
-    "key": "acts",
-    "act": "acts",
-    "price": "rules",
-    "chips": "rules",
-    "policy": "rules",
-    "provider": "parties",
-    "unit": "parties",
-    "contract": "parties",
-    "member": "parties",
-    "topup": "parties",
-    "apply": "vouchers",
-    "review": "vouchers",
-    "voucher": "vouchers",
-    "quote": "researcher",
-    "balance": "researcher",
-    "jobs": "researcher",
-    "explain": "researcher",
-    "serve": "daemon",
-    "holds": "daemon",
-    "reconcile": "daemon",
-    "import": "usage",
-    "collect": "usage",
-    "rate": "usage",
-    "report": "report",
-    "close": "settle",
-    "statement": "settle",
-    "invoice": "settle",
-    "claim": "claims",
-    "reserve": "claims",
-    "audit": "audit",
+    "init": ("book", "Make a new book."),
+    "check": ("book", "Is everything reachable and consistent?"),
+    "key": ("acts", "Keys of regulator, treasury and system."),
+    "act": ("acts", "Sign an act, or carry out a signed one."),
+    "price": ("rules", "Price lists: load, show, check."),
+    "chips": ("rules", "The chip catalogue."),
+    "policy": ("rules", "The rules in force."),
+    "provider": ("parties", "Providers (供给方)."),
+    "unit": ("parties", "Units (需求方): register and list."),
+    "contract": ("parties", "Contracts; each opens a voucher account."),
+    "member": ("parties", "Who may spend a unit's vouchers."),
+    "topup": ("parties", "Record cash that a unit paid in; it settles what the unit owes first."),
+    "apply": ("vouchers", "Apply for a voucher (申领): contract and paper go to the regulator."),
+    "review": (
+        "vouchers",
+        "Draft the regulator's review of an application, with what the rules give for it.",
+    ),
+    "voucher": ("vouchers", "Vouchers that were issued (发放)."),
+    "quote": ("researcher", "Show the most that a job can cost."),
+    "balance": (
+        "researcher",
+        "Show what is settled, accrued, held and free on voucher accounts, in yuan.",
+    ),
+    "jobs": ("researcher", "List runs that have ended, with what they cost."),
+    "explain": ("researcher", "Show one charge line by line, computed again from the archive."),
+    "serve": ("daemon", "Run voucherd in the foreground: it answers the submit hook."),
+    "holds": (
+        "daemon",
+        "List holds that have not ended, with the job that the queue showed for each.",
+    ),
+    "reconcile": (
+        "daemon",
+        "Bring holds in line with Slurm's queue, once; voucherd does it all the time.",
+    ),
+    "import": ("usage", "Take usage in from a file that `sacct -P` wrote."),
+    "collect": ("usage", "Take in the runs of a cluster that have ended, from slurmdbd by sacct."),
+    "rate": ("usage", "Rate the unrated runs again, with the price list that is now in force."),
+    "report": ("report", "Reports."),
+    "close": (
+        "settle",
+        "Close a month: one statement for each account with charges. Twice is once.",
+    ),
+    "statement": ("settle", "Statements (结算单)."),
+    "invoice": ("settle", "Invoices (发票): request and record."),
+    "claim": ("claims", "Redemption claims (兑付申请)."),
+    "reserve": ("claims", "The reserve fund (备用金)."),
+    "audit": (
+        "audit",
+        "Check every rule over the whole book and archive; exit 5 when something does not add up.",
+    ),
 }
-"""Each command and the module of this package that it stands in."""
+"""Each command: the module of this package that it stands in, and the first line of its help."""
 
 
 class Commands(click.Group):
@@ -57,7 +75,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"slurm_voucher.cli.{COMMANDS[cmd_name]}")
+        module = importlib.import_module(f"slurm_voucher.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_")
         return command
 
@@ -72,46 +90,9 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their help, without importing what they need to run."""
-        rows = [(name, HELP[name]) for name in COMMANDS]
+        rows = [(name, help_line) for name, (_, help_line) in COMMANDS.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
-
-
-HELP = {
-    "init": "Make a new book.",
-    "check": "Is everything reachable and consistent?",
-    "key": "Keys of regulator, treasury and system.",
-    "act": "Sign an act, or carry out a signed one.",
-    "price": "Price lists: load, show, check.",
-    "chips": "The chip catalogue.",
-    "policy": "The rules in force.",
-    "provider": "Providers (供给方).",
-    "unit": "Units (需求方): register and list.",
-    "contract": "Contracts; each opens a voucher account.",
-    "member": "Who may spend a unit's vouchers.",
-    "topup": "Record cash that a unit paid in.",
-    "apply": "Apply for a voucher (申领).",
-    "review": "Draft the regulator's review of an application.",
-    "voucher": "Vouchers that were issued (发放).",
-    "quote": "The most that a job can cost.",
-    "balance": "What is settled, accrued, held and free.",
-    "jobs": "Runs and what they cost.",
-    "explain": "One charge, line by line.",
-    "serve": "Run voucherd, which answers the submit hook.",
-    "holds": "Holds that have not ended.",
-    "reconcile": "Bring holds in line with Slurm's queue, once.",
-    "import": "Take usage in from a file.",
-    "collect": "Take usage in from slurmdbd.",
-    "rate": "Rate unrated runs again.",
-    "report": "Reports.",
-    "close": "Close a month: make its statements.",
-    "statement": "Statements (结算单).",
-    "invoice": "Invoices (发票): request and record.",
-    "claim": "Redemption claims (兑付申请).",
-    "reserve": "The reserve fund (备用金).",
-    "audit": "Check every rule over the whole book.",
-}
-"""One line for each command, for the overview; a test holds it to the commands' own help."""
 
 
 def _exit_with(ctx: click.Context, error: VoucherError) -> NoReturn:

@@ -30,7 +30,7 @@ def init_(site: Site, rehearsal: bool, policy_name: str) -> None:
     """Make a new book.
 
     \b
-    Example: svoucher --home /tmp/try init --rehearsal
+    Example: svoucher init --rehearsal
     """
     text = policies.builtin(policy_name)
     policies.load(text, f"policy {policy_name}")

@@ -1,0 +1,206 @@
+"""svoucher itself: bad input is one clear line and an exit code, and nothing is half written."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from slurm_voucher.cli import main
+
+ROOT = Path(__file__).parent.parent
+XDMOD = ROOT / "tests" / "data" / "xdmod"
+PRICES = ROOT / "docs" / "prices-example.yaml"
+HEADER = (
+    "JobID|JobIDRaw|Cluster|Partition|QOS|Account|User|UID|Submit|Start|End|ElapsedRaw|State|NNodes"
+    "|NCPUS|ReqTRES|AllocTRES|AdminComment"
+)
+GOOD = (
+    "7|7|pozidriv|any|normal|lab|li|1001|2016-12-01T00:00:00|2016-12-01T00:00:00"
+    "|2016-12-01T01:00:00|3600|COMPLETED|1|4|cpu=4,node=1|cpu=4,node=1|"
+)
+
+
+class Home:
+    """A site's folder, and svoucher run in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, ["--home", str(self.path), *arguments])
+
+    def ok(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    def entries(self) -> int:
+        with sqlite3.connect(self.path / "book.db") as book:
+            [(count,)] = book.execute("SELECT count(*) FROM journal").fetchall()
+        book.close()
+        return count
+
+
+@pytest.fixture
+def home(tmp_path) -> Home:
+    """A rehearsal book with prices."""
+    home = Home(tmp_path / "home")
+    home.ok("init", "--rehearsal")
+    home.ok("price", "load", str(PRICES))
+    return home
+
+
+def one_line(done: Result, code: int, *words: str) -> str:
+    """Check that a command ended with a code and one line on stderr that has these words."""
+    assert done.exit_code == code, done.output
+    [line] = done.stderr.strip().splitlines()
+    assert line.startswith("svoucher: ")
+    for word in words:
+        assert word in line
+    return line
+
+
+def test_a_book_that_is_not_there(tmp_path) -> None:
+    """Without a book every command says where it looked and how to make one."""
+    one_line(Home(tmp_path).run("balance"), 4, "book.db", "not there", "svoucher init")
+
+
+def test_a_second_book_in_the_same_place(home: Home) -> None:
+    """init never overwrites a book."""
+    one_line(home.run("init"), 3, "there is one already")
+
+
+def test_an_unknown_key_in_the_settings(home: Home) -> None:
+    """An unknown key of config.yaml is named, with the one that was meant."""
+    (home.path / "config.yaml").write_text("sokcet: /run/x.sock\n")
+
+    done = home.run("balance")
+    one_line(done, 3, "config.yaml", "'sokcet'", "did you mean 'socket'?")
+
+
+def test_a_socket_path_that_is_too_long(home: Home) -> None:
+    """A socket's path that the kernel could not take is refused with its length and the limit."""
+    (home.path / "config.yaml").write_text(f"socket: /run/{'x' * 120}.sock\n")
+    one_line(home.run("balance"), 3, "130 bytes", "107")
+
+
+def test_voucherd_not_running(home: Home) -> None:
+    """check says that voucherd does not answer, and how to start it; it is worth trying again."""
+    (home.path / "config.yaml").write_text(f"socket: {home.path}/hook.sock\n")
+    done = home.run("check")
+    assert done.exit_code == 4
+    assert "voucherd  FAIL" in done.output
+    assert "svoucher serve" in done.output
+
+
+def test_an_unknown_key_in_a_price_list(home: Home, tmp_path) -> None:
+    """An unknown key of a price list is named with its place, and nothing is loaded."""
+    file = tmp_path / "prices.yaml"
+    file.write_text(PRICES.read_text().replace("provider: cdaicc", "providr: cdaicc"))
+    before = home.entries()
+    one_line(home.run("price", "load", str(file)), 3, "providr", "did you mean 'provider'?")
+    assert home.entries() == before
+
+
+def test_a_gres_without_a_catalogue_entry(home: Home, tmp_path) -> None:
+    """A gres that is mapped to a chip which the catalogue does not have is refused by name."""
+    file = tmp_path / "prices.yaml"
+    file.write_text(PRICES.read_text().replace("ascend_910b2", "ascend_911"))
+    one_line(home.run("price", "load", str(file)), 3, "ascend_911")
+
+
+def test_prices_are_never_edited(home: Home, tmp_path) -> None:
+    """A version that is loaded cannot be loaded with other prices."""
+    file = tmp_path / "prices.yaml"
+    file.write_text(PRICES.read_text().replace("24.00", "25.00"))
+    one_line(home.run("price", "load", str(file)), 1, "tariff:example-1", "other content")
+
+
+BAD_ROWS = {
+    "a field too few": (GOOD.removesuffix("|"), "fields"),
+    "a time that is no time": (GOOD.replace("T01:00:00", "T25:00:00"), "End"),
+    "an end before the start": (GOOD.replace("2016-12-01T01", "2016-11-01T01"), "End"),
+    "a negative elapsed": (GOOD.replace("3600", "-3600"), "ElapsedRaw"),
+    "another cluster": (GOOD.replace("pozidriv", "elsewhere"), "Cluster"),
+}
+
+
+@pytest.mark.parametrize(("row", "column"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_bad_rows_are_named_and_nothing_is_taken_in(home, tmp_path, row: str, column: str) -> None:
+    """A bad row names file, line and column; without --skip-bad no row is taken in."""
+    file = tmp_path / "rows.psv"
+    file.write_text(f"{HEADER}\n{GOOD}\n{row.replace('7|7', '8|8', 1)}\n")
+    before = home.entries()
+    done = home.run("import", str(file), "--cluster", "pozidriv")
+
+    assert done.exit_code == 3
+    first, last = done.stderr.strip().splitlines()
+    assert "rows.psv" in first
+    assert "line 3" in first
+    assert column in first
+    assert "--skip-bad" in last
+    assert home.entries() == before
+    assert not list((home.path / "archive").rglob("*.parquet"))
+
+
+def test_skip_bad_takes_the_good_rows(home: Home, tmp_path) -> None:
+    """With --skip-bad the good rows are taken in and the bad ones are still listed."""
+    file = tmp_path / "rows.psv"
+    file.write_text(f"{HEADER}\n{GOOD}\nnonsense\n")
+    done = home.run("import", str(file), "--cluster", "pozidriv", "--skip-bad")
+
+    assert done.exit_code == 0
+    assert "line 3" in done.stderr
+    assert "1 new" in done.stdout
+
+
+def test_missing_columns_are_named_at_once(home: Home) -> None:
+    """A file without start and end times is refused with the names of what is missing."""
+    file = ROOT / "tests" / "data" / "ood" / "psc-bridges-2018.psv"
+    one_line(home.run("import", str(file), "--cluster", "bridges"), 3, "Start", "End")
+
+
+def test_an_unknown_partition_is_unrated_and_blocks_the_close(home: Home, tmp_path) -> None:
+    """A run on a partition without a price is unrated by name, never free; the month stays open."""
+    file = tmp_path / "rows.psv"
+    file.write_text(f"{HEADER}\n{GOOD.replace('pozidriv', 'chengdu').replace('any', 'new')}\n")
+    home.ok("provider", "add", "cdaicc", "成都智算中心")
+    said = home.ok("import", str(file), "--cluster", "chengdu")
+    closed = home.run("--as-of", "2017-02-01", "close", "2016-12", "--provider", "cdaicc")
+
+    assert "1 of them unrated" in said
+    one_line(closed, 1, "1 runs are unrated", "chengdu/new")
+
+
+def test_wrong_usage_is_exit_2(home: Home) -> None:
+    """A month that is no month is wrong usage."""
+    assert home.run("close", "2026-13", "--provider", "cdaicc").exit_code == 2
+
+
+def test_as_of_is_refused_outside_a_rehearsal(tmp_path) -> None:
+    """A book that counts has today's date."""
+    home = Home(tmp_path / "home")
+    home.ok("init")
+    done = home.run("--as-of", "2030-01-01", "provider", "add", "cdaicc", "x")
+    one_line(done, 1, "no rehearsal")
+
+
+def test_pozidriv_by_the_command(home: Home) -> None:
+    """The public cluster's usage by the command equals what its own portal reports."""
+    fields = f"@{XDMOD / 'HEADER.txt'}"
+    file = str(XDMOD / "pozidriv.psv.gz")
+    home.ok("import", file, "--cluster", "pozidriv", "--fields", fields, "--timezone", "UTC")
+    expected = json.loads((XDMOD / "pozidriv.expected.json").read_text())["values"]
+    for by in ("day", "month", "quarter", "year"):
+        shown = home.ok(
+            "report", "usage", "--cluster", "pozidriv", "--by", by, "--timezone", "UTC", "--json"
+        )
+        rows = json.loads(shown)
+        assert {row["period"]: row["cpu_hours"] for row in rows} == {
+            name.replace(" ", "-"): hours for name, hours in expected["cpu_hours"][by].items()
+        }
+        assert {row["card_hours"] for row in rows} == {"0.0000"}
+    again = home.ok("import", file, "--cluster", "pozidriv", "--fields", fields)
+    assert "0 new, 0 changed, 11704 known" in again
