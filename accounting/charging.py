@@ -80,9 +80,7 @@ def take_in(
     """
     taken = Taken()
     with _alone(root):
-        with engine.begin() as conn:
-            known = conn.execute(select(schema.segment.c.path)).scalars().all()
-        taken.quarantined = archive.quarantine(root, known)
+        taken.quarantined = _tidy(engine, root)
         for cluster in runs.column("cluster").unique().to_pylist():
             own = runs.filter(pc.equal(runs.column("cluster").cast(pa.string()), cluster))
             with engine.begin() as conn:
@@ -101,6 +99,7 @@ def rate_again(engine: Engine, root: Path, policy: Policy, stamp: Stamp) -> Take
     """Rate the unrated runs once more, with the tariff that is now in force."""
     taken = Taken()
     with _alone(root):
+        taken.quarantined = _tidy(engine, root)
         with engine.begin() as conn:
             clusters = conn.execute(select(schema.segment.c.cluster).distinct()).scalars().all()
         for cluster in clusters:
@@ -137,6 +136,13 @@ def _alone(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _tidy(engine: Engine, root: Path) -> list[str]:
+    """Put what an interrupted run has left into quarantine."""
+    with engine.begin() as conn:
+        known = conn.execute(select(schema.segment.c.path)).scalars().all()
+    return archive.quarantine(root, known)
 
 
 def segments(conn: Connection, **filters: object) -> list[Segment]:

@@ -52,18 +52,23 @@ def draw(conn: Connection, line_ids: Iterable[str], stamp: Stamp) -> int:
     """Draw advance money for statement lines that are deducted and not yet paid.
 
     Returns:
-        What was drawn, fen.
+        What is drawn for these lines, fen: a line that was drawn for before stays so, once.
 
     Raises:
         InvalidInput: No such line.
-        Refused: The fund does not cover a line, or the line is paid or drawn for already.
+        Refused: The fund does not cover a line, or the line is paid already.
     """
     lock(conn)
     total = 0
     for line_id in line_ids:
         line = find(conn, "statement_line", id=line_id)
         provider = _provider_of(conn, line.statement)
-        _insist_undrawn(conn, line_id)
+        query = select(schema.reserve_draw.c.amount_fen).filter_by(line=line_id)
+        drawn_fen = conn.execute(query).scalar()
+        if drawn_fen is not None:
+            total += drawn_fen
+            continue
+        _insist_unpaid(conn, line_id)
         fund_fen = ledger.balance(conn, "reserve.fund", provider) // MICRO_PER_FEN
         if not 0 < line.deduction_fen <= fund_fen:
             raise Refused(
@@ -78,17 +83,17 @@ def draw(conn: Connection, line_ids: Iterable[str], stamp: Stamp) -> int:
     return total
 
 
-def _insist_undrawn(conn: Connection, line_id: str) -> None:
+def _insist_unpaid(conn: Connection, line_id: str) -> None:
     review = schema.claim_review
-    drawn = conn.execute(select(schema.reserve_draw.c.line).filter_by(line=line_id)).scalar()
     paid = conn.execute(
         select(schema.payout.c.claim)
         .join(review, review.c.claim == schema.payout.c.claim)
         .where(review.c.line == line_id, review.c.approved_fen != 0)
     ).scalar()
-    if drawn or paid:
-        state = "paid" if paid else "drawn for"
-        raise Refused(f"reserve: line {line_id} is {state} already; a line is advanced once")
+    if paid:
+        raise Refused(
+            f"reserve: line {line_id} is paid already by claim {paid}; draw for lines that wait"
+        )
 
 
 def _provider_of(conn: Connection, statement_id: str) -> str:
