@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The tests that run the kernels: once more as plain Python, where a wrong index is an error.
 KERNEL_TESTS := $(wildcard tests/test_rating*.py tests/test_kernels*.py)
+WHO ?= alice
 DEMO ?= slurm-voucher-demo
 TEST ?= slurm-voucher-test
 
@@ -13,7 +14,7 @@ export PYTHON
 
 help:
 	@echo 'make demo     a cluster in a container, and the story of a voucher, told in it'
-	@echo 'make login    a shell of alice in it; make down stops it'
+	@echo 'make login    a shell of alice in it (WHO=root for the operator); make down stops it'
 	@echo 'make test     everything: check, then the tests against the containerised Slurm'
 	@echo 'make check    what needs no Slurm: lint, types, unit and property tests'
 	@echo 'make slurm    only the tests against the containerised Slurm (some: ARGS="-k refused")'
@@ -31,7 +32,7 @@ demo: .venv/ready
 	@echo 'The cluster is still up. Log in as alice: make login. Stop it: make down.'
 
 login:
-	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container login
+	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container login $(WHO)
 
 down:
 	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container down

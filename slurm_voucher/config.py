@@ -12,7 +12,7 @@ DEFAULT_SOCKET = "/run/slurm-voucher/hook.sock"
 SOCKET_BYTES_MAX = 107
 """sun_path of unix(7) less its final NUL."""
 
-_KEYS = ("book", "archive", "socket", "slurm_uid", "snapshot_s")
+_KEYS = ("book", "archive", "socket", "slurm_uid", "snapshot_s", "default_qos")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Config:
         socket: Where the submit hook finds voucherd.
         slurm_uid: uid of slurmctld, who alone (with root) may ask there.
         snapshot_s: How often voucherd looks at the queue.
+        default_qos: QOS of a job that names none.
     """
 
     home: Path
@@ -34,6 +35,7 @@ class Config:
     socket: str
     slurm_uid: int
     snapshot_s: int
+    default_qos: str
 
 
 def load(home: Path) -> Config:
@@ -62,4 +64,5 @@ def load(home: Path) -> Config:
         socket=socket,
         slurm_uid=kind(keys.get("slurm_uid", 0), int, at(where, "slurm_uid")),
         snapshot_s=snapshot_s,
+        default_qos=kind(keys.get("default_qos", "normal"), str, at(where, "default_qos")),
     )

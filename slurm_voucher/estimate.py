@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from accounting.basis import Kind, asked
 from accounting.errors import InvalidInput, NotEligible
-from slurm_voucher.partitions import Partition
+from slurm_voucher.partitions import Cluster, Partition
 from slurm_voucher.tres import CARD_NAMES, count
 
 TASKS_MAX = 4_000_001
@@ -31,23 +31,23 @@ class Most:
     tasks: int
 
 
-def most(fields: Mapping[str, str], cluster: str, partitions: Mapping[str, Partition]) -> Most:
+def most(fields: Mapping[str, str], cluster: Cluster) -> Most:
     """Work out the most that a submitted job can use.
 
     Args:
         fields: Fields of a HOLD question, see protocol.py.
         cluster: Where it is submitted.
-        partitions: As slurmctld shows them.
 
     Raises:
         NotEligible: The partition is unknown, or the job has no time limit.
         InvalidInput: A field cannot be read.
     """
-    partition = _partition(fields, partitions)
+    partition = _partition(fields, cluster.partitions)
     nodes = _nodes(fields, partition)
     cpus = _cpus(fields, partition, nodes)
     cards = _cards(fields, partition, nodes)
-    kind = asked(cluster, partition.name, fields.get("qos") or "normal", cards, cpus)
+    qos = fields.get("qos") or cluster.default_qos
+    kind = asked(cluster.name, partition.name, qos, cards, cpus)
     return Most(kind, _limit_s(fields, partition), array_tasks(fields.get("array", "")))
 
 
@@ -62,7 +62,12 @@ def _partition(fields: Mapping[str, str], partitions: Mapping[str, Partition]) -
     return partitions[name]
 
 
-def _number(fields: Mapping[str, str], key: str) -> int | None:
+def number(fields: Mapping[str, str], key: str) -> int | None:
+    """Return a field that is a whole number, or None where it is not set.
+
+    Raises:
+        InvalidInput: It is something else.
+    """
     text = fields.get(key)
     if text is None:
         return None
@@ -75,7 +80,7 @@ def _limit_s(fields: Mapping[str, str], partition: Partition) -> int:
     if fields.get("time_limit") == "unlimited":
         minutes = partition.max_minutes
     else:
-        minutes = _number(fields, "time_limit")
+        minutes = number(fields, "time_limit")
         minutes = partition.default_minutes if minutes is None else minutes
         minutes = partition.max_minutes if minutes is None else minutes
     if not minutes:
@@ -88,11 +93,11 @@ def _limit_s(fields: Mapping[str, str], partition: Partition) -> int:
 
 def _nodes(fields: Mapping[str, str], partition: Partition) -> int:
     """Return the most nodes that the job can get."""
-    named = [n for n in (_number(fields, "min_nodes"), _number(fields, "max_nodes")) if n]
+    named = [n for n in (number(fields, "min_nodes"), number(fields, "max_nodes")) if n]
     if named:
         return max(named)
-    tasks = _number(fields, "num_tasks") or 1
-    per_node = _number(fields, "ntasks_per_node")
+    tasks = number(fields, "num_tasks") or 1
+    per_node = number(fields, "ntasks_per_node")
     if per_node:
         return -(-tasks // per_node)
     return max(1, min(tasks, partition.nodes))
@@ -101,9 +106,9 @@ def _nodes(fields: Mapping[str, str], partition: Partition) -> int:
 def _cpus(fields: Mapping[str, str], partition: Partition, nodes: int) -> int:
     if fields.get("exclusive"):
         return _of_nodes(partition.cpus, nodes, partition)
-    tasks = _number(fields, "num_tasks") or 1
-    per_task = _number(fields, "cpus_per_task") or 1
-    wanted = (_number(fields, "min_cpus") or 1, _number(fields, "max_cpus") or 1)
+    tasks = number(fields, "num_tasks") or 1
+    per_task = number(fields, "cpus_per_task") or 1
+    wanted = (number(fields, "min_cpus") or 1, number(fields, "max_cpus") or 1)
     return max(nodes, tasks * per_task, *wanted)
 
 
@@ -114,10 +119,10 @@ def _of_nodes(total: int, nodes: int, partition: Partition) -> int:
 
 def _cards(fields: Mapping[str, str], partition: Partition, nodes: int) -> dict[str, int]:
     cards: Counter[str] = Counter()
-    tasks = _number(fields, "num_tasks") or 1
+    tasks = number(fields, "num_tasks") or 1
     for key, times in (("tres_per_node", nodes), ("tres_per_job", 1), ("tres_per_task", tasks)):
-        for gres, number in gres_of(fields.get(key, "")).items():
-            cards[gres] = max(cards[gres], number * times)
+        for gres, cards_each in gres_of(fields.get(key, "")).items():
+            cards[gres] = max(cards[gres], cards_each * times)
     sockets = gres_of(fields.get("tres_per_socket", ""))
     if sockets or (fields.get("exclusive") and partition.cards):
         # neither sockets nor what stands beside a whole node is known here
@@ -135,13 +140,13 @@ def gres_of(text: str) -> dict[str, int]:
     found: Counter[str] = Counter()
     for part in filter(None, text.split(",")):
         match = _GRES.fullmatch(part)
-        name, type_, number = match.groups() if match else ("", None, None)
-        if type_ is not None and number is None and type_.isdigit():
-            type_, number = None, type_
+        name, type_, given = match.groups() if match else ("", None, None)
+        if type_ is not None and given is None and type_.isdigit():
+            type_, given = None, type_
         if not name:
             raise InvalidInput(f"gres {part[:64]!r}: cannot be read; write it as gpu:type:2")
         if name in CARD_NAMES:
-            found[f"{name}:{type_}" if type_ else name] += count(number or "1")
+            found[f"{name}:{type_}" if type_ else name] += count(given or "1")
     return dict(found)
 
 

@@ -23,6 +23,21 @@ class Partition:
     cpus: int
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """What a submit leaves open is filled in from this.
+
+    Attributes:
+        name: Its name.
+        partitions: By name.
+        default_qos: QOS of a job that names none, by the site's word.
+    """
+
+    name: str
+    partitions: Mapping[str, Partition]
+    default_qos: str
+
+
 def ask(command: list[str], timeout_s: int = TIMEOUT_S) -> str:
     """Run one of Slurm's commands and return what it prints.
 
@@ -44,13 +59,17 @@ def ask(command: list[str], timeout_s: int = TIMEOUT_S) -> str:
     return done.stdout
 
 
-def load() -> dict[str, Partition]:
-    """Ask slurmctld for all partitions. Never call this while slurmctld waits for an answer."""
-    return read(ask(["scontrol", "--oneliner", "show", "partition"]))
+def load(default_qos: str) -> Cluster:
+    """Ask slurmctld about its cluster. Never call this while slurmctld waits for an answer.
+
+    Raises:
+        SlurmUnavailable: No answer.
+    """
+    partitions = read(ask(["scontrol", "--oneliner", "show", "partition"]))
+    return Cluster(_name(), partitions, default_qos)
 
 
-def cluster_name() -> str:
-    """Ask slurmctld for the cluster's name."""
+def _name() -> str:
     for line in ask(["scontrol", "show", "config"]).splitlines():
         key, _, value = line.partition("=")
         if key.strip() == "ClusterName":

@@ -1,6 +1,6 @@
 """Holds against the queue: bind what is seen, rebuild what was lost, end what is proved over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
@@ -10,7 +10,7 @@ from accounting.errors import VoucherError
 from accounting.policy import Policy
 from accounting.tariff import Tariff
 from slurm_voucher import estimate
-from slurm_voucher.partitions import Partition
+from slurm_voucher.partitions import Cluster
 from slurm_voucher.queue import QueuedJob
 
 
@@ -26,12 +26,11 @@ class Reconciled:
 
 def apply(
     conn: Connection,
-    cluster: str,
+    cluster: Cluster,
     jobs: Sequence[QueuedJob],
     *,
     began_s: int,
     nothing_waits: bool,
-    partitions: Mapping[str, Partition],
     prices: Tariff,
     policy: Policy,
 ) -> Reconciled:
@@ -49,24 +48,23 @@ def apply(
         by_hold.setdefault(job.marks.hold, []).append(job)
     for hold_id, own in by_hold.items():
         if not holds.exists(conn, hold_id) and not all(job.ended for job in own):
-            _rebuild(conn, cluster, hold_id, own, partitions, prices, policy, began_s, done)
+            _rebuild(conn, cluster, hold_id, own, prices, policy, began_s, done)
         if holds.exists(conn, hold_id):
             first = own[0]
-            releasing.bind(conn, hold_id, cluster, first.array_job_id, first.submit_s, began_s)
-    done.expired = releasing.expire_unseen(conn, cluster, set(by_hold), began_s)
+            releasing.bind(conn, hold_id, cluster.name, first.array_job_id, first.submit_s, began_s)
+    done.expired = releasing.expire_unseen(conn, cluster.name, set(by_hold), began_s)
     if nothing_waits:
         present = {hold for hold, own in by_hold.items() if not all(job.ended for job in own)}
-        collected_s = charging.watermarks(conn).get(cluster, 0)
-        done.voided = releasing.absent(conn, cluster, present, began_s, collected_s)
+        collected_s = charging.watermarks(conn).get(cluster.name, 0)
+        done.voided = releasing.absent(conn, cluster.name, present, began_s, collected_s)
     return done
 
 
 def _rebuild(
     conn: Connection,
-    cluster: str,
+    cluster: Cluster,
     hold_id: str,
     jobs: Sequence[QueuedJob],
-    partitions: Mapping[str, Partition],
     prices: Tariff,
     policy: Policy,
     now_s: int,
@@ -77,7 +75,7 @@ def _rebuild(
     account = job.marks.voucher or ""
     tasks = sum(estimate.array_tasks(each.fields.get("array", "")) for each in jobs)
     try:
-        asked = estimate.most(job.fields, cluster, partitions)
+        asked = estimate.most(job.fields, cluster)
         window = holds.validity(conn, account)
         quote = quoting.most(prices, asked.kind, asked.limit_s, now_s, window)
     except VoucherError as error:
@@ -86,7 +84,7 @@ def _rebuild(
     held_micro = job.marks.held_micro
     task_micro = quote.fee_micro if held_micro is None else -(-held_micro // tasks)
     request = holds.Request(
-        hold_id, cluster, account, job.uid, tasks, task_micro,
+        hold_id, cluster.name, account, job.uid, tasks, task_micro,
         min(task_micro, quote.eligible_micro), job.fields,
     )  # fmt: skip
     holds.enter(conn, request, policy, now_s)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from accounting import charging, holds, ledger, quoting
 from accounting import policy as policies
-from accounting.errors import ConfigInvalid, TariffMissing, Unavailable, VoucherError
+from accounting.errors import ConfigInvalid, InvalidInput, TariffMissing, Unavailable, VoucherError
 from accounting.money import fen_up, yuan
 from accounting.policy import Policy
 from accounting.tariff import Tariff
@@ -39,8 +39,7 @@ class Voucherd:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.engine = ledger.connect(config.book, durable=False)
-        self.cluster = partitions.cluster_name()
-        self.partitions = partitions.load()
+        self.cluster = partitions.load(config.default_qos)
         self.load_rules()
 
     def load_rules(self) -> None:
@@ -85,7 +84,11 @@ class Voucherd:
         self, conn: Connection, question: protocol.Question, now_s: int
     ) -> tuple[holds.Request, str]:
         fields = question.fields
-        account, uid = fields.get("voucher", ""), int(fields.get("uid", "-1"))
+        account, uid = fields.get("voucher", ""), estimate.number(fields, "uid")
+        if uid is None or not account:
+            raise InvalidInput(
+                "wire: HOLD names no uid or no voucher; plugin and voucherd must fit"
+            )
         request = self._request(conn, fields.get("hold", ""), account, uid, fields, now_s)
         after = holds.place(conn, request, self.policy, now_s)
         held = yuan(fen_up(request.tasks * request.task_micro))
@@ -101,26 +104,28 @@ class Voucherd:
         now_s: int,
     ) -> holds.Request:
         """Check who asks for what, and work out the most that it can cost."""
-        asked = estimate.most(fields, self.cluster, self.partitions)
+        asked = estimate.most(fields, self.cluster)
         try:
-            provider = self.prices.provider(self.cluster, asked.kind.partition)
+            provider = self.prices.provider(self.cluster.name, asked.kind.partition)
         except TariffMissing:
             raise TariffMissing(
                 f"partition {asked.kind.partition}: has no price for vouchers; submit without "
                 "--voucher or ask the operator"
             ) from None
-        holds.may_spend(conn, account, cluster=self.cluster, uid=uid, provider=provider, at_s=now_s)
+        holds.may_spend(
+            conn, account, cluster=self.cluster.name, uid=uid, provider=provider, at_s=now_s
+        )
         window = holds.validity(conn, account)
         quote = quoting.most(self.prices, asked.kind, asked.limit_s, now_s, window)
         return holds.Request(
-            hold_id, self.cluster, account, uid, asked.tasks, quote.fee_micro,
+            hold_id, self.cluster.name, account, uid, asked.tasks, quote.fee_micro,
             quote.eligible_micro, fields,
         )  # fmt: skip
 
     def _modify(self, conn: Connection, question: protocol.Question, now_s: int) -> str:
         """Raise the hold of a changed job; jobs without a hold are none of our business."""
         job_id = question.fields.get("job", "").partition("_")[0]
-        row = holds.of_job(conn, self.cluster, int(job_id)) if job_id.isdigit() else None
+        row = holds.of_job(conn, self.cluster.name, int(job_id)) if job_id.isdigit() else None
         if row is None:
             return ""
         changed = {k: v for k, v in question.fields.items() if k not in ("job", "uid", "hold")}
@@ -141,7 +146,6 @@ class Voucherd:
                 jobs,
                 began_s=began_s,
                 nothing_waits=nothing_waits,
-                partitions=self.partitions,
                 prices=self.prices,
                 policy=self.policy,
             )
@@ -174,7 +178,7 @@ async def _serve(daemon: Voucherd) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     watcher = asyncio.create_task(_watch_queue(daemon))
-    log.info("listening on %s for cluster %s", daemon.config.socket, daemon.cluster)
+    log.info("listening on %s for cluster %s", daemon.config.socket, daemon.cluster.name)
     await stop.wait()
     watcher.cancel()
     server.close()
@@ -245,7 +249,7 @@ async def _watch_queue(daemon: Voucherd) -> None:
         began_s = int(time.time())
         try:
             daemon.load_rules()
-            daemon.partitions = await asyncio.to_thread(partitions.load)
+            daemon.cluster = await asyncio.to_thread(partitions.load, daemon.config.default_qos)
             jobs = await asyncio.to_thread(queue.snapshot)
             nothing_waits = await asyncio.to_thread(queue.nothing_waits_for_slurmdbd)
             daemon.look_at_queue(jobs, began_s, nothing_waits)

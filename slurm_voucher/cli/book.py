@@ -113,8 +113,8 @@ def _check_tariff(site: Site) -> str:
 def _check_slurm(site: Site) -> str:
     from slurm_voucher import partitions
 
-    name = partitions.cluster_name()
-    return f"cluster {name}, partitions {', '.join(partitions.load())}"
+    cluster = partitions.load(site.config.default_qos)
+    return f"cluster {cluster.name}, partitions {', '.join(cluster.partitions)}"
 
 
 def _check_voucherd(site: Site) -> str:

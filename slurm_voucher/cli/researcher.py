@@ -25,7 +25,7 @@ from slurm_voucher.cli.site import Site, pass_site
 @click.option("-n", "--ntasks", type=click.IntRange(min=1))
 @click.option("-c", "--cpus-per-task", type=click.IntRange(min=1))
 @click.option("-a", "--array", default="", help="As for sbatch: 1-10%2.")
-@click.option("-q", "--qos", default="normal", show_default=True)
+@click.option("-q", "--qos", help="[default: the site's]")
 @click.option("--voucher", help="Would it be accepted on this account now?")
 @pass_site
 def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any) -> None:
@@ -45,8 +45,8 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
         "time_limit": _minutes(time_limit),
     }
     given = {name: str(value) for name, value in fields.items() if value}
-    cluster = partitions.cluster_name()
-    job = estimate.most(given, cluster, partitions.load())
+    cluster = partitions.load(site.config.default_qos)
+    job = estimate.most(given, cluster)
     with site.read() as conn:
         prices = charging.in_force(conn)
         if prices is None:
@@ -54,9 +54,9 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
         window = holds.validity(conn, voucher) if voucher else None
         most = quoting.most(prices, job.kind, job.limit_s, site.effective_s, window)
         click.echo(
-            f"{job.tasks} × {most.basis.chip or f'{job.kind.cpus} cores'} "
-            f"{job.kind.gres or ''} for {job.limit_s} s on {cluster}/{job.kind.partition}: at most "
-            f"{yuan(fen_up(job.tasks * most.fee_micro))} yuan by tariff {most.tariff}"
+            f"{job.tasks} × {most.basis.chip or f'{job.kind.cpus} cores'} {job.kind.gres or ''} for"
+            f" {job.limit_s} s on {cluster.name}/{job.kind.partition}: at most"
+            f" {yuan(fen_up(job.tasks * most.fee_micro))} yuan by tariff {most.tariff}"
         )
         if voucher:
             where = holds.position(conn, voucher, site.policy)
