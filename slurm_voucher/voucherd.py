@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import socket
 import stat
@@ -30,6 +31,8 @@ from slurm_voucher import estimate, partitions, protocol, queue, reconcile
 from slurm_voucher.config import Config
 
 log = logging.getLogger("voucherd")
+HOLD_ID = re.compile(r"[0-9a-f]{32}")
+"""What the hook makes; an empty one would be everybody's."""
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -85,9 +88,9 @@ class Voucherd:
     ) -> tuple[holds.Request, str]:
         fields = question.fields
         account, uid = fields.get("voucher", ""), estimate.number(fields, "uid")
-        if uid is None or not account:
+        if uid is None or not account or not HOLD_ID.fullmatch(fields.get("hold", "")):
             raise InvalidInput(
-                "wire: HOLD names no uid or no voucher; plugin and voucherd must fit"
+                "wire: HOLD names no hold, uid or voucher; plugin and voucherd must fit"
             )
         request = self._request(conn, fields.get("hold", ""), account, uid, fields, now_s)
         after = holds.place(conn, request, self.policy, now_s)

@@ -6,8 +6,8 @@ import pytest
 from runs import a_run
 
 from accounting import usage
-from accounting.usage import Run
 from accounting.resized import billed_from
+from accounting.usage import Run
 
 
 def resized(start_s: int) -> list[Run]:

@@ -90,6 +90,22 @@ def register(
     click.echo(f"unit {unit}: {name} is registered")
 
 
+@unit_.command("revenue")
+@click.argument("unit")
+@click.argument("year", type=int)
+@click.argument("amount", type=AMOUNT)
+@pass_site
+def add_revenue(site: Site, unit: str, year: int, amount: int) -> None:
+    """Register a unit's main-business revenue of a year.
+
+    \b
+    Example: svoucher unit revenue shuzhi 2026 31,000,000
+    """
+    with site.begin() as conn:
+        registry.add_revenue(conn, unit, year, amount, site.stamp())
+    click.echo(f"unit {unit}: revenue of {year} is {yuan(amount)} yuan")
+
+
 @unit_.command("list")
 @output_options
 @pass_site
@@ -199,10 +215,7 @@ def add_member(
     \b
     Example: svoucher member add shuzhi --cluster chengdu --user alice
     """
-    if (user is None) == (uid is None):
-        raise click.UsageError("give either --user or --uid")
-    if uid is None:
-        uid = _uid(user or "")
+    uid = _one_uid(user, uid)
     from_s = period.instant(from_day or site.today, site.policy.timezone)
     with site.begin() as conn:
         registry.add_member(
@@ -215,6 +228,36 @@ def add_member(
             stamp=site.stamp(),
         )
     click.echo(f"unit {unit}: user {user or uid} of cluster {cluster} may spend its vouchers")
+
+
+@member_.command("end")
+@click.argument("unit")
+@click.option("--cluster", required=True)
+@click.option("--user", help="Login name on this machine; or give --uid.")
+@click.option("--uid", type=click.IntRange(min=0))
+@click.option("--until", required=True, type=DAY, help="Last day.")
+@pass_site
+def end_member(
+    site: Site, unit: str, cluster: str, user: str | None, uid: int | None, until: date
+) -> None:
+    """End a user's membership in a unit.
+
+    \b
+    Example: svoucher member end shuzhi --cluster chengdu --user alice --until 2026-12-31
+    """
+    uid = _one_uid(user, uid)
+    until_s = site.instant_after(until)
+    with site.begin() as conn:
+        registry.end_member(
+            conn, unit, cluster=cluster, uid=uid, until_s=until_s, stamp=site.stamp()
+        )
+    click.echo(f"unit {unit}: user {user or uid} of cluster {cluster} ends on {until}")
+
+
+def _one_uid(user: str | None, uid: int | None) -> int:
+    if (user is None) == (uid is None):
+        raise click.UsageError("give either --user or --uid")
+    return _uid(user or "") if uid is None else uid
 
 
 def _uid(user: str) -> int:
