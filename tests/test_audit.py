@@ -31,9 +31,9 @@ from delivery import (
 )
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.engine import Connection
-from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
+from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, Town, stamp
 
-from accounting import audit, holds, ledger, schema, signing
+from accounting import audit, holds, ledger, reserve, schema, signing
 from accounting.ledger import Entry
 
 STATEMENT = f"S-{ACCOUNT}-2024-11"
@@ -270,6 +270,34 @@ def test_an_act_of_another_subject(forged: Town) -> None:
     rehash(forged)
 
     assert rules(forged) == {"signatures"}
+
+
+def test_an_act_of_another_subject_over_the_same_amount(forged: Town) -> None:
+    """A grant that leans on the other provider's act of the same amount is found."""
+    with forged.begin() as conn:
+        draft = reserve.draft_grant(conn, OTHER_PROVIDER, 50_000, "R-2")
+    act = forged.signed(draft, "treasury")
+    with forged.begin() as conn:
+        reserve.accept_grant(conn, act, stamp())
+    assert rules(forged) == set()
+    change(
+        forged,
+        "UPDATE reserve_grant SET act_sha256 = :act WHERE reference = 'R-1'",
+        act=act.sha256,
+    )
+    rehash(forged)
+
+    [found] = delivery.findings(forged)
+    assert (found.rule, found.subject) == ("signatures", "reserve grant R-1")
+
+
+def test_a_fund_below_zero(forged: Town) -> None:
+    """A draw above what the fund held is found, though ledger and papers agree."""
+    change(forged, "UPDATE reserve_draw SET amount_fen = amount_fen + 100000")
+    move(forged, "reserve.draw", "bank", "reserve.fund", 1_000_000_000)
+    rehash(forged)
+
+    assert rules(forged) == {"reserve"}
 
 
 def test_a_payout_that_grew(forged: Town) -> None:

@@ -333,6 +333,17 @@ def test_credits_enter_the_next_claim(claimed: Town) -> None:
     assert balance(claimed, "bank", PROVIDER) == "50,160.00"
 
 
+def test_a_claim_over_nothing(claimed: Town) -> None:
+    """A credit of 30 and a new line of 30 make no claim."""
+    review(claimed, Q4)
+    corrected(claimed, 140)
+    take(claimed, yuan(3, 60, DECEMBER), at=JANUARY)
+    close(claimed, "2025-01")
+    invoice(claimed, "2025-01")
+    with pytest.raises(Refused, match=r" 0\.00 yuan is left after credits"):
+        open_claim(claimed, "2025-Q1", at="2025-04-05T09:00:00+08:00")
+
+
 def test_credits_are_carried_when_what_covers_them_is_refused(claimed: Town) -> None:
     """Where the other line is refused the credit waits; it cannot be left out for nothing."""
     review(claimed, Q4)

@@ -96,6 +96,14 @@ def test_a_run_that_outlives_the_voucher(shop: Town) -> None:
     assert statement(shop, "2025-01", "cash_fen", "receivable_fen") == (300_000, 200_000)
 
 
+def test_half_of_what_is_eligible(shop: Town) -> None:
+    """With voucher enough, 2,000 eligible of a fee of 4,000 deduct 1,000."""
+    take(shop, run(2, 20 * HOUR_S, "2025-01-01T10:00:00+08:00", partition="dear"), at=JANUARY)
+    close(shop, "2025-01")
+
+    assert statement(shop, "2025-01", "fee_fen", "deduction_fen") == (400_000, 100_000)
+
+
 def test_a_late_run_of_a_closed_month(shop: Town) -> None:
     """A run of November that comes after both closes stands in January with November's half."""
     take(shop, run(1, 12, cpus=99_999))
@@ -189,6 +197,8 @@ def test_closing_a_month_that_runs(shop: Town) -> None:
     with pytest.raises(Refused, match=r"close 2024-12: it ends 2025-01-01T00:00:00\+08:00"):
         close(shop, "2024-12", at="2024-12-31T23:59:59+08:00")
 
+    assert close(shop, "2024-12", at="2025-01-01T00:00:00+08:00") == []
+
 
 def test_closing_a_month_that_is_not_collected(shop: Town) -> None:
     """A cluster collected up to a second before the month's end keeps it open."""
@@ -251,6 +261,18 @@ def test_an_expired_voucher_lapses_after_its_last_run_is_stated(shop: Town) -> N
 
     assert balance(shop, "voucher.left", VOUCHER) == "0.00"
     assert balance(shop, "voucher.expired", VOUCHER) == "49,945.00"
+
+
+def test_a_voucher_waits_for_a_run_that_outlived_it(shop: Town) -> None:
+    """A run that began before the expiry and ended in January is deducted, however late."""
+    late = "2025-06-01T09:00:00+08:00"
+    take(shop, run(2, 20 * HOUR_S, "2025-01-01T10:00:00+08:00", partition="dear"), at=JANUARY)
+    close(shop, "2024-12", at=late)
+    assert balance(shop, "voucher.left", VOUCHER) == "50,000.00"
+    close(shop, "2025-01", at=late)
+
+    assert statement(shop, "2025-01", "deduction_fen") == (100_000,)
+    assert balance(shop, "voucher.expired", VOUCHER) == "49,000.00"
 
 
 def test_what_a_lapsed_voucher_gets_back_lapses_too(shop: Town) -> None:
