@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import delivery
@@ -15,7 +16,7 @@ from delivery import DECEMBER, HOUR_S, NOVEMBER, balance, close, run, take, yuan
 from sqlalchemy import select
 from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, Town, stamp
 
-from accounting import archive, charging, grouping, holds, schema, usage
+from accounting import archive, charging, grouping, holds, ledger, schema, usage
 from accounting.errors import BookUnavailable, Refused
 from accounting.usage import Run
 
@@ -216,12 +217,15 @@ def test_a_new_tariff_rates_what_had_no_price(shop: Town) -> None:
     assert stored(shop).column("tariff").to_pylist() == ["round-2", "round-1"]
 
 
-def test_without_a_tariff_nothing_has_a_price(people: Town) -> None:
+def test_without_a_tariff_nothing_has_a_price(tmp_path: Path, keys: Any) -> None:
     """A book without any tariff takes runs in and rates none of them."""
-    with people.begin() as conn:
+    engine = ledger.connect(f"sqlite:///{tmp_path / 'book.db'}", must_exist=False)
+    towns.found(engine)
+    with engine.begin() as conn:
         conn.exec_driver_sql("DROP TRIGGER document_no_delete")
         conn.exec_driver_sql("DELETE FROM document WHERE kind = 'tariff'")
-    taken = take(people, yuan(1, 100, voucher=None))
+    taken = take(Town(engine, tmp_path / "archive", keys), yuan(1, 100, voucher=None))
+    engine.dispose()
 
     assert (taken.new, taken.unrated, taken.charge_micro) == (1, 1, 0)
 

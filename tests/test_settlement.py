@@ -1,6 +1,8 @@
 """accounting/settlement.py and stating.py: statements by hand, and what a close refuses."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import delivery
 import pytest
@@ -20,9 +22,9 @@ from delivery import (
     yuan,
 )
 from sqlalchemy import select
-from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, VOUCHER, Town, stamp
+from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, VOUCHER, Town
 
-from accounting import holds, ledger, schema, settlement, stating
+from accounting import holds, ledger, schema, stating
 from accounting.errors import InsufficientBalance, InvalidInput, InvariantBroken, Refused
 
 OCTOBER = "2024-10-10T12:00:00+08:00"
@@ -357,14 +359,15 @@ def test_book_and_archive_have_to_agree() -> None:
         stating._check_archive(ACCOUNT, "2024-11", cumulative, stated, [])
 
 
-def test_a_rehearsal_closes_at_a_date_that_is_set(shop: Town) -> None:
+def test_a_rehearsal_closes_at_a_date_that_is_set(tmp_path: Path, keys: Any) -> None:
     """What is uncollected keeps nothing open in a rehearsal: its clock may be set."""
-    with shop.begin() as conn:
-        conn.exec_driver_sql("DROP TRIGGER book_no_update")
-        conn.exec_driver_sql("UPDATE book SET rehearsal = 1")
-        watermark = {"cluster": CLUSTER, "sweep": "ended", "until_s": 1}
-        conn.execute(schema.watermark.insert(), watermark)
-        settlement._check_closable(
-            conn, shop.archive, "2024-11", PROVIDER, shop.policy, stamp(AFTER["2024-11"])
-        )
-        conn.rollback()
+    engine = ledger.connect(f"sqlite:///{tmp_path / 'book.db'}", must_exist=False)
+    towns.found(engine, rehearsal=True)
+    town = Town(engine, tmp_path / "archive", keys)
+    towns.people(town)
+    take(town, watermark=(CLUSTER, "ended", 1))
+
+    assert close(town, "2024-11") == []
+    with pytest.raises(Refused, match="close it after it has ended"):
+        close(town, "2024-12", at=AFTER["2024-11"])
+    engine.dispose()
