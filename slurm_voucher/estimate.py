@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from accounting.basis import Kind, asked
 from accounting.errors import InvalidInput, NotEligible
+from accounting.rates.basis import Kind, asked
 from slurm_voucher.partitions import Cluster, Partition
 from slurm_voucher.tres import CARD_NAMES, count
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 
-from accounting import charging, holds, quoting, releasing
 from accounting.errors import VoucherError
 from accounting.policy import Policy
-from accounting.tariff import Tariff
+from accounting.rates import quoting
+from accounting.rates.tariff import Tariff
+from accounting.settle import charging
+from accounting.vouchers import holds, releasing
 from slurm_voucher import estimate
 from slurm_voucher.partitions import Cluster
 from slurm_voucher.queue import QueuedJob

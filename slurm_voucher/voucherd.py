@@ -21,12 +21,15 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from accounting import charging, holds, ledger, quoting
 from accounting import policy as policies
+from accounting.book import ledger
 from accounting.errors import ConfigInvalid, InvalidInput, TariffMissing, Unavailable, VoucherError
 from accounting.money import fen_up, yuan
 from accounting.policy import Policy
-from accounting.tariff import Tariff
+from accounting.rates import quoting
+from accounting.rates.tariff import Tariff
+from accounting.settle import charging
+from accounting.vouchers import holds
 from slurm_voucher import estimate, partitions, protocol, queue, reconcile
 from slurm_voucher.config import Config
 

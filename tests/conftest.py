@@ -14,7 +14,7 @@ import town as towns
 from sqlalchemy import create_engine, text
 from town import Town
 
-from accounting import ledger
+from accounting.book import ledger
 
 POSTGRES = os.environ.get("SVOUCHER_TEST_POSTGRES")
 

@@ -8,20 +8,15 @@ import town as towns
 from sqlalchemy import Engine, select
 from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 
-from accounting import (
-    audit,
-    charging,
-    ledger,
-    money,
-    redemption,
-    reserve,
-    schema,
-    settlement,
-    usage,
-)
-from accounting.charging import Taken
-from accounting.ledger import Entry
-from accounting.usage import Run
+from accounting import money
+from accounting.book import ledger, schema
+from accounting.book.ledger import Entry
+from accounting.proof import audit
+from accounting.redeem import redemption, reserve
+from accounting.runs import usage
+from accounting.runs.usage import Run
+from accounting.settle import charging, settlement
+from accounting.settle.charging import Taken
 
 ROUND = """
 tariff: round-1

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from accounting import chips, period, tariff, usage
-from accounting.tariff import CORE_HOUR, PFLOPS_HOUR, Partition, Price, Tariff
+from accounting import period
+from accounting.rates import chips, tariff
+from accounting.rates.tariff import CORE_HOUR, PFLOPS_HOUR, Partition, Price, Tariff
+from accounting.runs import usage
 
 HERE = Path(__file__).parent
 PRICES = tariff.load(

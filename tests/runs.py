@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from accounting import usage
-from accounting.usage import Run
+from accounting.runs import usage
+from accounting.runs.usage import Run
 from slurm_voucher.sources import BadRow, sacct
 
 DATA = Path(__file__).parent / "data"

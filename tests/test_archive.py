@@ -1,4 +1,4 @@
-"""accounting/archive.py: segments are written once, and rows are found again when they change."""
+"""runs/archive.py: segments are written once; rows are found again when they change."""
 
 import random
 from dataclasses import replace
@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import a_run, rated
 
-from accounting import archive, usage
 from accounting.errors import InvariantBroken
-from accounting.usage import Run
+from accounting.runs import archive, usage
+from accounting.runs.usage import Run
 
 NOTHING = usage.STORED.empty_table()
 SOME = [

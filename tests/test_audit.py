@@ -1,4 +1,4 @@
-"""accounting/audit.py and evidence.py: each rule finds what it is for, and nothing else does.
+"""accounting/proof/audit.py and evidence.py: each rule finds what it is for, and nothing else does.
 
 A forger who can write to the book does not stop at one figure: here he hashes the whole chain
 anew, so that only the rule that knows better is left.
@@ -33,8 +33,11 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.engine import Connection
 from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, Town, stamp
 
-from accounting import audit, holds, ledger, reserve, schema, signing
-from accounting.ledger import Entry
+from accounting.book import ledger, schema, signing
+from accounting.book.ledger import Entry
+from accounting.proof import audit
+from accounting.redeem import reserve
+from accounting.vouchers import holds
 
 STATEMENT = f"S-{ACCOUNT}-2024-11"
 CLAIM = f"C-{PROVIDER}-2024-Q4-1"

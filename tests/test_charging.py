@@ -1,4 +1,4 @@
-"""accounting/charging.py: what comes in is charged once, and what changes is corrected."""
+"""accounting/settle/charging.py: what comes in is charged once, and what changes is corrected."""
 
 import fcntl
 import os
@@ -16,9 +16,12 @@ from delivery import DECEMBER, HOUR_S, NOVEMBER, balance, close, run, take, yuan
 from sqlalchemy import select
 from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, Town, stamp
 
-from accounting import archive, charging, grouping, holds, ledger, schema, usage
+from accounting.book import ledger, schema
 from accounting.errors import BookUnavailable, Refused
-from accounting.usage import Run
+from accounting.runs import archive, usage
+from accounting.runs.usage import Run
+from accounting.settle import charging, grouping
+from accounting.vouchers import holds
 
 HOLD = "0123456789abcdef0123456789abcdef"
 

@@ -5,8 +5,8 @@ from importlib import resources
 
 import pytest
 
-from accounting import chips
 from accounting.errors import ConfigInvalid
+from accounting.rates import chips
 
 PUBLISHED = {
     "chips-2024-07.yaml": "028e1647558fefdef9862109ab22240702ee1c760a96ab792bef300cf5de46f1"

@@ -28,7 +28,10 @@ from delivery import DECEMBER, JANUARY, close, run, take, yuan
 from sqlalchemy import Engine, event
 from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 
-from accounting import charging, holds, ledger, redemption, reserve, signing
+from accounting.book import ledger, signing
+from accounting.redeem import redemption, reserve
+from accounting.settle import charging
+from accounting.vouchers import holds
 
 CLAIM = f"C-{PROVIDER}-2024-Q4-1"
 LATE = "2025-06-01T09:00:00+08:00"

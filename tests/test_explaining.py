@@ -5,7 +5,8 @@ import dataclasses
 from hypothesis import given, settings
 from prices import PRICES, RUN, STATES, WINDOWS, odd_runs, runs, tariffs
 
-from accounting import definition, explaining, period
+from accounting import period
+from accounting.rates import definition, explaining
 
 NEW_YEAR_S = period.bounds("2024", period.SHANGHAI)[0]
 

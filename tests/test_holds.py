@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from town import ACCOUNT, CLUSTER, NOW, OTHER_PROVIDER, POLICY, PROVIDER, UID, instant
 
-from accounting import holds, ledger, money, releasing, schema
+from accounting import money
+from accounting.book import ledger, schema
+from accounting.book.ledger import Entry, Posting
 from accounting.errors import InsufficientBalance, NotAllowed, NotEligible, VoucherExpired
-from accounting.holds import Position, Request
-from accounting.ledger import Entry, Posting
+from accounting.vouchers import holds, releasing
+from accounting.vouchers.holds import Position, Request
 
 NOW_S = instant(NOW)
 EXPIRY_S = instant("2025-01-01T00:00:00+08:00")

@@ -25,6 +25,9 @@ ROWS = """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above
 its own and from none beside or below it. A new module gets a place here."""
 
+FOLDERS = ["", "book", "runs", "vouchers", "rates", "settle", "redeem", "proof"]
+"""Folders of accounting in the order of the flow; '' is what stands at its top."""
+
 PLACE = {name: i for i, row in enumerate(ROWS.strip().splitlines()) for name in row.split()}
 DOMAIN = sorted((ROOT / "accounting").glob("**/*.py"))
 BRIDGE = sorted((ROOT / "slurm_voucher").glob("**/*.py"))
@@ -47,9 +50,14 @@ def imported(path):
 
 
 def siblings(path):
-    """Return the modules of accounting that a file imports."""
+    """Return the modules of accounting that a file imports, each with its folder or ''."""
     names = [name.split(".") for name in imported(path)]
-    return {name[1] for name in names if name[0] == "accounting" and len(name) > 1}
+    parts = [name[1:] for name in names if name[0] == "accounting" and len(name) > 1]
+    return {
+        (part[0], part[1]) if part[0] in FOLDERS else ("", part[0])
+        for part in parts
+        if part[0] not in FOLDERS or len(part) > 1
+    }
 
 
 def ids(paths):
@@ -68,7 +76,15 @@ def test_every_module_has_a_place():
 def test_a_module_imports_from_rows_above(path):
     """No module imports from its own row or from one below."""
     place = PLACE.get(path.stem, 0)
-    assert {name for name in siblings(path) if PLACE[name] >= place} == set()
+    assert {name for _, name in siblings(path) if PLACE[name] >= place} == set()
+
+
+@pytest.mark.parametrize("path", DOMAIN, ids=ids(DOMAIN))
+def test_a_folder_imports_from_folders_before_it(path):
+    """No folder of the flow imports from one that comes after it."""
+    own = path.parent.name if path.parent.name != "accounting" else ""
+    later = FOLDERS[FOLDERS.index(own) + 1 :]
+    assert {folder for folder, _ in siblings(path) if folder in later} == set()
 
 
 @pytest.mark.parametrize("path", DOMAIN, ids=ids(DOMAIN))

@@ -9,9 +9,11 @@ import town as towns
 from sqlalchemy import select
 from town import ACCOUNT, CONTRACT, NOW, POLICY, REGULATOR, UNIT, VOUCHER, instant, stamp
 
-from accounting import issuing, ledger, money, period, registry, schema, yamlfile
+from accounting import money, period, yamlfile
+from accounting.book import ledger, schema
 from accounting.errors import CapReached, InvalidInput, NotAllowed, NotEligible, VoucherError
 from accounting.policy import Cap, Category
+from accounting.vouchers import issuing, registry
 
 HERE = Path(__file__).parent
 APPLICATION = f"A-{ACCOUNT}"

@@ -8,9 +8,9 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from town import ACCOUNT, PROVIDER, REGULATOR, document, stamp
 
-from accounting import ledger, schema
+from accounting.book import ledger, schema
+from accounting.book.ledger import Entry, Posting
 from accounting.errors import BookUnavailable, ConfigInvalid, InvariantBroken, NotAllowed
-from accounting.ledger import Entry, Posting
 
 PAID = [Posting("bank", PROVIDER, 10_000), Posting("cash", ACCOUNT, -10_000)]
 PROVIDERS = {"provider": [{"id": "third", "name": "第三"}]}

@@ -21,10 +21,12 @@ from sqlalchemy import func, select
 from test_holds import NOW_S
 from town import ACCOUNT, CLUSTER, POLICY, PROVIDER, UID, pay, stamp
 
-from accounting import holds, ledger, money, registry, releasing, schema
+from accounting import money
+from accounting.book import ledger, schema
+from accounting.book.ledger import Entry, Posting
 from accounting.errors import InsufficientBalance
-from accounting.holds import Request
-from accounting.ledger import Entry, Posting
+from accounting.vouchers import holds, registry, releasing
+from accounting.vouchers.holds import Request
 
 LEFT_FEN = CASH_FEN = 50_000_00
 FEN = 10_000

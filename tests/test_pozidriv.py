@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 from runs import expected, pozidriv, pozidriv_lines, rated
 
-from accounting import archive, period, reports, usage
+from accounting import period
+from accounting.runs import archive, reports, usage
 
 FIGURES = {
     "cpu_hours": "cpu_hours",

@@ -7,9 +7,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from prices import DAY_S, EPOCH_S, PRICES, STATES, WINDOWS, runs, tariffs
 
-from accounting import basis, definition, period, quoting
+from accounting import period
 from accounting.errors import TariffMissing, UsageInvalid
-from accounting.tariff import PFLOPS_HOUR, Price
+from accounting.rates import basis, definition, quoting
+from accounting.rates.tariff import PFLOPS_HOUR, Price
 
 HOUR_S = 3600
 NEW_YEAR_S = period.bounds("2024", period.SHANGHAI)[0]

@@ -12,8 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from prices import EPOCH_S, PRICES, RUN, STATES, WINDOWS, odd_runs, runs, tariffs
 
-from accounting import basis, chips, definition, money, period, rating, usage, yamlfile
-from accounting.tariff import PFLOPS_HOUR, Partition, Price, Tariff
+from accounting import money, period, yamlfile
+from accounting.rates import basis, chips, definition, rating
+from accounting.rates.tariff import PFLOPS_HOUR, Partition, Price, Tariff
+from accounting.runs import usage
 
 WORKED = sorted((Path(__file__).parent / "worked").glob("rating-*.yaml"))
 
@@ -182,6 +184,7 @@ def test_numbers_just_inside_and_outside_the_kernel():
 
 def test_numba_waits_until_it_is_needed():
     """Importing the domain's rating does not import numba, so that --help stays fast."""
-    code = "import sys, accounting.rating, accounting.quoting; assert 'numba' not in sys.modules"
+    modules = "sys, accounting.rates.rating, accounting.rates.quoting"
+    code = f"import {modules}; assert 'numba' not in sys.modules"
 
     subprocess.run([sys.executable, "-c", code], check=True)

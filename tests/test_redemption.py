@@ -1,4 +1,4 @@
-"""accounting/redemption.py: what may be claimed, who decides, and that money moves once."""
+"""accounting/redeem/redemption.py: what may be claimed, who decides, and that money moves once."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,8 +24,9 @@ from delivery import (
 from sqlalchemy import func, select
 from town import ACCOUNT, PROVIDER, REGULATOR, TREASURY, Town, stamp
 
-from accounting import ledger, redemption, schema, signing
+from accounting.book import ledger, schema, signing
 from accounting.errors import InvalidInput, NotAllowed, Refused
+from accounting.redeem import redemption
 
 Q4 = f"C-{PROVIDER}-2024-Q4-1"
 LINES = [f"S-{ACCOUNT}-2024-11/{i}" for i in (1, 2)]

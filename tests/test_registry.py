@@ -6,9 +6,11 @@ import pytest
 import town as towns
 from town import ACCOUNT, CLUSTER, CONTRACT, OTHER_PROVIDER, POLICY, PROVIDER, UID, UNIT, stamp
 
-from accounting import ledger, money, policy, registry
+from accounting import money, policy
+from accounting.book import ledger
+from accounting.book.ledger import Entry, Posting
 from accounting.errors import InvalidInput, NotAllowed
-from accounting.ledger import Entry, Posting
+from accounting.vouchers import registry
 
 GB_32100_EXAMPLE = "91350100M000100Y43"
 

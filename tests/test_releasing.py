@@ -5,7 +5,8 @@ from sqlalchemy import select
 from test_holds import NOW_S, place, position, request
 from town import CLUSTER, POLICY
 
-from accounting import holds, releasing, schema
+from accounting.book import schema
+from accounting.vouchers import holds, releasing
 
 HOLD = f"{1:032x}"
 LAPSE_S = NOW_S + POLICY.unseen_s

@@ -1,4 +1,4 @@
-"""accounting/replay.py: the same accounting data gives the same statements, however it came in."""
+"""proof/replay.py: the same accounting data gives the same statements, however it came in."""
 
 import ast
 import shutil
@@ -15,8 +15,9 @@ from sqlalchemy import select
 from test_audit import change, rehash
 from town import ACCOUNT, Town
 
-from accounting import ledger, replay, schema
-from accounting.usage import Run
+from accounting.book import ledger, schema
+from accounting.proof import replay
+from accounting.runs.usage import Run
 
 OCTOBER = "2024-10-31T23:59:59+08:00"
 LATER = "2024-11-20T12:00:00+08:00"

@@ -1,4 +1,4 @@
-"""accounting/reports.py: usage by period, split by time."""
+"""accounting/runs/reports.py: usage by period, split by time."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import a_run
 
-from accounting import period, reports, usage
-from accounting.usage import Run
+from accounting import period
+from accounting.runs import reports, usage
+from accounting.runs.usage import Run
 
 MIDNIGHT_S = 1_720_022_400
 """2024-07-04T00:00:00 in Asia/Shanghai."""

@@ -1,4 +1,4 @@
-"""accounting/reserve.py: advance money is drawn once for a line and repaid before anything."""
+"""redeem/reserve.py: advance money is drawn once for a line and repaid before anything."""
 
 from collections.abc import Iterator
 
@@ -21,8 +21,8 @@ from delivery import (
 )
 from town import ACCOUNT, PROVIDER, Town, stamp
 
-from accounting import reserve
 from accounting.errors import InvalidInput, NotAllowed, Refused
+from accounting.redeem import reserve
 
 Q4 = f"C-{PROVIDER}-2024-Q4-1"
 LINES = [f"S-{ACCOUNT}-2024-11/{i}" for i in (1, 2)]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from runs import a_run
 
-from accounting import usage
-from accounting.resized import billed_from
-from accounting.usage import Run
+from accounting.runs import usage
+from accounting.runs.resized import billed_from
+from accounting.runs.usage import Run
 
 
 def resized(start_s: int) -> list[Run]:

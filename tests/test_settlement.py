@@ -1,4 +1,4 @@
-"""accounting/settlement.py and stating.py: statements by hand, and what a close refuses."""
+"""accounting/settle/settlement.py and stating.py: statements by hand, and what a close refuses."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +24,10 @@ from delivery import (
 from sqlalchemy import select
 from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, VOUCHER, Town
 
-from accounting import holds, ledger, schema, stating
+from accounting.book import ledger, schema
 from accounting.errors import InsufficientBalance, InvalidInput, InvariantBroken, Refused
+from accounting.settle import stating
+from accounting.vouchers import holds
 
 OCTOBER = "2024-10-10T12:00:00+08:00"
 

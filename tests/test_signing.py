@@ -8,8 +8,9 @@ import town as towns
 from sqlalchemy import select
 from town import ACCOUNT, NOW, OPERATOR, POLICY, instant, stamp
 
-from accounting import issuing, ledger, schema, signing
+from accounting.book import ledger, schema, signing
 from accounting.errors import InvalidInput, NotAllowed
+from accounting.vouchers import issuing
 
 APPLICATION = f"A-{ACCOUNT}"
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from accounting import period, tariff
+from accounting import period
 from accounting.errors import ConfigInvalid, TariffMissing
+from accounting.rates import tariff
 
 TEXT = (Path(__file__).parent / "data" / "tariffs" / "cd-2024-1.yaml").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""accounting/usage.py: runs to tables and back, and their keys."""
+"""accounting/runs/usage.py: runs to tables and back, and their keys."""
 
 import dataclasses
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import a_run
 
-from accounting import usage
-from accounting.usage import Run
+from accounting.runs import usage
+from accounting.runs.usage import Run
 
 WORDS = st.sampled_from(["", "ai", "中文", "a=b,c|d"])
 SECONDS = st.integers(0, 2**40)

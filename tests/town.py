@@ -15,9 +15,11 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
-from accounting import issuing, ledger, money, policy, registry, schema, signing
-from accounting.ledger import Actor, Entry, Stamp
+from accounting import money, policy
+from accounting.book import ledger, schema, signing
+from accounting.book.ledger import Actor, Entry, Stamp
 from accounting.policy import Policy
+from accounting.vouchers import issuing, registry
 
 HERE = Path(__file__).parent
 NOW = "2024-07-01T10:00:00+08:00"

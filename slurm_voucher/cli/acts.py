@@ -6,9 +6,11 @@ from pathlib import Path
 import click
 from sqlalchemy import select
 
-from accounting import issuing, redemption, reserve, schema, signing
-from accounting.ledger import canonical
+from accounting.book import schema, signing
+from accounting.book.ledger import canonical
 from accounting.money import yuan
+from accounting.redeem import redemption, reserve
+from accounting.vouchers import issuing
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 

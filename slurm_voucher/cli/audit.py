@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from accounting import audit, signing
+from accounting.book import signing
 from accounting.errors import InvariantBroken
+from accounting.proof import audit
 from slurm_voucher.cli.acts import PATH
 from slurm_voucher.cli.output import Show, output_options, show_json
 from slurm_voucher.cli.site import Site, pass_site

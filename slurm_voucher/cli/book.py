@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from accounting import ledger, schema
 from accounting import policy as policies
+from accounting.book import ledger, schema
+from accounting.book.ledger import Actor, Entry, Stamp
 from accounting.errors import ConfigInvalid, Unavailable, VoucherError
-from accounting.ledger import Actor, Entry, Stamp
 from slurm_voucher import protocol
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -102,7 +102,7 @@ def _check_book(site: Site) -> str:
 
 
 def _check_tariff(site: Site) -> str:
-    from accounting import tariff
+    from accounting.rates import tariff
 
     with site.read() as conn:
         version, text = ledger.document(conn, "tariff")

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from accounting import ledger, packet, redemption, reserve
+from accounting.book import ledger
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.registry import find
+from accounting.redeem import packet, redemption, reserve
+from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import AMOUNT, QUARTER, Site, pass_site

@@ -5,9 +5,10 @@ import time
 
 import click
 
-from accounting import holds, schema
+from accounting.book import schema
 from accounting.money import yuan_micro
 from accounting.period import clock
+from accounting.vouchers import holds
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 

@@ -6,10 +6,12 @@ from datetime import date
 import click
 from sqlalchemy import select
 
-from accounting import period, registry, schema
+from accounting import period
+from accounting.book import schema
 from accounting.errors import InvalidInput
 from accounting.money import yuan
 from accounting.policy import UNIT_KINDS
+from accounting.vouchers import registry
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import AMOUNT, DAY, Site, pass_site
 
@@ -74,7 +76,7 @@ def register(
 
     \b
     Example: svoucher unit register shuzhi --name 成都数智科技有限公司 \\
-      --credit-code 91510100MA6CAXYZ0B --revenue 25,000,000 --revenue-year 2025
+      --credit-code 91510100MA6C4TX27W --revenue 25,000,000 --revenue-year 2025
     """
     with site.begin() as conn:
         registry.register_unit(

@@ -3,8 +3,11 @@
 import click
 from sqlalchemy import select
 
-from accounting import charging, period, reports, schema
+from accounting import period
+from accounting.book import schema
 from accounting.errors import InvalidInput
+from accounting.runs import reports
+from accounting.settle import charging
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 

@@ -7,11 +7,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import select
 
-from accounting import charging, explaining, holds, ledger, quoting, schema, shares, tariff, usage
+from accounting.book import ledger, schema
 from accounting.errors import ConfigInvalid, InvalidInput
-from accounting.holds import Position
 from accounting.money import MICRO_PER_FEN, fen_up, yuan, yuan_micro
 from accounting.period import clock, day_of
+from accounting.rates import explaining, quoting, tariff
+from accounting.runs import usage
+from accounting.settle import charging, shares
+from accounting.vouchers import holds
+from accounting.vouchers.holds import Position
 from slurm_voucher import estimate, partitions, times
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
-from accounting import chips, ledger, tariff
 from accounting import policy as policies
+from accounting.book import ledger
+from accounting.book.ledger import Entry
 from accounting.errors import ConfigInvalid
-from accounting.ledger import Entry
 from accounting.money import yuan_micro
 from accounting.period import clock
+from accounting.rates import chips, tariff
 from slurm_voucher.cli.book import document_row
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site

@@ -4,9 +4,10 @@ import json
 
 import click
 
-from accounting import invoicing, ledger, settlement
+from accounting.book import ledger
 from accounting.money import yuan, yuan_micro
-from accounting.registry import find
+from accounting.settle import invoicing, settlement
+from accounting.vouchers.registry import find
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import MONTH, Site, pass_site
 

@@ -12,10 +12,11 @@ from typing import Any
 import click
 from sqlalchemy.engine import Connection, Engine
 
-from accounting import ledger, money, period
+from accounting import money, period
 from accounting import policy as policies
+from accounting.book import ledger
+from accounting.book.ledger import Actor, Stamp
 from accounting.errors import NotAllowed
-from accounting.ledger import Actor, Stamp
 from accounting.policy import Policy
 from slurm_voucher import config as configs
 from slurm_voucher.config import Config

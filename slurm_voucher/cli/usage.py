@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
-from accounting import charging, period, usage
-from accounting.charging import Taken
+from accounting import period
 from accounting.errors import InvalidInput, UsageInvalid
 from accounting.money import yuan_micro
-from accounting.usage import Run
+from accounting.runs import usage
+from accounting.runs.usage import Run
+from accounting.settle import charging
+from accounting.settle.charging import Taken
 from slurm_voucher.cli.site import DAY, Site, pass_site
 from slurm_voucher.sources import BadRow, sacct, sacct_query
 from slurm_voucher.sources.states import ENDED

@@ -6,10 +6,12 @@ from pathlib import Path
 import click
 from sqlalchemy import select
 
-from accounting import issuing, ledger, period, schema
+from accounting import period
+from accounting.book import ledger, schema
 from accounting.errors import InvalidInput
 from accounting.money import yuan
-from accounting.registry import find
+from accounting.vouchers import issuing
+from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from accounting.errors import UsageInvalid
-from accounting.usage import Run
+from accounting.runs.usage import Run
 from slurm_voucher import marks, times, tres
 from slurm_voucher.sources import BadRow
 from slurm_voucher.sources.states import LIVE

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from accounting import charging, holds, ledger
+from accounting.book import ledger
+from accounting.settle import charging
+from accounting.vouchers import holds
 from tests.slurm import stage as stages
 from tests.slurm.stage import Stage, run, submitted
 

@@ -1,0 +1,1 @@
+"""The book: one journal that everything is written to, and the keys that sign."""

@@ -1,0 +1,345 @@
+"""The journal: every act that changes the book is one entry, and entries form a hash chain.
+
+An entry carries who acted in which role, postings that sum to zero and the rows that the act
+adds. Its hash covers all of it and the hash before it. Nothing else writes to the book, and
+nothing is ever edited: the same key with the same content is the same act, done once.
+"""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, func, insert, select, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from accounting.book import schema, triggers
+from accounting.errors import BookUnavailable, ConfigInvalid, InvariantBroken, NotAllowed
+from accounting.money import MICRO_PER_FEN
+
+GENESIS = "0" * 64
+
+CHART = {
+    "bank": "money received by a provider",
+    "cash": "paid in by a unit and not yet used (credit)",
+    "accrued": "delivered and rated, not yet on a statement",
+    "revenue": "a provider's charges (credit)",
+    "rounding": "micro-yuan below the fen of a statement",
+    "receivable": "what a unit owes",
+    "programme": "vouchers issued (credit, memo)",
+    "voucher.left": "not yet deducted (memo)",
+    "voucher.deducted": "deducted by statements (memo)",
+    "voucher.expired": "lapsed (memo)",
+    "voucher.cancelled": "taken back unused (memo)",
+    "claim.unclaimed": "deducted, to be claimed from the city",
+    "claim.review": "submitted, under review",
+    "claim.approved": "approved, not yet paid",
+    "claim.disputed": "refused by the regulator, disputed by the provider",
+    "reserve.fund": "advance money of the city, not drawn",
+    "reserve.owed": "advance money that belongs to the city (credit)",
+}
+"""The chart of accounts. Debits are positive; accounting/README.md shows each entry."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, and as what."""
+
+    name: str
+    role: str
+
+
+SYSTEM = Actor("slurm-voucher", "system")
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Who acts and when: `at_s` is the clock, `effective_s` the date in the book. They differ
+    only in a rehearsal."""
+
+    actor: Actor
+    at_s: int
+    effective_s: int
+
+
+@dataclass(frozen=True)
+class Posting:
+    """One line of an entry: debit positive, credit negative, micro-yuan."""
+
+    account: str
+    owner: str
+    amount_micro: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One act. `key` names the fact, so that the same fact is written once.
+
+    `rows` are the rows that the act adds, by table, without their `seq`.
+    """
+
+    key: str
+    code: str
+    stamp: Stamp
+    rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    postings: Sequence[Posting] = ()
+    reverses: int | None = None
+
+    def content(self) -> str:
+        """Return rows and postings as canonical JSON: what the hash covers and repeats are
+        compared by."""
+        return canonical(
+            {
+                "rows": {name: [dict(row) for row in rows] for name, rows in self.rows.items()},
+                "postings": [[p.account, p.owner, p.amount_micro] for p in self.postings],
+            }
+        )
+
+
+def canonical(value: object) -> str:
+    """Return JSON with sorted keys and no spaces; the form that is hashed and signed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def entry_hash(row: Mapping[str, Any]) -> str:
+    """Return the hash of a journal row: SHA-256 over every other column of it."""
+    covered = {
+        column.name: row[column.name] for column in schema.journal.c if column.name != "hash"
+    }
+    return hashlib.sha256(canonical(covered).encode()).hexdigest()
+
+
+def connect(url: str, *, durable: bool = True, must_exist: bool = True) -> Engine:
+    """Open the book by its URL.
+
+    Args:
+        url: SQLAlchemy URL; SQLite and PostgreSQL are known.
+        durable: Wait for the disk at each commit. Only holds may do without.
+        must_exist: Refuse a book that is not there.
+
+    Raises:
+        ConfigInvalid: The URL is no URL of a database that is known here.
+        BookUnavailable: The book is not there, or has another schema version.
+    """
+    try:
+        engine = create_engine(url)
+    except (ArgumentError, ImportError) as error:
+        raise ConfigInvalid(f"book: {error}; write it as sqlite:///FILE") from None
+    if engine.dialect.name not in triggers.DIALECTS:
+        raise ConfigInvalid(
+            f"book: {engine.dialect.name} is not known; known: {', '.join(triggers.DIALECTS)}"
+        )
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda dbapi, _record: _sqlite_settings(dbapi, durable))
+        event.listen(engine, "begin", _sqlite_begin)
+    if must_exist:
+        try:
+            _check_there(engine)
+        except BookUnavailable:
+            engine.dispose()
+            raise
+    return engine
+
+
+def _sqlite_settings(dbapi: Any, durable: bool) -> None:
+    dbapi.isolation_level = None  # SQLAlchemy's begin event opens transactions, not the driver
+    for setting in (
+        "busy_timeout = 10000",
+        "journal_mode = WAL",
+        f"synchronous = {'FULL' if durable else 'NORMAL'}",
+        "foreign_keys = ON",
+    ):
+        dbapi.execute(f"PRAGMA {setting}")
+
+
+def _sqlite_begin(conn: Connection) -> None:
+    """Take the write lock at once, so that what was read still holds when it is written."""
+    reading = conn.get_execution_options().get("reading", False)
+    conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def reading(engine: Engine) -> Engine:
+    """Return the book for those who only read: they wait for nobody and see one state."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return engine.execution_options(reading=True)
+
+
+def _check_there(engine: Engine) -> None:
+    where = engine.url.render_as_string(hide_password=True)
+    database = engine.url.database
+    if engine.dialect.name == "sqlite" and not (database and pathlib.Path(database).is_file()):
+        raise BookUnavailable(f"book {database}: not there; make one with svoucher init")
+    try:
+        with engine.connect() as conn:
+            version = conn.execute(select(schema.book.c.schema_version)).scalar()
+    except DBAPIError as error:
+        reason = str(error.orig).splitlines()[0]
+        raise BookUnavailable(f"book {where}: {reason}; run svoucher check") from None
+    if version != schema.VERSION:
+        raise BookUnavailable(
+            f"book {where}: schema version {version}, this program knows {schema.VERSION}; "
+            "use the program that wrote it"
+        )
+
+
+def create(engine: Engine, entry: Entry) -> None:
+    """Create the tables and write the first entry, all or nothing."""
+    with engine.begin() as conn:
+        schema.metadata.create_all(conn, checkfirst=False)
+        triggers.create(conn)
+        write(conn, entry)
+
+
+def write(conn: Connection, entry: Entry) -> int:
+    """Write an entry, or find that it stands already.
+
+    Returns:
+        The entry's place in the chain; that of the first writing when it is repeated.
+
+    Raises:
+        NotAllowed: The key stands already with other content.
+        ValueError: The postings do not sum to zero or name an unknown account.
+    """
+    _assert_sound(entry)
+    lock(conn)
+    content = entry.content()
+    known = conn.execute(
+        select(schema.journal).where(schema.journal.c.key == entry.key)
+    ).one_or_none()
+    if known is not None:
+        if (known.content, known.code, known.reverses) != (content, entry.code, entry.reverses):
+            raise NotAllowed(
+                f"{entry.key}: stands already in the book as entry {known.seq} with other content; "
+                "correct it with a reversal"
+            )
+        return int(known.seq)
+    seq, prev_hash = head(conn)
+    row = {
+        "seq": seq + 1,
+        "key": entry.key,
+        "code": entry.code,
+        "actor": entry.stamp.actor.name,
+        "role": entry.stamp.actor.role,
+        "at_s": entry.stamp.at_s,
+        "effective_s": entry.stamp.effective_s,
+        "reverses": entry.reverses,
+        "content": content,
+        "prev_hash": prev_hash,
+    }
+    _insert_covered(conn, seq + 1, entry)
+    conn.execute(insert(schema.journal), row | {"hash": entry_hash(row)})
+    return seq + 1
+
+
+def _assert_sound(entry: Entry) -> None:
+    for p in entry.postings:
+        if p.account not in CHART or type(p.amount_micro) is not int or p.amount_micro == 0:
+            raise ValueError(f"{entry.key}: posting {p} has no account of the chart or no amount")
+    if sum(p.amount_micro for p in entry.postings) != 0:
+        raise ValueError(f"{entry.key}: postings do not sum to zero")
+
+
+def _insert_covered(conn: Connection, seq: int, entry: Entry) -> None:
+    lines = [
+        {
+            "seq": seq,
+            "line": i,
+            "account": p.account,
+            "owner": p.owner,
+            "amount_micro": p.amount_micro,
+        }
+        for i, p in enumerate(entry.postings)
+    ]
+    if lines:
+        conn.execute(insert(schema.posting), lines)
+    for name, rows in entry.rows.items():
+        if rows:
+            conn.execute(insert(schema.COVERED[name]), [dict(row) | {"seq": seq} for row in rows])
+
+
+def lock(conn: Connection) -> None:
+    """Let one writer in at a time. SQLite's BEGIN IMMEDIATE has done so already."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SELECT pg_advisory_xact_lock(20230616)"))
+
+
+def head(conn: Connection) -> tuple[int, str]:
+    """Return place and hash of the last entry; (0, GENESIS) in an empty chain."""
+    row = conn.execute(
+        select(schema.journal.c.seq, schema.journal.c.hash)
+        .order_by(schema.journal.c.seq.desc())
+        .limit(1)
+    ).one_or_none()
+    return (0, GENESIS) if row is None else (row.seq, row.hash)
+
+
+def balance(conn: Connection, account: str, owner: str) -> int:
+    """Return an account's balance of one owner, micro-yuan, debit positive."""
+    total = conn.execute(
+        select(func.coalesce(func.sum(schema.posting.c.amount_micro), 0)).where(
+            schema.posting.c.account == account, schema.posting.c.owner == owner
+        )
+    ).scalar_one()
+    return int(total)
+
+
+def move(owner: str, fen_by_account: Mapping[str, int]) -> list[Posting]:
+    """Return postings that move fen between accounts of one owner; zeros are left out."""
+    return [
+        Posting(account, owner, fen * MICRO_PER_FEN)
+        for account, fen in fen_by_account.items()
+        if fen
+    ]
+
+
+def written(conn: Connection, key: str) -> int | None:
+    """Return the place of the entry with this key, or None."""
+    return conn.execute(select(schema.journal.c.seq).where(schema.journal.c.key == key)).scalar()
+
+
+def hash_of(conn: Connection, seq: int) -> str:
+    """Return the hash of an entry, or raise InvariantBroken when it is not there."""
+    value = conn.execute(select(schema.journal.c.hash).where(schema.journal.c.seq == seq)).scalar()
+    if value is None:
+        raise InvariantBroken(f"entry {seq}: not in the chain; run svoucher audit")
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Book:
+    """The book's own row."""
+
+    book_id: str
+    rehearsal: bool
+    policy: str
+
+
+def identity(conn: Connection) -> Book:
+    """Return which book this is."""
+    row = conn.execute(select(schema.book)).one()
+    return Book(row.book_id, bool(row.rehearsal), row.policy)
+
+
+def document(conn: Connection, kind: str, version: str | None = None) -> tuple[str, str]:
+    """Return version and text of a document in force: the named one, or the last loaded.
+
+    Raises:
+        ConfigInvalid: No such document has been loaded.
+    """
+    query = select(schema.document.c.version, schema.document.c.text).where(
+        schema.document.c.kind == kind
+    )
+    if version is not None:
+        query = query.where(schema.document.c.version == version)
+    row = conn.execute(query.order_by(schema.document.c.seq.desc()).limit(1)).one_or_none()
+    if row is None:
+        wanted = f"{kind} {version}" if version else kind
+        raise ConfigInvalid(
+            f"{wanted}: none is loaded in this book; load one with svoucher "
+            f"{'price' if kind == 'tariff' else kind} load FILE"
+        )
+    return row.version, row.text

@@ -1,0 +1,277 @@
+"""Signed acts: what regulator and treasury decide arrives as a file that they signed.
+
+An act names the book, its subject and the hash of the subject's entry, so that a signature
+given for one thing is worth nothing for another. Keys are Ed25519; private ones never enter
+the book.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from accounting.book import schema
+from accounting.book.ledger import Actor, Entry, Stamp, canonical, head, identity, lock, write
+from accounting.errors import InvalidInput, NotAllowed
+
+ACT_BYTES_MAX = 1_000_000
+ACTS = {
+    "application.confirm": "regulator",
+    "application.refuse": "regulator",
+    "claim.review": "regulator",
+    "claim.pay": "treasury",
+    "reserve.grant": "treasury",
+}
+"""Which role may sign which act (DESIGN 6a: the provider confirms, approves and pays nothing)."""
+
+
+@dataclass(frozen=True)
+class Act:
+    """A verified act: who decided what about which entry."""
+
+    verb: str
+    subject: str
+    subject_hash: str
+    body: Mapping[str, Any]
+    actor: Actor
+    key_id: str
+    sha256: str
+    text: str
+
+
+def make_key(path: Path, actor: str, role: str) -> Mapping[str, str]:
+    """Make a key pair: the private key at `path` (0600), the public one at `path`.pub.
+
+    Raises:
+        InvalidInput: A file is there already (keys are never overwritten) or cannot be written.
+    """
+    private = Ed25519PrivateKey.generate()
+    public_hex = private.public_key().public_bytes_raw().hex()
+    public = {"actor": actor, "role": role, "public": public_hex, "key": key_id(public_hex)}
+    _write_new(Path(f"{path}.pub"), public, 0o644)
+    _write_new(path, public | {"private": private.private_bytes_raw().hex()}, 0o600)
+    return public
+
+
+def _write_new(path: Path, value: Mapping[str, str], mode: int) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        raise InvalidInput(f"key {path}: {error.strerror}; choose another name") from None
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(canonical(value) + "\n")
+
+
+def key_id(public_hex: str) -> str:
+    """Name a key by the hash of its public half."""
+    return hashlib.sha256(bytes.fromhex(public_hex)).hexdigest()[:16]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a small JSON object from a file, or raise InvalidInput that says what is wrong."""
+    try:
+        if path.stat().st_size > ACT_BYTES_MAX:
+            raise InvalidInput(f"{path}: larger than {ACT_BYTES_MAX} bytes; this is no act or key")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror}; check the path") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path}: no JSON ({error}); export it again") from None
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{path}: a JSON object is expected; export it again")
+    return value
+
+
+def trust(conn: Connection, public: Mapping[str, Any], stamp: Stamp) -> None:
+    """Enter a public key into the book.
+
+    The first key of a role may be entered by the operator when the book is set up. Later keys
+    of a role are refused here: who holds the provider's machine could else appoint its own
+    regulator.
+
+    Raises:
+        NotAllowed: The role has a key already, or the actor holds another role.
+        InvalidInput: This is no public key.
+    """
+    try:
+        entered_id = key_id(public["public"])
+        row = {
+            "key_id": entered_id,
+            "role": public["role"],
+            "actor": str(public["actor"]),
+            "public_hex": public["public"],
+        }
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public["public"]))
+    except (KeyError, ValueError, TypeError):
+        raise InvalidInput(
+            "key: this is no public key; give the .pub file of svoucher key make"
+        ) from None
+    if row["role"] not in ("regulator", "treasury", "system"):
+        raise InvalidInput(
+            f"key {entered_id}: role {row['role']!r} signs nothing; use regulator, treasury or"
+            " system"
+        )
+    lock(conn)
+    for known in conn.execute(select(schema.signing_key)).all():
+        if (known.key_id, known.role, known.actor) == (entered_id, row["role"], row["actor"]):
+            return
+        if known.role == row["role"] or known.actor == row["actor"]:
+            raise NotAllowed(
+                f"key {entered_id}: {known.actor} already holds the key of the {known.role}; "
+                "one actor has one role, and a role's key is not replaced by the operator"
+            )
+    write(conn, Entry(f"key:{entered_id}", "key.trust", stamp, {"signing_key": [row]}))
+
+
+def draft(
+    conn: Connection, verb: str, subject: str, subject_hash: str, body: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return an act that is still to be signed."""
+    return {
+        "act": verb,
+        "book": identity(conn).book_id,
+        "subject": subject,
+        "subject_hash": subject_hash,
+        "body": dict(body),
+    }
+
+
+def sign(act: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, Any]:
+    """Sign a drafted act. Needs the private key and no book."""
+    private = _private(key)
+    signer = {name: str(key.get(name)) for name in ("actor", "role", "key")}
+    if ACTS.get(str(act.get("act"))) != signer["role"]:
+        raise NotAllowed(
+            f"act {act.get('act')!r}: the {signer['role']} does not sign this; give it to the "
+            f"{ACTS.get(str(act.get('act')), 'one who drafted it')}"
+        )
+    signed = {name: value for name, value in act.items() if name != "signature"} | signer
+    return signed | {"signature": private.sign(canonical(signed).encode()).hex()}
+
+
+def _private(key: Mapping[str, Any]) -> Ed25519PrivateKey:
+    try:
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key["private"]))
+    except (KeyError, ValueError, TypeError):
+        raise InvalidInput(
+            "key: this is no private key; give the file of svoucher key make"
+        ) from None
+
+
+def verify(conn: Connection, signed: Mapping[str, Any]) -> Act:
+    """Check a signed act against the keys of the book.
+
+    Raises:
+        InvalidInput: A field is missing or the act belongs to another book.
+        NotAllowed: Key unknown, role wrong, signature wrong, or another signer named.
+    """
+    try:
+        verb, subject, book_id = str(signed["act"]), str(signed["subject"]), str(signed["book"])
+        subject_hash, body = str(signed["subject_hash"]), dict(signed["body"])
+        signature, used_key = str(signed["signature"]), str(signed["key"])
+    except (KeyError, ValueError, TypeError):
+        raise InvalidInput("act: not a signed act; sign it with svoucher act sign") from None
+    if book_id != identity(conn).book_id:
+        raise InvalidInput(
+            f"act {verb} {subject}: made for book {book_id[:8]}, not for this one; draft it here"
+        )
+    known = conn.execute(
+        select(schema.signing_key).where(schema.signing_key.c.key_id == used_key)
+    ).one_or_none()
+    if known is None:
+        raise NotAllowed(f"act {verb} {subject}: key {used_key[:16]!r} is not trusted in this book")
+    if ACTS.get(verb) != known.role:
+        raise NotAllowed(
+            f"act {verb} {subject}: {known.actor} holds the key of the {known.role}, who may not do"
+            " this"
+        )
+    unsigned = {name: value for name, value in signed.items() if name != "signature"}
+    if not genuine(known.public_hex, signature, unsigned):
+        raise NotAllowed(
+            f"act {verb} {subject}: the signature does not fit; sign the unchanged draft"
+        )
+    if (signed.get("actor"), signed.get("role")) != (known.actor, known.role):
+        raise NotAllowed(
+            f"act {verb} {subject}: names {signed.get('actor')!r}, the key is {known.actor}'s;"
+            " sign it again"
+        )
+    text = canonical(signed)
+    return Act(
+        verb,
+        subject,
+        subject_hash,
+        body,
+        Actor(known.actor, known.role),
+        used_key,
+        hashlib.sha256(text.encode()).hexdigest(),
+        text,
+    )
+
+
+def anchor(conn: Connection, key: Mapping[str, Any], day: str, stamp: Stamp) -> None:
+    """Sign the head of the chain for a day, so that whoever rewrites the chain is found.
+
+    Raises:
+        NotAllowed: This is not the book's system key.
+    """
+    lock(conn)
+    seq, head_hash = head(conn)
+    known = conn.execute(select(schema.signing_key).filter_by(key_id=str(key.get("key")))).first()
+    if known is None or known.role != "system":
+        raise NotAllowed(
+            f"key {str(key.get('key'))[:16]}: not this book's system key; heads need it"
+        )
+    if conn.execute(select(schema.anchor.c.seq).filter_by(day=day)).scalar():
+        return
+    row = {"day": day, "head_seq": seq, "head_hash": head_hash, "key_id": known.key_id}
+    signature = _private(key).sign(canonical(row).encode()).hex()
+    if not genuine(known.public_hex, signature, row):
+        raise NotAllowed(f"key {known.key_id}: its two halves do not fit; take the file as made")
+    row["signature"] = signature
+    write(conn, Entry(f"anchor:{day}", "anchor", stamp, {"anchor": [row]}))
+
+
+def genuine(public_hex: str, signature_hex: str, content: Mapping[str, Any]) -> bool:
+    """Tell whether a signature over canonical JSON is that of a public key."""
+    try:
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_hex))
+        public.verify(bytes.fromhex(signature_hex), canonical(content).encode())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def act_row(act: Act) -> dict[str, Any]:
+    """Return the row that keeps a signed act in the book."""
+    return {
+        "sha256": act.sha256,
+        "verb": act.verb,
+        "subject": act.subject,
+        "key_id": act.key_id,
+        "text": act.text,
+    }
+
+
+def insist_on_subject(act: Act, verb: str, current_hash: str) -> None:
+    """Refuse an act that was signed for something else than what now stands in the book."""
+    if act.verb != verb or act.subject_hash != current_hash:
+        raise NotAllowed(
+            f"act {act.verb} {act.subject}: signed for other content than the book's; draft it"
+            " again"
+        )
+
+
+def insist_on_other(act: Act, submitter: str) -> None:
+    """Four eyes: who submitted does not decide."""
+    if act.actor.name == submitter:
+        raise NotAllowed(
+            f"act {act.verb} {act.subject}: {submitter} submitted it; somebody else decides"
+        )

@@ -1,0 +1,1 @@
+"""Does it all add up? The audit, and the replay of everything."""

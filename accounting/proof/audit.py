@@ -1,0 +1,339 @@
+"""Does it all add up? Every rule over the whole book and the archive; findings are data.
+
+A rule yields what it finds and hides nothing behind the first; nothing is written or mended.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import func, select
+from sqlalchemy.engine import Connection
+
+from accounting import period
+from accounting.book import ledger, schema
+from accounting.money import MICRO_PER_FEN, yuan
+from accounting.proof import evidence, replay
+from accounting.proof.evidence import Books, Found
+from accounting.runs import reports
+from accounting.settle import charging
+from accounting.vouchers import holds
+
+__all__ = ["RULES", "Books", "Finding", "findings"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that does not add up: which rule, what about, how, and what to do."""
+
+    rule: str
+    subject: str
+    message: str
+    advice: str
+
+
+def findings(books: Books) -> list[Finding]:
+    """Check every rule and return all findings, in the order of the rules."""
+    return [
+        Finding(rule, subject, message, advice)
+        for rule, (check, advice) in RULES.items()
+        for subject, message in check(books)
+    ]
+
+
+def vouchers(books: Books) -> Found:
+    """issued = left + held + accrued + deducted + expired + cancelled, per voucher."""
+    issued_micro = _sum(books.conn, schema.voucher.c.amount_fen) * MICRO_PER_FEN
+    programme_micro = -_sum(books.conn, schema.posting.c.amount_micro, account="programme")
+    if programme_micro != issued_micro:
+        yield "programme", f"{programme_micro} micro-yuan in the ledger, {issued_micro} issued"
+    deducted = _sums(books.conn, schema.deduction.c.voucher, schema.deduction.c.amount_fen)
+    for row in books.conn.execute(select(schema.voucher)):
+        ended = {
+            kind: _sum(books.conn, schema.voucher_end.c.amount_fen, voucher=row.id, kind=kind)
+            for kind in ("expired", "cancelled")
+        }
+        left = ledger.balance(books.conn, "voucher.left", row.id)
+        expected = {
+            "voucher.left": row.amount_fen - deducted.get(row.id, 0) - sum(ended.values()),
+            "voucher.deducted": deducted.get(row.id, 0),
+            "voucher.expired": ended["expired"],
+            "voucher.cancelled": ended["cancelled"],
+        }
+        for account, fen in expected.items():
+            micro = ledger.balance(books.conn, account, row.id)
+            if micro != fen * MICRO_PER_FEN:
+                yield (
+                    f"voucher {row.id}",
+                    (
+                        f"{account} is {micro} micro-yuan in the ledger, {fen * MICRO_PER_FEN} by"
+                        " papers"
+                    ),
+                )
+        if left < 0:
+            yield (
+                f"voucher {row.id}",
+                f"{yuan(-left // MICRO_PER_FEN)} yuan more is deducted than issued",
+            )
+    for account in books.conn.execute(select(schema.voucher.c.account).distinct()).scalars():
+        where = holds.position(books.conn, account, books.policy)
+        if min(where.accrued_share_fen, where.held_share_fen, where.free_fen) < 0:
+            yield f"account {account}", f"accrued, held or free is below zero: {where}"
+
+
+def statements(books: Books) -> Found:
+    """deduction + cash = fee; lines and vouchers add up to the statement."""
+    for row in books.conn.execute(select(schema.statement)).mappings():
+        if row["deduction_fen"] + row["cash_fen"] != row["fee_fen"]:
+            yield f"statement {row['id']}", "deduction and cash part do not add up to the fee"
+        for name in ("fee_fen", "deduction_fen", "cash_fen", "charge_micro", "eligible_micro"):
+            total = _sum(books.conn, schema.statement_line.c[name], statement=row["id"])
+            if total != row[name]:
+                yield f"statement {row['id']}", f"{name} is {row[name]}, its lines have {total}"
+        drawn = _sum(books.conn, schema.deduction.c.amount_fen, statement=row["id"])
+        if drawn != row["deduction_fen"]:
+            yield (
+                f"statement {row['id']}",
+                f"{drawn} fen came off vouchers, not {row['deduction_fen']}",
+            )
+
+
+def balances(books: Books) -> Found:
+    """Each ledger account is what the papers make it: charges, payments, rounding, revenue.
+
+    Bank is what is left: every entry sums to zero.
+    """
+    conn = books.conn
+    for contract in conn.execute(select(schema.contract)):
+        account = contract.account
+        stated = select(schema.statement.c.id).where(schema.statement.c.account == account)
+        ids = conn.execute(stated).scalars().all()
+        papers = {
+            name: sum(_sum(conn, schema.statement.c[name], id=each) for each in ids)
+            for name in ("charge_micro", "fee_fen", "cash_fen")
+        }
+        charged = _sum(conn, schema.charge.c.charge_micro, account=account)
+        paid = _sum(conn, schema.payment.c.amount_fen, account=account)
+        rounding = papers["charge_micro"] - papers["fee_fen"] * MICRO_PER_FEN
+        open_cash = ledger.balance(conn, "receivable", account) + ledger.balance(
+            conn, "cash", account
+        )
+        for name, is_, by_papers in (
+            ("accrued", ledger.balance(conn, "accrued", account), charged - papers["charge_micro"]),
+            ("rounding", ledger.balance(conn, "rounding", account), rounding),
+            ("cash", open_cash, (papers["cash_fen"] - paid) * MICRO_PER_FEN),
+        ):
+            if is_ != by_papers:
+                yield f"account {account}", f"{name} is {is_} micro-yuan, {by_papers} by papers"
+        months = _usage_months(conn, account)
+        if not 0 <= rounding < max(months, 1) * MICRO_PER_FEN:
+            yield (
+                f"account {account}",
+                f"rounding of {rounding} micro-yuan is no part of a fen a month",
+            )
+
+    for provider in conn.execute(select(schema.provider.c.id)).scalars():
+        earned = select(func.coalesce(func.sum(schema.charge.c.charge_micro), 0))
+        earned = earned.join(
+            schema.contract, schema.contract.c.account == schema.charge.c.account
+        ).where(schema.contract.c.provider == provider)
+        by_papers = int(conn.execute(earned).scalar_one())
+        is_ = -ledger.balance(conn, "revenue", provider)
+        if is_ != by_papers:
+            yield f"provider {provider}", f"revenue is {is_} micro-yuan, {by_papers} by papers"
+
+
+def _usage_months(conn: Connection, account: str) -> int:
+    line = schema.statement_line
+    query = (
+        select(func.count(line.c.usage_month.distinct()))
+        .join(schema.statement, schema.statement.c.id == line.c.statement)
+        .where(schema.statement.c.account == account)
+    )
+    return int(conn.execute(query).scalar_one())
+
+
+def claimed_once(books: Books) -> Found:
+    """A statement line is in at most one claim that is open or accepted it."""
+    review, line = schema.claim_review, schema.claim_line
+    query = select(line.c.line, line.c.claim, review.c.approved_fen).outerjoin(
+        review, (review.c.claim == line.c.claim) & (review.c.line == line.c.line)
+    )
+    claims: dict[str, list[str]] = {}
+    for row in books.conn.execute(query.order_by(line.c.line, line.c.claim)):
+        if row.approved_fen is None or row.approved_fen != 0:
+            claims.setdefault(row.line, []).append(row.claim)
+    for name, found in claims.items():
+        if len(found) > 1:
+            yield f"line {name}", f"stands in {len(found)} claims, 1 is allowed: {', '.join(found)}"
+
+
+def paid(books: Books) -> Found:
+    """paid ≤ approved ≤ claimed, per claim; a line is claimed for its deduction."""
+    for row in books.conn.execute(select(schema.claim)).mappings():
+        subject = f"claim {row['id']}"
+        claimed = _sum(books.conn, schema.claim_line.c.amount_fen, claim=row["id"])
+        approved = _sum(books.conn, schema.claim_review.c.approved_fen, claim=row["id"])
+        paid_fen = _sum(books.conn, schema.payout.c.amount_fen, claim=row["id"])
+        if claimed != row["amount_fen"]:
+            yield subject, f"its lines have {claimed} fen, the claim {row['amount_fen']}"
+        if not paid_fen <= approved <= claimed:
+            yield (
+                subject,
+                f"paid {paid_fen}, approved {approved}, claimed {claimed} fen: not in order",
+            )
+    query = select(schema.claim_line, schema.statement_line.c.deduction_fen).join(
+        schema.statement_line, schema.statement_line.c.id == schema.claim_line.c.line
+    )
+    for row in books.conn.execute(query).mappings():
+        if row["amount_fen"] != row["deduction_fen"]:
+            yield (
+                f"claim {row['claim']} line {row['line']}",
+                f"claims {row['amount_fen']} fen, {row['deduction_fen']} were deducted",
+            )
+
+
+def receivable(books: Books) -> Found:
+    """unclaimed, under review, approved, disputed and paid add up to what was deducted."""
+    conn = books.conn
+    for provider in conn.execute(select(schema.provider.c.id)).scalars():
+        for account, fen in _claim_stages(conn, provider).items():
+            micro = ledger.balance(conn, account, provider)
+            if micro != fen * MICRO_PER_FEN:
+                yield (
+                    f"provider {provider}",
+                    f"{account} is {micro} micro-yuan, {fen * MICRO_PER_FEN} by papers",
+                )
+
+
+def _claim_stages(conn: Connection, provider: str) -> dict[str, int]:
+    """Work out from papers where a provider's deductions stand, fen by ledger account.
+
+    A line that was submitted stands where its last submitted claim is: under review, or what was
+    approved is approved or paid and the rest of it disputed.
+    """
+    line, review = schema.claim_line, schema.claim_review
+    deductions = conn.execute(
+        select(schema.statement_line.c.id, schema.statement_line.c.deduction_fen)
+        .join(schema.statement, schema.statement.c.id == schema.statement_line.c.statement)
+        .join(schema.contract, schema.contract.c.account == schema.statement.c.account)
+        .where(schema.contract.c.provider == provider)
+    )
+    last = conn.execute(
+        select(line.c.line, review.c.approved_fen, schema.payout.c.claim.label("payout"))
+        .join(schema.claim_submission, schema.claim_submission.c.claim == line.c.claim)
+        .outerjoin(review, (review.c.claim == line.c.claim) & (review.c.line == line.c.line))
+        .outerjoin(schema.payout, schema.payout.c.claim == line.c.claim)
+        .order_by(schema.claim_submission.c.seq)
+    )
+    submitted = {row.line: row for row in last}
+    stages = dict.fromkeys(("unclaimed", "review", "approved", "disputed", "paid"), 0)
+    for line_id, fen in deductions:
+        row = submitted.get(line_id)
+        if row is None or row.approved_fen is None:
+            stages["unclaimed" if row is None else "review"] += fen
+            continue
+        stages["approved" if row.payout is None else "paid"] += row.approved_fen
+        stages["disputed"] += fen - row.approved_fen
+    del stages["paid"]
+    return {f"claim.{stage}": fen for stage, fen in stages.items()}
+
+
+def reserve(books: Books) -> Found:
+    """The reserve fund holds what was granted and repaid and not drawn, per provider."""
+    conn = books.conn
+    for provider in conn.execute(select(schema.provider.c.id)).scalars():
+        ids = select(schema.claim.c.id).where(schema.claim.c.provider == provider)
+        repaid_fen = int(
+            conn.execute(
+                select(func.coalesce(func.sum(schema.payout.c.repaid_fen), 0)).where(
+                    schema.payout.c.claim.in_(ids)
+                )
+            ).scalar_one()
+        )
+        granted_fen = _sum(conn, schema.reserve_grant.c.amount_fen, provider=provider)
+        drawn_fen = _sum(conn, schema.reserve_draw.c.amount_fen, provider=provider)
+        fund_fen = granted_fen - drawn_fen + repaid_fen
+        for account, fen in (("reserve.fund", fund_fen), ("reserve.owed", -granted_fen)):
+            micro = ledger.balance(conn, account, provider)
+            if micro != fen * MICRO_PER_FEN:
+                yield (
+                    f"provider {provider}",
+                    f"{account} is {micro} micro-yuan; granted {yuan(granted_fen)} yuan, drawn "
+                    f"{yuan(drawn_fen)}, repaid {yuan(repaid_fen)}",
+                )
+        if fund_fen < 0:
+            yield f"provider {provider}", f"{yuan(-fund_fen)} yuan more is drawn than there was"
+
+
+def capacity(books: Books) -> Found:
+    """No partition delivers more card-hours on a day than it has cards."""
+    prices = charging.in_force(books.conn)
+    if prices is None or books.damage:
+        return  # a damaged archive is found by the rule of its own
+    for (cluster, name), partition in prices.partitions.items():
+        if not partition.capacity:
+            continue
+        rows = charging.current(books.conn, books.archive, cluster)
+        rows = rows.filter(pc.equal(rows.column("partition").cast(pa.string()), name))
+        for day in reports.usage_by(rows, "day", prices.timezone):
+            begin_s, end_s = period.bounds(str(day["period"]), prices.timezone)
+            known = [c for c in partition.capacity if c.from_s < end_s]
+            most = max(sum(c.cards.values()) for c in known[-2:]) if known else None
+            if most is None:
+                continue
+            limit = Decimal(most * (end_s - begin_s)) / 3600
+            if Decimal(day["card_hours"]) > limit:
+                yield (
+                    f"partition {cluster}/{name} {day['period']}",
+                    f"{day['card_hours']} card-hours are metered, {limit:.4f} are possible",
+                )
+
+
+def archived(books: Books) -> Found:
+    """Every segment is there, with the content that the book names."""
+    yield from books.damage
+
+
+def replayed(books: Books) -> Found:
+    """The same usage and closing instants give the same charges and statements."""
+    if books.damage:
+        yield "archive", "segments are damaged, so nothing can be replayed"
+        return
+    yield from replay.differences(books.conn, books.archive, books.policy)
+
+
+def _sum(conn: Connection, column: Any, **where: object) -> int:
+    query = select(func.coalesce(func.sum(column), 0))
+    for name, value in where.items():
+        query = query.where(column.table.c[name] == value)
+    return int(conn.execute(query).scalar_one())
+
+
+def _sums(conn: Connection, by: Any, column: Any) -> dict[str, int]:
+    rows = conn.execute(select(by, func.sum(column)).group_by(by))
+    return {key: int(total) for key, total in rows}
+
+
+RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
+    "chain": (evidence.chain, "stop posting and compare with a backup and the signed heads"),
+    "anchors": (
+        evidence.anchors,
+        "the chain was rewritten: compare with a backup and with printed papers",
+    ),
+    "signatures": (evidence.signatures, "ask the regulator or treasury for the act they signed"),
+    "vouchers": (vouchers, "compare issue, statements and expiries of the voucher"),
+    "statements": (statements, "compare the statement with its lines"),
+    "balances": (balances, "compare the ledger account with payments and statements"),
+    "claimed-once": (claimed_once, "withdraw the line from one of the claims"),
+    "paid": (paid, "compare claim, review and payout"),
+    "receivable": (receivable, "compare deductions, claims, reviews and payouts"),
+    "reserve": (reserve, "compare grants, draws and repayments"),
+    "capacity": (capacity, "look for runs counted twice, or correct the capacity in the tariff"),
+    "archive": (archived, "restore the segment from a backup; the quarantine may have it"),
+    "replay": (replayed, "stop closing; compare tariff, archive and statement"),
+}
+"""The closed list of rules, in the order in which they are checked, each with what to do."""

@@ -1,0 +1,156 @@
+"""What can be proved by hash and signature: the chain, its signed heads, the signed acts.
+
+Rules of the audit that need no arithmetic; the other rules and the list of all are in audit.py.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from accounting.book import ledger, schema, signing
+from accounting.errors import VoucherError
+from accounting.policy import Policy
+from accounting.runs import archive
+from accounting.settle import charging
+
+
+@dataclass(frozen=True)
+class Books:
+    """What an audit looks at."""
+
+    conn: Connection
+    archive: Path
+    policy: Policy
+
+    @cached_property
+    def damage(self) -> list[tuple[str, str]]:
+        """Segments that are missing or not what the book names: (subject, message)."""
+        return [
+            (f"segment {segment.path}", problem)
+            for segment in charging.segments(self.conn)
+            for problem in archive.verify(self.archive, segment)
+        ]
+
+
+Found = Iterator[tuple[str, str]]
+"""(subject, message) of each finding of a rule."""
+
+
+def chain(books: Books) -> Found:
+    """Hashes follow from each other, entries sum to zero, rows are those that were hashed."""
+    before, place = ledger.GENESIS, 0
+    postings = _by_entry(books.conn, schema.posting)
+    rows = {name: _by_entry(books.conn, table) for name, table in schema.COVERED.items()}
+    query = select(schema.journal).order_by(schema.journal.c.seq)
+    for entry in map(dict[str, Any], books.conn.execute(query).mappings()):
+        place += 1
+        subject = f"entry {entry['seq']} {entry['key']}"
+        content = _content(entry)
+        if entry["seq"] != place:
+            yield subject, f"stands where entry {place} belongs"
+            place = entry["seq"]
+        if entry["prev_hash"] != before or entry["hash"] != ledger.entry_hash(entry):
+            yield subject, "its hash does not follow from its content and the entry before"
+        before = entry["hash"]
+        own = postings.pop(entry["seq"], [])
+        if [[p["account"], p["owner"], p["amount_micro"]] for p in own] != content["postings"]:
+            yield subject, "its postings are not those that were hashed"
+        if sum(p["amount_micro"] for p in own):
+            yield subject, "its postings do not sum to zero"
+        for name, by_entry in rows.items():
+            found = [_without_seq(row) for row in by_entry.pop(entry["seq"], [])]
+            if sorted(map(_sorted, found)) != sorted(map(_sorted, content["rows"].get(name, []))):
+                yield subject, f"its rows in {name} are not those that were hashed"
+    for name, left in (rows | {"posting": postings}).items():
+        for seq in left:
+            yield f"{name} of entry {seq}", "belongs to no entry of the chain"
+
+
+def _content(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what an entry says it is; nothing where that cannot be read."""
+    try:
+        content = json.loads(entry["content"])
+        return {"rows": dict(content["rows"]), "postings": list(content["postings"])}
+    except (ValueError, TypeError, KeyError):
+        return {"rows": {}, "postings": []}
+
+
+def _by_entry(conn: Connection, table: Any) -> dict[int, list[Mapping[str, Any]]]:
+    grouped: dict[int, list[Mapping[str, Any]]] = {}
+    for row in conn.execute(select(table).order_by(*table.primary_key.columns)).mappings():
+        grouped.setdefault(row["seq"], []).append(dict(row))
+    return grouped
+
+
+def _without_seq(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "seq"}
+
+
+def _sorted(row: Mapping[str, Any]) -> str:
+    return ledger.canonical(row)
+
+
+def anchors(books: Books) -> Found:
+    """Signed heads of earlier days are still in the chain: it was not rewritten since."""
+    keys = {row.key_id: row.public_hex for row in books.conn.execute(select(schema.signing_key))}
+    query = select(schema.journal.c.seq, schema.journal.c.hash)
+    hashes = {row.seq: row.hash for row in books.conn.execute(query)}
+    for row in books.conn.execute(select(schema.anchor)).mappings():
+        signed = {name: row[name] for name in ("day", "head_seq", "head_hash", "key_id")}
+        if not signing.genuine(keys.get(row["key_id"], ""), row["signature"], signed):
+            yield f"anchor {row['day']}", "its signature is not that of the book's key"
+        elif hashes.get(row["head_seq"]) != row["head_hash"]:
+            yield (
+                f"anchor {row['day']}",
+                f"entry {row['head_seq']} has another hash than was signed",
+            )
+
+
+def signatures(books: Books) -> Found:
+    """Every confirmation, review and payout is what its signed act says."""
+    acts: dict[str, signing.Act] = {}
+    for row in books.conn.execute(select(schema.signed_act)).mappings():
+        try:
+            act = signing.verify(books.conn, json.loads(row["text"]))
+        except (VoucherError, ValueError) as error:
+            yield f"act {row['sha256'][:16]}", str(error)
+            continue
+        if act.sha256 != row["sha256"]:
+            yield f"act {row['sha256'][:16]}", f"its text has the hash {act.sha256[:16]}"
+        acts[row["sha256"]] = act
+    for subject, sha256, verb, about, name, value in _decided(books.conn):
+        act_ = acts.get(sha256)
+        if act_ is None or (act_.verb, act_.subject) != (verb, about):
+            yield subject, f"{name[0]} is {value}, no act {verb} of {about} is signed"
+            continue
+        signed: Any = act_.body
+        for step in name:
+            signed = signed.get(step) if isinstance(signed, dict) else None
+        if signed != value:
+            yield subject, f"{name[0]} is {value}, signed was {signed}"
+
+
+def _decided(conn: Connection) -> Iterator[tuple[str, str, str, str, tuple[str, ...], int]]:
+    """Yield what was decided by signature: what, act, verb, subject, where in its body, value."""
+    query = select(schema.voucher, schema.review.c.act_sha256).join(
+        schema.review, schema.review.c.application == schema.voucher.c.application
+    )
+    for row in conn.execute(query):
+        verb, about = "application.confirm", row.application
+        yield f"voucher {row.id}", row.act_sha256, verb, about, ("voucher_fen",), row.amount_fen
+    for row in conn.execute(select(schema.claim_review)):
+        subject, place = f"claim {row.claim} line {row.line}", ("approved_fen", row.line)
+        yield subject, row.act_sha256, "claim.review", row.claim, place, row.approved_fen
+    for row in conn.execute(select(schema.payout)):
+        subject = f"payout {row.claim}"
+        yield subject, row.act_sha256, "claim.pay", row.claim, ("amount_fen",), row.amount_fen
+    for row in conn.execute(select(schema.reserve_grant)):
+        subject = f"reserve grant {row.reference}"
+        about = row.provider
+        yield subject, row.act_sha256, "reserve.grant", about, ("amount_fen",), row.amount_fen

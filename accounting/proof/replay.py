@@ -1,0 +1,151 @@
+"""Do it all again: the same usage, the same instants of closing, in a book in memory.
+
+Every entry of the chain is carried over as it stands, except what follows from usage by rule:
+charges are rated once more from the archive and statements are worked out once more. What
+comes out otherwise than it was written is a finding.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import create_engine, insert, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from accounting.book import ledger, schema
+from accounting.errors import VoucherError
+from accounting.policy import Policy
+from accounting.rates import rating
+from accounting.rates import tariff as tariffs
+from accounting.runs import archive, usage
+from accounting.runs.archive import Segment
+from accounting.settle import charging, grouping, stating
+from accounting.vouchers import holds
+
+_LINE = ("usage_month", "cluster", "partition", "qos", "chip", "tariff", "runs", "gflops_s",
+         "charge_micro", "eligible_micro", "fee_fen", "deduction_fen")  # fmt: skip
+
+_UNREADABLE = (ValueError, KeyError, TypeError, SQLAlchemyError)
+"""What comes of an entry whose content was changed by hand."""
+
+
+def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[str, str]]:
+    """Yield (what, how it differs) for every charge and statement that a replay makes otherwise.
+
+    Args:
+        conn: The book; only read.
+        root: Root of the usage archive.
+    """
+    again = create_engine("sqlite://")
+    with again.begin() as copy:
+        schema.metadata.create_all(copy)
+        for entry in conn.execute(select(schema.journal).order_by(schema.journal.c.seq)).mappings():
+            try:
+                content = json.loads(entry["content"])
+                if entry["code"] == "charge":
+                    yield from _charges(copy, root, content["rows"], policy)
+                elif entry["code"] == "statement":
+                    yield from _statement(copy, root, content["rows"], policy)
+            except (VoucherError, *_UNREADABLE) as error:
+                yield entry["key"], f"cannot be replayed: {error}"
+            try:
+                _carry_over(copy, entry)
+            except _UNREADABLE as error:
+                yield entry["key"], f"cannot be carried over: {error}"
+    again.dispose()
+
+
+def _carry_over(copy: Connection, entry: Any) -> None:
+    seq, content = entry["seq"], json.loads(entry["content"])
+    copy.execute(insert(schema.journal), dict(entry))
+    for i, (account, owner, micro) in enumerate(content["postings"]):
+        row = {"seq": seq, "line": i, "account": account, "owner": owner, "amount_micro": micro}
+        copy.execute(insert(schema.posting), row)
+    for name, rows in content["rows"].items():
+        for row in rows:
+            copy.execute(insert(schema.COVERED[name]), row | {"seq": seq})
+
+
+def _charges(
+    copy: Connection, root: Path, rows: dict[str, Any], policy: Policy
+) -> Iterator[tuple[str, str]]:
+    """Rate the runs of an entry's segments again, each with the tariff it was rated with."""
+    names = Segment.__slots__
+    sums: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for row in rows["segment"]:
+        segment = Segment(**{name: row[name] for name in names})
+        stored = archive.read(root, [segment])
+        yield from _ratings(copy, segment, stored, policy)
+        before = stored.slice(0, 0)
+        if pc.any(pc.greater(stored.column("revision"), 0)).as_py():
+            before = archive.read(root, charging.segments(copy, cluster=segment.cluster))
+        for group, account in grouping.net(
+            stored, grouping.superseded(stored, before), policy.timezone
+        ):
+            was = sums.get((segment.path, account, group.month), (0, 0))
+            sums[segment.path, account, group.month] = (
+                was[0] + group.charge_micro,
+                was[1] + group.eligible_micro,
+            )
+    posted = {
+        (row["path"], row["account"], row["month"]): (row["charge_micro"], row["eligible_micro"])
+        for row in rows["charge"]
+    }
+    for key in sorted(sums.keys() | posted.keys()):
+        if sums.get(key) != posted.get(key):
+            yield (
+                f"{key[0]} {key[1]}",
+                (
+                    f"runs add up to {sums.get(key)} micro-yuan (charge, eligible), posted is"
+                    f" {posted.get(key)}"
+                ),
+            )
+
+
+def _ratings(
+    copy: Connection, segment: Segment, stored: pa.Table, policy: Policy
+) -> Iterator[tuple[str, str]]:
+    states = charging.states_of(policy)
+    for version in stored.column("tariff").unique().to_pylist():
+        rows = stored.filter(pc.equal(stored.column("tariff").cast(pa.string()), version))
+        if version is None or version == charging.NO_TARIFF:
+            continue
+        _, text = ledger.document(copy, "tariff", version)
+        prices = tariffs.load(text, f"tariff {version}")
+        accounts = rows.column("account").cast(pa.string())
+        windows = {
+            account: window
+            for account in accounts.unique().to_pylist()
+            if account is not None and (window := holds.validity(copy, account)) is not None
+        }
+        own = rows.select(usage.USAGE.names)
+        rated = rating.rate(own, prices, states, windows, accounts)
+        for name in ("status", "charge_micro", "eligible_micro", "gflops_s"):
+            now, was = rated.column(name), rows.column(name)
+            if pa.types.is_dictionary(was.type):
+                now, was = now.cast(pa.string()), was.cast(pa.string())
+            wrong = pc.sum(pc.not_equal(now, was)).as_py()
+            if wrong:
+                yield (
+                    segment.path,
+                    f"{name} of {wrong} runs comes out otherwise by tariff {version}",
+                )
+
+
+def _statement(
+    copy: Connection, root: Path, rows: dict[str, Any], policy: Policy
+) -> Iterator[tuple[str, str]]:
+    paper = rows["statement"][0]
+    lines = stating.state(copy, root, paper["account"], paper["month"], policy)
+    numbered = enumerate(lines, 1)
+    now = [stating.line_row(paper["id"], i, line) for i, line in numbered]
+    for was, is_ in zip(rows["statement_line"], now, strict=False):
+        for name in _LINE:
+            if was[name] != is_[name]:
+                yield was["id"], f"{name} comes out as {is_[name]}, written is {was[name]}"
+    if len(now) != len(rows["statement_line"]):
+        yield paper["id"], f"{len(now)} lines come out, {len(rows['statement_line'])} are written"

@@ -1,0 +1,164 @@
+"""What a second of a run costs, and from when: one tariff put to one kind of run.
+
+Rates are whole numbers of micro-yuan per RATE_UNIT seconds, so that card prices and core prices
+share one denominator: GFLOPS × micro-yuan per PFLOPS·hour, or cpus × micro-yuan per core-hour
+× 10^6. Where the tariff does not say what a second costs, the step carries the reason instead.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from accounting import period
+from accounting.errors import TariffMissing
+from accounting.rates.chips import Chip
+from accounting.rates.tariff import PFLOPS_HOUR, Price, Tariff
+
+GFLOPS_PER_PFLOPS = 1_000_000
+SECONDS_PER_HOUR = 3_600
+RATE_UNIT = GFLOPS_PER_PFLOPS * SECONDS_PER_HOUR
+FIRST_S = 0
+LAST_S = 2**40
+"""Runs lie within these instants (1970 to the year 36812); anything else is no time."""
+
+_GRES = re.compile(r"([a-z0-9_]+(?::[^=,:\s]+)?)=([1-9][0-9]{0,9})")
+
+
+class Kind(NamedTuple):
+    """What decides the price of a run, besides when it ran."""
+
+    cluster: str
+    partition: str
+    qos: str
+    gres: str
+    req_gres: str
+    cards: int
+    cpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """Cards of one sort."""
+
+    gres: str
+    count: int
+    chip: Chip
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From an instant on, a second costs this much, or it is not known what.
+
+    Attributes:
+        from_s: First second.
+        rate: Micro-yuan per RATE_UNIT seconds, >= 0; 0 where `problem` says why it is not known.
+        price: None: no price is in force yet.
+        problem: '' where the rate is known.
+    """
+
+    from_s: int
+    rate: int
+    price: Price | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a tariff says of one kind of run.
+
+    Attributes:
+        provider: None: the tariff does not know the partition.
+        cards: In the order of the gres text; empty for a run on processors alone, and where a
+            card is not known.
+        cpus: Allocated cores.
+        steps: By time; the first begins at FIRST_S.
+    """
+
+    provider: str | None
+    cards: tuple[Cards, ...]
+    cpus: int
+    steps: tuple[Step, ...]
+
+    @property
+    def gflops(self) -> int:
+        """Sum over all cards."""
+        return sum(each.count * each.chip.gflops for each in self.cards)
+
+    @property
+    def chip(self) -> str | None:
+        """Keys of the chips, joined by commas. None: no cards, or not known."""
+        return ",".join(sorted({each.chip.key for each in self.cards})) or None
+
+    def quantity(self, price: Price) -> int:
+        """What a price is multiplied by: GFLOPS, or cores."""
+        return self.gflops if price.unit == PFLOPS_HOUR else self.cpus
+
+
+def asked(cluster: str, partition: str, qos: str, gres: Mapping[str, int], cpus: int) -> Kind:
+    """Return the kind of a run that would be given these cards and cores."""
+    text = ",".join(f"{name}={count}" for name, count in sorted(gres.items()) if count)
+    return Kind(cluster, partition, qos, text, "", sum(gres.values()), cpus)
+
+
+def read_gres(text: str) -> dict[str, int]:
+    """Read allocated or requested cards: 'gpu:ascend_910b=2,gpu=1'. Raises ValueError."""
+    found: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        match = _GRES.fullmatch(part)
+        if match is None or match[1] in found:
+            raise ValueError(f"gres {text!r} cannot be read; write it as gpu:type=2,gpu=1")
+        found[match[1]] = int(match[2])
+    return found
+
+
+def basis(tariff: Tariff, kind: Kind) -> Basis:
+    """Put a tariff to one kind of run. Never raises: what is not known is said in the steps."""
+    provider = None
+    cards: tuple[Cards, ...] = ()
+    try:
+        provider = tariff.provider(kind.cluster, kind.partition)
+        prices = tariff.prices(kind.cluster, kind.partition, kind.qos)
+        cards = _cards(tariff, kind)
+    except (TariffMissing, ValueError) as error:
+        return Basis(provider, (), kind.cpus, (Step(FIRST_S, 0, None, str(error)),))
+    bare = Basis(provider, cards, kind.cpus, ())
+    steps = [_step(bare, kind, price) for price in prices]
+    if steps[0].from_s > FIRST_S:
+        first = period.clock(steps[0].from_s, tariff.timezone)
+        problem = f"{_name(kind)}: no price for QOS {kind.qos} before {first}"
+        steps.insert(0, Step(FIRST_S, 0, None, problem))
+    return Basis(provider, cards, kind.cpus, tuple(steps))
+
+
+def _cards(tariff: Tariff, kind: Kind) -> tuple[Cards, ...]:
+    """Find the chip of every card, or raise ValueError or TariffMissing with what is not known."""
+    allocated = read_gres(kind.gres)
+    names = {gres.partition(":")[0] for gres in allocated}
+    for gres in read_gres(kind.req_gres):
+        name = gres.partition(":")[0]
+        if gres not in allocated and not (name in allocated or (gres == name and name in names)):
+            raise ValueError(
+                f"{_name(kind)}: {gres} was asked for and is not in the allocation; "
+                "is it in AccountingStorageTRES?"
+            )
+    if sum(allocated.values()) != kind.cards:
+        raise ValueError(f"{_name(kind)}: {kind.cards} cards do not match gres {kind.gres!r}")
+    return tuple(
+        Cards(gres, count, tariff.chip(kind.cluster, kind.partition, gres))
+        for gres, count in allocated.items()
+    )
+
+
+def _step(bare: Basis, kind: Kind, price: Price) -> Step:
+    quantity = bare.quantity(price)
+    if quantity <= 0:
+        what = "cards" if price.unit == PFLOPS_HOUR else "cores"
+        problem = f"{_name(kind)}: is priced by {what} and none is in the allocation"
+        return Step(price.from_s, 0, price, problem)
+    scale = 1 if price.unit == PFLOPS_HOUR else GFLOPS_PER_PFLOPS
+    return Step(price.from_s, quantity * price.micro * scale, price, "")
+
+
+def _name(kind: Kind) -> str:
+    return f"partition {kind.cluster}/{kind.partition}"

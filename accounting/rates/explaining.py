@@ -1,0 +1,145 @@
+"""Why a run cost what it cost: the same figures as the charge, taken apart so that they add up.
+
+Amounts of parts are the charge split by largest remainder, so they sum to it exactly; usage is
+printed exactly, or marked with … where a decimal does not end.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from accounting import money, period
+from accounting.rates import definition
+from accounting.rates.basis import GFLOPS_PER_PFLOPS, SECONDS_PER_HOUR, Basis, Cards, basis
+from accounting.rates.definition import CHARGED, Piece, Rating, Window
+from accounting.rates.tariff import PFLOPS_HOUR, Price, Tariff
+from accounting.runs.usage import Run
+
+_DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Seconds of a run at one price, inside the voucher's validity or outside it.
+
+    Attributes:
+        from_s: First second.
+        until_s: First second after it.
+        seconds: Billed seconds; fewer than lie between where the run stood suspended.
+        eligible: Whether they count for the voucher.
+        price: What they were priced by.
+        quantity: GFLOPS of all cards, or cores.
+        hours: PFLOPS·hours or core-hours, exact or marked with ….
+        amount_micro: Share of the charge.
+    """
+
+    from_s: int
+    until_s: int
+    seconds: int
+    eligible: bool
+    price: Price
+    quantity: int
+    hours: str
+    amount_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A rating and what it was made from; `parts` is empty where nothing was charged."""
+
+    run: Run
+    rating: Rating
+    cards: tuple[Cards, ...]
+    parts: tuple[Part, ...]
+    window: Window | None
+    timezone: str
+
+    def lines(self) -> Iterator[str]:
+        """Say it in lines of text."""
+        run, rating = self.run, self.rating
+        where = f"{run.cluster}/{run.partition}, QOS {run.qos}"
+        yield f"job {run.job} on {where}: {run.state}, tariff {rating.tariff}"
+        for each in self.cards:
+            chip = each.chip
+            status = "" if chip.status == "vendor" else f", {chip.status}"
+            yield f"{each.count} × {each.gres}: {chip.name}, {chip.tflops} TFLOPS FP16{status}"
+        for part in self.parts:
+            yield self._line(part)
+        if rating.status == CHARGED:
+            eligible = f", eligible {money.yuan_micro(rating.eligible_micro)}"
+            charge = money.yuan_micro(rating.charge_micro)
+            yield f"charge {charge} yuan{eligible if self.window else ''}"
+        else:
+            yield f"{rating.status}: {rating.reason}"
+
+    def _line(self, part: Part) -> str:
+        begin, end = (period.clock(at, self.timezone) for at in (part.from_s, part.until_s))
+        suspended_s = part.until_s - part.from_s - part.seconds
+        suspended = f" ({suspended_s} s suspended)" if suspended_s else ""
+        unit = "PFLOPS·h" if part.price.unit == PFLOPS_HOUR else "core-h"
+        price = f"{money.yuan_micro(part.price.micro)} yuan/{unit}"
+        outside = ", not eligible" if self.window and not part.eligible else ""
+        return (
+            f"{begin} to {end}: {part.seconds} s{suspended} = {part.hours} {unit} × {price} = "
+            f"{money.yuan_micro(part.amount_micro)} yuan{outside}"
+        )
+
+
+def explain(
+    run: Run, tariff: Tariff, states: Mapping[str, str], window: Window | None = None
+) -> Explanation:
+    """Rate one run, as `definition.define` does, and keep what it was made from.
+
+    Args:
+        run: A run that has ended.
+        tariff: The price list.
+        states: `charged` or `free` for each state of Slurm.
+        window: Validity of the voucher account, from and until. None: no account.
+    """
+    found = basis(tariff, definition.kind_of(run))
+    rating = definition.define(run, tariff, states, window)
+    parts: list[Part] = []
+    billed_s = definition.billable_s(run)
+    if rating.status == CHARGED and run.billed_from_s is not None and billed_s is not None:
+        begin_s, end_s = run.billed_from_s, run.end_s
+        cut = definition.pieces(found.steps, begin_s, end_s, window or definition.NOWHEN)
+        left = definition.take_off(cut, end_s - begin_s - billed_s)
+        parts = [
+            _part(piece, found, amount)
+            for piece, amount in zip(left, _amounts(rating, left), strict=True)
+        ]
+    return Explanation(run, rating, found.cards, tuple(parts), window, tariff.timezone)
+
+
+def _amounts(rating: Rating, pieces: Sequence[Piece]) -> list[int]:
+    """Split a charge over pieces, so that those inside the window add up to the eligible part."""
+    whole = [0] * len(pieces)
+    outside_micro = rating.charge_micro - rating.eligible_micro
+    for inside, total in ((True, rating.eligible_micro), (False, outside_micro)):
+        weights = [piece.seconds * piece.step.rate * (piece.inside is inside) for piece in pieces]
+        whole = [a + b for a, b in zip(whole, money.apportion(total, weights), strict=True)]
+    return whole
+
+
+def _part(piece: Piece, found: Basis, amount_micro: int) -> Part:
+    price = piece.step.price
+    assert price is not None, "a charged piece has a price"
+    quantity = found.quantity(price)
+    per_hour = SECONDS_PER_HOUR * (GFLOPS_PER_PFLOPS if price.unit == PFLOPS_HOUR else 1)
+    return Part(
+        from_s=piece.from_s,
+        until_s=piece.until_s,
+        seconds=piece.seconds,
+        eligible=piece.inside,
+        price=price,
+        quantity=quantity,
+        hours=decimal(quantity * piece.seconds, per_hour),
+        amount_micro=amount_micro,
+    )
+
+
+def decimal(numerator: int, denominator: int) -> str:
+    """Print a quotient: '1.5' where it ends within 9 decimals, else cut: '0.333333333…'."""
+    scaled, rest = divmod(numerator * 10**_DIGITS, denominator)
+    whole, part = divmod(scaled, 10**_DIGITS)
+    text = f"{whole}.{part:0{_DIGITS}d}"
+    return f"{text}…" if rest else text.rstrip("0").rstrip(".")

@@ -1,0 +1,107 @@
+"""What a job can cost at most, before it runs: the figure that a hold is taken for.
+
+Nobody knows when a waiting job will start, so a quote is the highest fee over every instant from
+now on, with all prices that are known today. It does not know of balances or vouchers.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from accounting.errors import TariffMissing, UsageInvalid
+from accounting.rates.basis import RATE_UNIT, Basis, Kind, Step, asked, basis, read_gres
+from accounting.rates.definition import NOWHEN, Window, pieces
+from accounting.rates.tariff import Tariff
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The most that a job can cost.
+
+    Attributes:
+        fee_micro: Highest fee of all starts, rounded up.
+        eligible_micro: The part of the fee inside the window if it starts now, rounded down.
+        starts_s: The first start at which the fee is that high.
+        limit_s: How long it may run.
+        basis: Cards, cores and prices that it was made from.
+        tariff: Version of the tariff.
+    """
+
+    fee_micro: int
+    eligible_micro: int
+    starts_s: int
+    limit_s: int
+    basis: Basis
+    tariff: str
+
+
+def most(
+    tariff: Tariff, kind: Kind, limit_s: int, now_s: int, window: Window | None = None
+) -> Quote:
+    """Quote the most that a job can cost which may run `limit_s` seconds from any instant on.
+
+    Cards asked for without a type, where the tariff maps types only, are quoted as the fastest
+    type of that name: any of them may be given.
+
+    The fee as a function of the start is straight between instants at which the start or the end
+    meets a change of price, so the highest is at one of these, or now.
+
+    Args:
+        tariff: The price list.
+        kind: Where it runs and what it is given; `req_gres` may be left ''.
+        limit_s: Time limit, > 0.
+        now_s: First instant at which it can start.
+        window: Validity of the voucher account. None: nothing is eligible.
+
+    Raises:
+        TariffMissing: The tariff does not say what a second costs, now or at some later start.
+        UsageInvalid: The cards cannot be read.
+
+    Example:
+        24.00 until midnight and 36.00 after it, 1 PFLOPS for 2 h: 72.00, whenever it is asked.
+    """
+    if limit_s <= 0:
+        raise ValueError(f"a time limit is above 0 s, not {limit_s}")
+    found = basis(tariff, _fastest_types(tariff, kind))
+    steps = _from_now(found.steps, now_s)
+    for step in steps:
+        if step.problem:
+            raise TariffMissing(step.problem)
+    changes = [step.from_s for step in steps[1:]]
+    starts = {now_s, *changes, *(change - limit_s for change in changes)}
+    fees = {start: _fee(steps, start, limit_s) for start in sorted(starts) if start >= now_s}
+    starts_s = max(fees, key=fees.__getitem__)
+    return Quote(
+        fee_micro=-(-fees[starts_s] // RATE_UNIT),
+        eligible_micro=_fee(steps, now_s, limit_s, window or NOWHEN) // RATE_UNIT,
+        starts_s=starts_s,
+        limit_s=limit_s,
+        basis=found,
+        tariff=tariff.version,
+    )
+
+
+def _fastest_types(tariff: Tariff, kind: Kind) -> Kind:
+    mapped = tariff.partition(kind.cluster, kind.partition).gres
+    cards: Counter[str] = Counter()
+    try:
+        gres = read_gres(kind.gres)
+    except ValueError as error:
+        raise UsageInvalid(str(error)) from None
+    for name, count in gres.items():
+        types = [each for each in mapped if each.startswith(f"{name}:")]
+        fastest = max(types, key=lambda each: mapped[each].gflops, default=name)
+        cards[name if name in mapped else fastest] += count
+    return kind._replace(gres=asked(*kind[:3], cards, kind.cpus).gres)
+
+
+def _from_now(steps: Sequence[Step], now_s: int) -> list[Step]:
+    """Leave out the steps that are over."""
+    over = [step for step in steps if step.from_s <= now_s][:-1]
+    return [step for step in steps if step not in over]
+
+
+def _fee(steps: Sequence[Step], start_s: int, limit_s: int, within: Window | None = None) -> int:
+    """Return the fee in micro-yuan × RATE_UNIT, of the seconds within a window if one is given."""
+    cut = pieces(steps, start_s, start_s + limit_s, within or NOWHEN)
+    return sum(piece.seconds * piece.step.rate for piece in cut if within is None or piece.inside)

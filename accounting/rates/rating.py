@@ -1,0 +1,292 @@
+"""Rate whole tables of runs: exact, in int64 where that is proved to hold, by definition elsewhere.
+
+`define` says what a run costs; `rate` gives the same for many at once. Runs of one kind (partition,
+QOS, cards, cores) share an item: the tariff is put to each kind once, and a kernel then walks over
+the rows.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from accounting.rates import definition
+from accounting.rates.basis import FIRST_S, LAST_S, RATE_UNIT, Basis, Kind, Step, basis
+from accounting.rates.definition import CHARGED, FREE, LARGEST, UNRATED, Rating, Window, define
+from accounting.rates.tariff import Tariff
+from accounting.runs import usage
+
+__all__ = ["CHARGED", "COLUMNS", "FREE", "UNRATED", "Rating", "Window", "define", "rate"]
+
+Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+COLUMNS = tuple(name for name in usage.RATED.names if name not in ("revision", "account"))
+"""What `rate` returns; types as in usage.RATED."""
+
+_KERNEL_MAX = 2**62
+"""Half of what int64 holds: rounding half up doubles the sum."""
+
+
+def rate(
+    table: pa.Table,
+    tariff: Tariff,
+    states: Mapping[str, str],
+    windows: Mapping[str, Window],
+    accounts: pa.Array | pa.ChunkedArray | None = None,
+) -> pa.Table:
+    """Rate runs that have ended.
+
+    Args:
+        table: Columns of USAGE, any rows in any order.
+        tariff: The price list.
+        states: `charged` or `free` for each state of Slurm.
+        windows: Validity of each voucher account, from and until; for an account that is not
+            here nothing is eligible.
+        accounts: Voucher account of each row, null for none. None: no row has one.
+
+    Returns:
+        One row for each run, in the same order, with the columns COLUMNS.
+    """
+    item, kinds = _kinds(table)
+    items = _items([basis(tariff, kind) for kind in kinds])
+    spans, billed_s, fit = _spans(table, windows, accounts)
+    answers = _Answers(len(item))
+    _settle_states(answers, table, states)
+    answers.settle(~fit, UNRATED, definition.BAD_TIMES)
+    answers.settle(billed_s == 0, FREE, definition.NO_SECOND)
+
+    amounts = _priced(answers, items, item, spans)
+    over = billed_s > items.most_s[item]
+    answers.replace(over, UNRATED, definition.TOO_LARGE)
+    amounts[over] = 0
+    gflops_s = np.where(over, 0, billed_s) * items.gflops[item]
+    return _result(answers, items, item, tariff.version, np.column_stack([gflops_s, amounts]))
+
+
+class _Answers:
+    """Status and reason of each row, as a number into a list; the first answer stands."""
+
+    def __init__(self, rows: int) -> None:
+        self.listed = {(CHARGED, ""): 0}
+        self.row = np.zeros(rows, np.int32)
+
+    def open(self) -> Bools:
+        unanswered: Bools = self.row == 0
+        return unanswered
+
+    def replace(self, where: Bools | int, status: str, reason: str) -> None:
+        self.row[where] = self.listed.setdefault((status, reason), len(self.listed))
+
+    def settle(self, where: Bools, status: str, reason: str) -> None:
+        self.replace(where & self.open(), status, reason)
+
+
+def _settle_states(answers: _Answers, table: pa.Table, states: Mapping[str, str]) -> None:
+    """Settle what a state alone decides, in the order of the definition."""
+    code, words = _codes(table.column("state"))
+    decided = [(i, *definition.state_reason(word, states)) for i, word in enumerate(words)]
+    for i, status, reason in decided:
+        if status == UNRATED:
+            answers.settle(code == i, status, reason)
+    never: Bools = table.column("start_s").is_null().to_numpy()
+    answers.settle(never, FREE, definition.NEVER_STARTED)
+    for i, status, reason in decided:
+        if status == FREE:
+            answers.settle(code == i, status, reason)
+
+
+def _spans(
+    table: pa.Table,
+    windows: Mapping[str, Window],
+    accounts: pa.Array | pa.ChunkedArray | None,
+) -> tuple[Int64s, Int64s, Bools]:
+    """Return when rows ran, the seconds billed, and whether their times fit together.
+
+    Returns:
+        int64[n, 5]: begin, end, unbilled seconds between, begin and end of the window;
+        int64[n]: billed seconds, 0 where the times do not fit; bool[n]: whether they do.
+    """
+    names = ("start_s", "billed_from_s", "end_s", "elapsed_s")
+    start, begin, end, elapsed = (usage.numbers(table.column(name), -1) for name in names)
+    fit = (start >= FIRST_S) & (start <= begin) & (begin <= end) & (end <= LAST_S)
+    fit &= (elapsed >= 0) & (elapsed <= LAST_S)
+    start, begin, end, elapsed = (np.where(fit, each, 0) for each in (start, begin, end, elapsed))
+    billed = np.maximum(elapsed - (begin - start), 0)
+    fit &= billed <= end - begin
+    billed = np.where(fit, billed, 0)
+    window = _windows(windows, accounts, len(start))
+    return np.column_stack([begin, end, end - begin - billed, window]), billed, fit
+
+
+def _windows(
+    windows: Mapping[str, Window], accounts: pa.Array | pa.ChunkedArray | None, rows: int
+) -> Int64s:
+    """Return int64[n, 2]: from and until of each row's window."""
+    if accounts is None:
+        return np.zeros((rows, 2), np.int64)
+    code, words = _codes(accounts)
+    bounds = [windows.get(word, definition.NOWHEN) for word in words]
+    known = np.array([*bounds, definition.NOWHEN], object).reshape(-1, 2)
+    clipped: Int64s = np.clip(known, FIRST_S, LAST_S + 1).astype(np.int64)
+    return clipped[code]
+
+
+def _codes(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
+    """Split a text column into a number for each row, -1 for null, and what the numbers mean.
+
+    Like usage.codes without sorting the words: it never builds the text of every row.
+    """
+    chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    if not pa.types.is_dictionary(chunked.type):
+        chunked = chunked.cast(pa.string()).dictionary_encode()
+    whole = chunked.unify_dictionaries().combine_chunks()
+    code = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return code.astype(np.int64), whole.dictionary.to_pylist()
+
+
+def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
+    """Number the kinds of runs: the number of each row's kind, and the kinds."""
+    item, size = np.zeros(table.num_rows, np.int64), 1
+    for name in Kind._fields:
+        column = table.column(name)
+        if pa.types.is_integer(column.type):
+            values = usage.numbers(column)
+            code = values - values.min(initial=0)
+            choices = int(code.max(initial=0)) + 1
+        else:
+            code, words = _codes(column)
+            choices = len(words) or 1
+        if size * choices > LARGEST:
+            item, size = _dense(item)
+        item, size = item * choices + code, size * choices
+    item, size = _dense(item)
+    first_row = np.empty(size, np.int64)
+    first_row[item[::-1]] = np.arange(table.num_rows)[::-1]
+    some = table.select(Kind._fields).take(first_row)
+    columns = (column.to_pylist() for column in some.columns)
+    return item, [Kind(*values) for values in zip(*columns, strict=True)]
+
+
+def _dense(codes: Int64s) -> tuple[Int64s, int]:
+    """Renumber codes without gaps; return them and how many there are."""
+    encoded = pa.array(codes).dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """Kinds of runs as the kernel reads them, m steps of k items.
+
+    Attributes:
+        bases: What the tariff says of each item.
+        firsts: int64[k + 1], first step of each item.
+        steps: int64[m, 2], first second and rate in micro-yuan per `unit` seconds; -1: not known.
+        unit: int64[k], RATE_UNIT reduced together with the item's rates.
+        longest_s: int64[k], longest run that int64 prices exactly; 0: none.
+        gflops: int64[k].
+        most_s: int64[k], most billed seconds whose card-GFLOPS int64 holds.
+    """
+
+    bases: list[Basis]
+    firsts: Int64s
+    steps: Int64s
+    unit: Int64s
+    longest_s: Int64s
+    gflops: Int64s
+    most_s: Int64s
+
+
+def _items(bases: list[Basis]) -> _Items:
+    units, longest_s, steps, firsts = [], [], [], [0]
+    for found in bases:
+        unit, longest, reduced = _reduced(found.steps)
+        units.append(unit)
+        longest_s.append(longest)
+        steps += reduced
+        firsts.append(len(steps))
+    gflops = [found.gflops for found in bases]
+    most_s = [min(LAST_S, LARGEST // max(1, each)) for each in gflops]
+    listed = (firsts, units, longest_s, gflops, most_s)
+    first, unit_, longest_, gflops_, most_ = (np.array(each, np.int64) for each in listed)
+    step_array = np.array(steps, np.int64).reshape(-1, 2)
+    return _Items(bases, first, step_array, unit_, longest_, gflops_, most_)
+
+
+def _reduced(steps: Sequence[Step]) -> tuple[int, int, list[tuple[int, int]]]:
+    """Reduce rates and their unit by what divides all of them.
+
+    Returns:
+        The unit; the longest run in seconds for which twice its charge in that unit fits into
+        int64; and each step with its rate, -1 where there is none.
+    """
+    rates = [step.rate for step in steps if not step.problem]
+    divisor = math.gcd(RATE_UNIT, *rates)
+    unit, highest = RATE_UNIT // divisor, max(rates, default=0) // divisor
+    longest_s = (_KERNEL_MAX - unit) // max(1, highest)
+    if longest_s == 0:
+        return unit, 0, [(step.from_s, 0) for step in steps]
+    return unit, longest_s, [(s.from_s, -1 if s.problem else s.rate // divisor) for s in steps]
+
+
+def _priced(answers: _Answers, items: _Items, item: Int64s, spans: Int64s) -> Int64s:
+    """Price the open rows as int64[n, 2], charge and eligible part; settle those without price."""
+    amounts = np.zeros((len(item), 2), np.int64)
+    small = answers.open() & (spans[:, 1] - spans[:, 0] <= items.longest_s[item])
+    large = np.flatnonzero(answers.open() & ~small)
+    if small.any():
+        amounts[small] = _by_kernel(items, item[small], spans[small])
+    problem = -1 - amounts[:, 0]
+    reasons = [step.problem for found in items.bases for step in found.steps]
+    for number in np.unique(problem[problem >= 0]).tolist():
+        answers.settle(problem == number, UNRATED, reasons[number])
+    amounts[problem >= 0] = 0
+    for i in large.tolist():
+        begin_s, end_s, unbilled_s, *window = spans[i].tolist()
+        found, billed_s = items.bases[item[i]], end_s - begin_s - unbilled_s
+        *pair, why = definition.price(found, begin_s, end_s, billed_s, (window[0], window[1]))
+        if why or pair[0] > LARGEST:
+            answers.replace(i, UNRATED, why or definition.TOO_LARGE)
+        else:
+            amounts[i] = pair
+    return amounts
+
+
+def _by_kernel(items: _Items, item: Int64s, spans: Int64s) -> Int64s:
+    from accounting.rates import kernels  # numba takes its time; only who rates shall wait for it
+
+    out = np.empty((len(item), 2), np.int64)
+    kernels.price_runs(item, spans, items.firsts, items.steps, items.unit, out)
+    return out
+
+
+def _result(
+    answers: _Answers, items: _Items, item: Int64s, version: str, figures: Int64s
+) -> pa.Table:
+    """Put the columns together; `figures` is int64[n, 3]."""
+    listed = list(answers.listed)
+    row, ones = answers.row, np.zeros(len(item), np.int64)
+    columns = {
+        "status": _words([status for status, _ in listed], row),
+        "reason": _words([reason for _, reason in listed], row),
+        "chip": _words([found.chip for found in items.bases], item),
+        "provider": _words([found.provider for found in items.bases], item),
+        "tariff": _words([version], ones),
+        "gflops_s": pa.array(figures[:, 0]),
+        "charge_micro": pa.array(figures[:, 1]),
+        "eligible_micro": pa.array(figures[:, 2]),
+    }
+    schema = pa.schema([usage.RATED.field(name) for name in COLUMNS])
+    return pa.table([columns[name] for name in COLUMNS], schema=schema)
+
+
+def _words(of_code: Sequence[str | None], code: npt.NDArray[np.integer]) -> pa.DictionaryArray:
+    """Make a text column from a word for each code; words that are the same become one."""
+    words = {word: None for word in of_code if word is not None}
+    number = {word: i for i, word in enumerate(words)}
+    renumbered = np.array([-1 if w is None else number[w] for w in of_code], np.int32)[code]
+    indices = pa.array(renumbered, pa.int32(), mask=renumbered < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))

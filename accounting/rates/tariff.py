@@ -1,0 +1,305 @@
+"""What computing costs: a price list by cluster, partition and QOS, in force from instants.
+
+A tariff is read from YAML, checked as a whole and then only looked things up in. A loaded version
+is never edited, a price is only ever superseded, and nothing has a default: what the list does not
+say is an error, never zero.
+
+A QOS is priced by name from the first instant at which it has a price of its own; before that, and
+for all other QOS, the price without a QOS holds. So a price that is added later never changes what
+earlier runs cost.
+"""
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from accounting import money, period, yamlfile
+from accounting.errors import ConfigInvalid, TariffMissing
+from accounting.rates import chips
+from accounting.rates.chips import Chip
+from accounting.yamlfile import at, need, only
+
+PFLOPS_HOUR = "pflops_hour"
+CORE_HOUR = "core_hour"
+UNITS = (PFLOPS_HOUR, CORE_HOUR)
+ANY = "*"
+"""Names every partition of a cluster that is not named itself."""
+
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One price, in force from an instant until a later one of the same QOS.
+
+    Attributes:
+        from_s: First second in force.
+        qos: None: every QOS that is not priced by name.
+        unit: PFLOPS_HOUR or CORE_HOUR.
+        micro: Micro-yuan per unit, >= 0.
+    """
+
+    from_s: int
+    qos: str | None
+    unit: str
+    micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many cards a partition has from an instant on, by gres."""
+
+    from_s: int
+    cards: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """What a tariff says of one partition; prices and capacity are in order of time."""
+
+    provider: str
+    gres: Mapping[str, Chip]
+    prices: tuple[Price, ...]
+    capacity: tuple[Capacity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """One version of the price list.
+
+    Attributes:
+        version: Its name.
+        catalogue: Version of the chip catalogue that it was read with.
+        chips: Every chip it may map to: the catalogue's and the site's own.
+        partitions: By (cluster, partition); the partition may be ANY.
+        timezone: Where its days begin.
+        text: The file as it was loaded.
+        text_sha256: Of `text` in UTF-8, in hex.
+    """
+
+    version: str
+    catalogue: str
+    chips: Mapping[str, Chip]
+    partitions: Mapping[tuple[str, str], Partition]
+    timezone: str
+    text: str
+    text_sha256: str
+
+    def partition(self, cluster: str, partition: str) -> Partition:
+        """Return what is said of a partition, by its name or by ANY.
+
+        Raises:
+            TariffMissing: Nothing is.
+        """
+        for name in (partition, ANY):
+            if (cluster, name) in self.partitions:
+                return self.partitions[cluster, name]
+        raise TariffMissing(
+            f"partition {cluster}/{partition} is not in tariff {self.version}; add it with a price"
+        )
+
+    def provider(self, cluster: str, partition: str) -> str:
+        """Return who provides a partition. Raises TariffMissing."""
+        return self.partition(cluster, partition).provider
+
+    def chip(self, cluster: str, partition: str, gres: str) -> Chip:
+        """Return the chip behind a gres such as gpu:ascend_910b. Raises TariffMissing."""
+        known = self.partition(cluster, partition).gres
+        if gres not in known:
+            raise TariffMissing(
+                f"gres {gres} of partition {cluster}/{partition} has no chip in tariff "
+                f"{self.version}; add it under gres"
+            )
+        return known[gres]
+
+    def prices(self, cluster: str, partition: str, qos: str) -> tuple[Price, ...]:
+        """Return the prices that hold for a QOS, one after the other, at least one.
+
+        Example:
+            24.00 for all from July, 90.00 for urgent from October: urgent costs 24.00 from
+            July and 90.00 from October.
+
+        Raises:
+            TariffMissing: The partition is not there, or has no price for this QOS at any time.
+        """
+        listed = self.partition(cluster, partition).prices
+        named = [price for price in listed if price.qos == qos]
+        general = [price for price in listed if price.qos is None]
+        if named:
+            general = [price for price in general if price.from_s < named[0].from_s]
+        if not general and not named:
+            raise TariffMissing(
+                f"partition {cluster}/{partition} has no price for QOS {qos} in tariff "
+                f"{self.version}; add one, or one without a QOS"
+            )
+        return (*general, *named)
+
+    def price_at(self, cluster: str, partition: str, qos: str, at_s: int) -> Price:
+        """Return the price in force at an instant. Raises TariffMissing."""
+        steps = self.prices(cluster, partition, qos)
+        begun = [price for price in steps if price.from_s <= at_s]
+        if not begun:
+            first = period.clock(steps[0].from_s, self.timezone)
+            raise TariffMissing(
+                f"partition {cluster}/{partition} has no price for QOS {qos} before {first}; "
+                f"add one that is in force at {period.clock(at_s, self.timezone)}"
+            )
+        return begun[-1]
+
+
+def load(text: str, source: str) -> Tariff:
+    """Read and check a price list.
+
+    Args:
+        text: The whole YAML file.
+        source: Its name, for messages.
+
+    Raises:
+        ConfigInvalid: Anything in it is unknown, missing, double or not what it should be;
+            names the file, the place, the value and what to do.
+    """
+    content = only(
+        yamlfile.read(text, source),
+        ("tariff", "chips", "own_chips", "clusters", "timezone"),
+        source,
+    )
+    version = need(content, "tariff", str, source)
+    if not _VERSION.fullmatch(version):
+        raise ConfigInvalid(f"{at(source, 'tariff')}: {version!r} is no name such as cd-2024-1")
+    timezone = _timezone(content, source)
+    catalogue = need(content, "chips", str, source)
+    known = chips.catalogue(catalogue, at(source, "chips"))
+    if "own_chips" in content:
+        own = need(content, "own_chips", dict, source)
+        known |= chips.parse(own, at(source, "own_chips"))
+    clusters = need(content, "clusters", dict, source)
+    return Tariff(
+        version=version,
+        catalogue=catalogue,
+        chips=known,
+        partitions=_clusters(clusters, known, timezone, at(source, "clusters")),
+        timezone=timezone,
+        text=text,
+        text_sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def _timezone(content: Mapping[str, Any], source: str) -> str:
+    name = need(content, "timezone", str, source)
+    try:
+        period.zone(name)
+    except ValueError as error:
+        raise ConfigInvalid(f"{at(source, 'timezone')}: {error}") from None
+    return name
+
+
+def _clusters(
+    clusters: Mapping[str, Any], known: Mapping[str, Chip], timezone: str, where: str
+) -> dict[tuple[str, str], Partition]:
+    found = {}
+    for cluster, value in _some(clusters, where).items():
+        here = at(where, cluster)
+        partitions = need(only(value, ("partitions",), here), "partitions", dict, here)
+        here = at(here, "partitions")
+        for name, entry in _some(partitions, here).items():
+            found[cluster, name] = _partition(entry, known, timezone, at(here, name))
+    return found
+
+
+def _some(mapping: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    if not mapping or "" in mapping:
+        raise ConfigInvalid(f"{where}: an empty {'name' if mapping else 'list'}; name at least one")
+    return mapping
+
+
+def _partition(value: object, known: Mapping[str, Chip], timezone: str, where: str) -> Partition:
+    entry = only(value, ("provider", "gres", "capacity", "prices"), where)
+    gres = _gres(need(entry, "gres", dict, where) if "gres" in entry else {}, known, where)
+    prices = _in_order(_listed(entry, "prices", where), timezone, at(where, "prices"))
+    if any(price.unit == PFLOPS_HOUR for price in prices) and not gres:
+        raise ConfigInvalid(f"{where}: is priced per PFLOPS·hour without cards; add gres: to chips")
+    capacity = []
+    if "capacity" in entry:
+        capacity = [
+            _capacity(each, gres, timezone, here)
+            for each, here in _listed(entry, "capacity", where)
+        ]
+    _no_doubles(((each.from_s, None) for each in capacity), timezone, at(where, "capacity"))
+    provider = need(entry, "provider", str, where)
+    if not provider:
+        raise ConfigInvalid(f"{at(where, 'provider')}: is empty; name who provides the partition")
+    by_time = tuple(sorted(capacity, key=lambda each: each.from_s))
+    return Partition(provider, gres, prices, by_time)
+
+
+def _listed(entry: Mapping[str, Any], key: str, where: str) -> list[tuple[Any, str]]:
+    values = need(entry, key, list, where)
+    here = at(where, key)
+    if not values:
+        raise ConfigInvalid(f"{here}: is an empty list; add what is in force, or leave the key out")
+    return [(value, at(here, number)) for number, value in enumerate(values)]
+
+
+def _gres(mapping: Mapping[str, Any], known: Mapping[str, Chip], where: str) -> dict[str, Chip]:
+    found = {}
+    for gres in mapping:
+        here = at(where, "gres")
+        key = need(mapping, gres, str, here)
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            advice = f"did you mean {near[0]!r}?" if near else "add it under own_chips"
+            raise ConfigInvalid(f"{at(here, gres)}: chip {key!r} is not in the catalogue; {advice}")
+        found[gres] = known[key]
+    return found
+
+
+def _capacity(value: object, gres: Mapping[str, Chip], timezone: str, where: str) -> Capacity:
+    entry = only(value, ("from", "cards"), where)
+    cards = only(need(entry, "cards", dict, where), gres, at(where, "cards"))
+    for name in cards:
+        if need(cards, name, int, at(where, "cards")) < 0:
+            raise ConfigInvalid(f"{at(where, 'cards')}.{name}: {cards[name]} cards; use 0 or more")
+    return Capacity(_from(entry, timezone, where), cards)
+
+
+def _in_order(
+    entries: Iterable[tuple[object, str]], timezone: str, where: str
+) -> tuple[Price, ...]:
+    prices = [_price(value, timezone, here) for value, here in entries]
+    _no_doubles(((price.from_s, price.qos) for price in prices), timezone, where)
+    return tuple(sorted(prices, key=lambda price: price.from_s))
+
+
+def _price(value: object, timezone: str, where: str) -> Price:
+    amounts = {f"yuan_per_{unit}": unit for unit in UNITS}
+    entry = only(value, ("from", "qos", *amounts), where)
+    given = [key for key in amounts if key in entry]
+    if len(given) != 1:
+        raise ConfigInvalid(f"{where}: has {len(given)} prices; give one of {', '.join(amounts)}")
+    qos = need(entry, "qos", str, where) if "qos" in entry else None
+    if qos in ("", ANY):
+        raise ConfigInvalid(f"{at(where, 'qos')}: {qos!r} names none; leave qos out to mean all")
+    try:
+        amount = money.micro(need(entry, given[0], str, where))
+    except ValueError as error:
+        raise ConfigInvalid(f"{at(where, given[0])}: {error}") from None
+    return Price(_from(entry, timezone, where), qos, amounts[given[0]], amount)
+
+
+def _from(entry: Mapping[str, Any], timezone: str, where: str) -> int:
+    if "from" not in entry:
+        raise ConfigInvalid(f"{where}: key 'from' is missing; add the day it is in force from")
+    return yamlfile.instant(entry["from"], timezone, at(where, "from"))
+
+
+def _no_doubles(instants: Iterable[tuple[int, str | None]], timezone: str, where: str) -> None:
+    seen = set()
+    for from_s, qos in instants:
+        if (from_s, qos) in seen:
+            when = period.clock(from_s, timezone)
+            whom = f" for QOS {qos}" if qos else ""
+            raise ConfigInvalid(f"{where}: two entries{whom} are in force from {when}; keep one")
+        seen.add((from_s, qos))

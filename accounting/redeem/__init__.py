@@ -1,0 +1,1 @@
+"""At the quarter's end deductions are claimed from the city, reviewed and paid."""

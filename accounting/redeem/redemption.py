@@ -1,0 +1,376 @@
+"""Quarter's end: deductions are claimed from the city, reviewed and paid (兑付).
+
+A claim takes statement lines whose cash part is paid and invoiced. The regulator approves line
+by line, the treasury pays; both sign. Advance money (备用金) drawn for a line is repaid first.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.engine import Connection
+
+from accounting import period
+from accounting.book import ledger, schema, signing
+from accounting.book.ledger import Entry, Stamp, hash_of, lock, move, write
+from accounting.book.signing import Act
+from accounting.errors import InvalidInput, NotAllowed, Refused
+from accounting.money import yuan
+from accounting.policy import Policy
+from accounting.vouchers.registry import find
+
+
+def claimable(conn: Connection, provider: str, quarter: str) -> list[Mapping[str, Any]]:
+    """List the lines that a provider may claim, up to and with a quarter's statements.
+
+    A line is claimable when its statement's cash part is paid and invoiced, and when it is in no
+    claim that is open or accepted it. Credit lines go in whatever their invoice says.
+    """
+    until = period.following(quarter)
+    line, paper = schema.statement_line, schema.statement
+    query = (
+        select(line, paper.c.account, paper.c.month, paper.c.cash_fen.label("paper_cash_fen"))
+        .join(paper, paper.c.id == line.c.statement)
+        .join(schema.contract, schema.contract.c.account == paper.c.account)
+        .where(schema.contract.c.provider == provider, line.c.deduction_fen != 0)
+        .order_by(line.c.seq, line.c.id)
+    )
+    invoiced = set(conn.execute(select(schema.invoice.c.statement)).scalars())
+    taken = _taken(conn)
+    return [
+        row
+        for row in map(dict[str, Any], conn.execute(query).mappings())
+        if period.first_day(row["month"]) < period.first_day(until)
+        and row["id"] not in taken
+        and (row["deduction_fen"] < 0 or _paid(conn, row, invoiced))
+    ]
+
+
+def _taken(conn: Connection) -> set[str]:
+    """Return the lines that stand in a claim which is open, or which accepted them."""
+    rows = conn.execute(
+        select(schema.claim_line.c.line, schema.claim_review.c.approved_fen).outerjoin(
+            schema.claim_review,
+            (schema.claim_review.c.claim == schema.claim_line.c.claim)
+            & (schema.claim_review.c.line == schema.claim_line.c.line),
+        )
+    )
+    return {row.line for row in rows if row.approved_fen is None or row.approved_fen != 0}
+
+
+def _paid(conn: Connection, line: Mapping[str, Any], invoiced: set[str]) -> bool:
+    if ledger.balance(conn, "receivable", line["account"]) > 0:
+        return False
+    return line["statement"] in invoiced or line["paper_cash_fen"] <= 0
+
+
+def open_claim(conn: Connection, provider: str, quarter: str, policy: Policy, stamp: Stamp) -> str:
+    """Open a claim (兑付申请) over everything a provider may claim.
+
+    Returns:
+        The claim's id; that of the open one when there is one.
+
+    Raises:
+        InvalidInput: This is no quarter, or no such provider.
+        Refused: The quarter has not ended, or nothing is claimable.
+    """
+    lock(conn)
+    find(conn, "provider", id=provider)
+    if period.kind_of(quarter) != "quarter":
+        raise InvalidInput(f"claim {quarter}: not a quarter; write it as 2026-Q4")
+    end_s = period.bounds(quarter, policy.timezone)[1]
+    if stamp.effective_s < end_s:
+        raise Refused(
+            f"claim {quarter}: it ends {period.clock(end_s, policy.timezone)}, now is "
+            f"{period.clock(stamp.effective_s, policy.timezone)}; claim after it has ended"
+        )
+    stem = f"C-{provider}-{quarter}-"
+    own = [row for row in claims(conn) if row["id"].startswith(stem)]
+    if own and own[-1]["state"] == "open":
+        return str(own[-1]["id"])
+    lines = claimable(conn, provider, quarter)
+    if not lines:
+        raise Refused(
+            f"claim {quarter}: 0 lines of {provider} are claimable, 1 is needed; close the months, "
+            "record invoices and payments first"
+        )
+    claim_id = f"{stem}{len(own) + 1}"
+    amount_fen = sum(line["deduction_fen"] for line in lines)
+    if amount_fen <= 0:
+        raise Refused(
+            f"claim {quarter}: {yuan(amount_fen)} yuan is left after credits, more than 0.00 is "
+            "needed; the credits go into the next claim"
+        )
+    row = {"id": claim_id, "provider": provider, "quarter": quarter, "amount_fen": amount_fen}
+    claim_lines = [
+        {"claim": claim_id, "line": line["id"], "amount_fen": line["deduction_fen"]}
+        for line in lines
+    ]
+    rows = {"claim": [row], "claim_line": claim_lines}
+    write(conn, Entry(f"claim:{claim_id}", "claim.open", stamp, rows))
+    return claim_id
+
+
+def claims(conn: Connection) -> list[dict[str, Any]]:
+    """List claims with what was approved and paid, and their state."""
+    found = []
+    for row in conn.execute(select(schema.claim).order_by(schema.claim.c.seq)).mappings():
+        submitted = conn.execute(
+            select(schema.claim_submission.c.packet_sha256).filter_by(claim=row["id"])
+        ).scalar()
+        approved = conn.execute(
+            select(func.sum(schema.claim_review.c.approved_fen)).filter_by(claim=row["id"])
+        ).scalar()
+        paid = conn.execute(select(schema.payout.c.amount_fen).filter_by(claim=row["id"])).scalar()
+        state = "open" if submitted is None else "under review"
+        state = state if approved is None else "approved"
+        state = state if paid is None else "paid"
+        found.append(
+            dict(row)
+            | {
+                "state": state,
+                "packet_sha256": submitted,
+                "approved_fen": None if approved is None else int(approved),
+                "paid_fen": paid,
+            }
+        )
+    return found
+
+
+def find_claim(conn: Connection, claim_id: str) -> dict[str, Any]:
+    """Return one claim with its state, or raise InvalidInput."""
+    for row in claims(conn):
+        if row["id"] == claim_id:
+            return row
+    raise InvalidInput(f"claim {claim_id}: not in the book; see svoucher claim list")
+
+
+def claim_lines(conn: Connection, claim_id: str) -> list[Mapping[str, Any]]:
+    """List a claim's lines in order."""
+    query = (
+        select(schema.claim_line, schema.statement_line.c.statement)
+        .join(schema.statement_line, schema.statement_line.c.id == schema.claim_line.c.line)
+        .where(schema.claim_line.c.claim == claim_id)
+        .order_by(schema.claim_line.c.line)
+    )
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) -> None:
+    """Hand a claim in, with the hash of its evidence packet.
+
+    Raises:
+        InvalidInput: No such claim.
+        NotAllowed: It was submitted with another packet.
+    """
+    claim = find_claim(conn, claim_id)
+    row = {"claim": claim_id, "packet_sha256": packet_sha256}
+    disputed = sum(
+        line["amount_fen"]
+        for line in claim_lines(conn, claim_id)
+        if _refused_before(conn, line["line"], claim["seq"])
+    )
+    postings = move(
+        claim["provider"],
+        {
+            "claim.unclaimed": disputed - claim["amount_fen"],
+            "claim.disputed": -disputed,
+            "claim.review": claim["amount_fen"],
+        },
+    )
+    key = f"claim.submit:{claim_id}"
+    write(conn, Entry(key, "claim.submit", stamp, {"claim_submission": [row]}, postings))
+
+
+def _refused_before(conn: Connection, line: str, claim_seq: int) -> bool:
+    """Tell whether a line was refused before a claim was opened: then it is disputed."""
+    reviews = schema.claim_review
+    query = select(reviews.c.claim).where(reviews.c.line == line, reviews.c.seq < claim_seq)
+    return conn.execute(query.limit(1)).scalar() is not None
+
+
+def draft_review(
+    conn: Connection, claim_id: str, refused: Mapping[str, str], reason: str
+) -> dict[str, Any]:
+    """Return the act that the regulator signs: every line with what is approved of it.
+
+    Args:
+        refused: Lines that are refused, each with its reason.
+    """
+    claim = find_claim(conn, claim_id)
+    lines = {line["line"]: line["amount_fen"] for line in claim_lines(conn, claim_id)}
+    unknown = sorted(set(refused) - set(lines))
+    if unknown:
+        raise InvalidInput(
+            f"claim {claim_id}: {unknown[0]} is no line of it; see svoucher claim show"
+        )
+    approved = {line: 0 if line in refused else fen for line, fen in lines.items()}
+    if sum(approved.values()) < 0:
+        approved = dict.fromkeys(lines, 0)  # credits that nothing covers wait for the next claim
+    body = {
+        "approved_fen": approved,
+        "reasons": {line: refused.get(line, reason) for line in lines},
+    }
+    return signing.draft(conn, "claim.review", claim_id, hash_of(conn, claim["seq"]), body)
+
+
+def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
+    """Carry out the regulator's signed review of a claim.
+
+    Returns:
+        What was approved, fen.
+
+    Raises:
+        NotAllowed: Signed for something else, by the submitter, or decided already.
+        InvalidInput: A line is missing, or more is approved than was claimed.
+    """
+    lock(conn)
+    claim = find_claim(conn, act.subject)
+    signing.insist_on_subject(act, "claim.review", hash_of(conn, claim["seq"]))
+    _insist_on_state(conn, claim, act, "under review", schema.claim_review)
+    signing.insist_on_other(act, _submitter(conn, claim["id"]))
+    approved = dict(act.body.get("approved_fen", {}))
+    reviews = []
+    for line in claim_lines(conn, claim["id"]):
+        fen = approved.pop(line["line"], None)
+        if type(fen) is not int or not _within(fen, line["amount_fen"]):
+            raise InvalidInput(
+                f"act claim.review {claim['id']}: {fen} fen approved of line {line['line']}, "
+                f"0 to {line['amount_fen']} is possible; draft it again"
+            )
+        reason = str(dict(act.body.get("reasons", {})).get(line["line"], ""))
+        row = {"claim": claim["id"], "line": line["line"], "approved_fen": fen}
+        reviews.append(row | {"reason": reason, "act_sha256": act.sha256})
+    if approved:
+        raise InvalidInput(f"act claim.review {claim['id']}: {min(approved)} is no line of it")
+    total = _total(conn, claim, reviews)
+    postings = move(
+        claim["provider"],
+        {
+            "claim.review": -claim["amount_fen"],
+            "claim.approved": total,
+            "claim.disputed": claim["amount_fen"] - total,
+        },
+    )
+    rows = {"signed_act": [signing.act_row(act)], "claim_review": reviews}
+    signed = Stamp(act.actor, stamp.at_s, stamp.effective_s)
+    write(conn, Entry(f"claim.review:{claim['id']}", "claim.review", signed, rows, postings))
+    return total
+
+
+def _within(fen: int, claimed_fen: int) -> bool:
+    """A line is approved in part or whole; a credit line whole, or not at all and carried."""
+    return 0 <= fen <= claimed_fen if claimed_fen > 0 else fen in (claimed_fen, 0)
+
+
+def _total(conn: Connection, claim: Mapping[str, Any], reviews: Sequence[Mapping[str, Any]]) -> int:
+    """Add up what is approved; credit lines may be left out only where they outweigh the rest.
+
+    Raises:
+        InvalidInput: Credits are left out that the rest covers, or the sum is below zero.
+    """
+    total = sum(int(row["approved_fen"]) for row in reviews)
+    credits_fen = sum(min(0, line["amount_fen"]) for line in claim_lines(conn, claim["id"]))
+    left_out = credits_fen - sum(min(0, row["approved_fen"]) for row in reviews)
+    if total < 0 or (left_out < 0 <= total + left_out):
+        raise InvalidInput(
+            f"act claim.review {claim['id']}: {yuan(total)} yuan approved, {yuan(left_out)} of "
+            "credits left out; credits are taken off as far as the rest covers them, draft it again"
+        )
+    return total
+
+
+def _submitter(conn: Connection, claim_id: str) -> str:
+    table = schema.claim_submission
+    query = select(schema.journal.c.actor).join(table, table.c.seq == schema.journal.c.seq)
+    return str(conn.execute(query.where(table.c.claim == claim_id)).scalar_one())
+
+
+def _insist_on_state(
+    conn: Connection, claim: Mapping[str, Any], act: Act, wanted: str, decided: Any
+) -> None:
+    """Refuse an act that comes too early, or that repeats another decision."""
+    known = (
+        conn.execute(select(decided.c.act_sha256).filter_by(claim=claim["id"])).scalars().first()
+    )
+    if known == act.sha256:
+        return
+    if claim["state"] != wanted:
+        raise NotAllowed(
+            f"act {act.verb} {claim['id']}: the claim is {claim['state']}, it has to be {wanted}"
+        )
+
+
+def draft_payout(
+    conn: Connection, claim_id: str, reference: str, policy: Policy, effective_s: int
+) -> dict[str, Any]:
+    """Return the act that the treasury signs when it pays a claim."""
+    claim = find_claim(conn, claim_id)
+    if claim["approved_fen"] is None:
+        raise Refused(
+            f"claim {claim_id}: it is {claim['state']}, it has to be approved; have it reviewed"
+        )
+    body = {
+        "amount_fen": claim["approved_fen"],
+        "reference": reference,
+        "paid_on": period.day_of(effective_s, policy.timezone).isoformat(),
+    }
+    return signing.draft(conn, "claim.pay", claim_id, hash_of(conn, claim["seq"]), body)
+
+
+def accept_payout(conn: Connection, act: Act, stamp: Stamp) -> tuple[int, int]:
+    """Carry out the treasury's signed payout (拨付).
+
+    Returns:
+        (paid to the provider, repaid to the reserve fund), fen; their sum is what was approved.
+
+    Raises:
+        NotAllowed: Not approved yet, paid already, or not what was approved.
+    """
+    lock(conn)
+    claim = find_claim(conn, act.subject)
+    signing.insist_on_subject(act, "claim.pay", hash_of(conn, claim["seq"]))
+    _insist_on_state(conn, claim, act, "approved", schema.payout)
+    signing.insist_on_other(act, _submitter(conn, claim["id"]))
+    amount_fen = act.body.get("amount_fen")
+    if type(amount_fen) is not int or amount_fen != claim["approved_fen"] or amount_fen < 0:
+        raise NotAllowed(
+            f"act claim.pay {claim['id']}: signed for {amount_fen} fen, {claim['approved_fen']} is "
+            "approved; draft it again"
+        )
+    repaid_fen = repaid_by(conn, claim["id"])
+    row = {
+        "claim": claim["id"],
+        "reference": str(act.body.get("reference", "")),
+        "amount_fen": amount_fen,
+        "repaid_fen": repaid_fen,
+        "paid_on": str(act.body.get("paid_on", "")),
+        "act_sha256": act.sha256,
+    }
+    postings = move(
+        claim["provider"],
+        {
+            "claim.approved": -amount_fen,
+            "reserve.fund": repaid_fen,
+            "bank": amount_fen - repaid_fen,
+        },
+    )
+    rows = {"signed_act": [signing.act_row(act)], "payout": [row]}
+    signed = Stamp(act.actor, stamp.at_s, stamp.effective_s)
+    write(conn, Entry(f"claim.pay:{claim['id']}", "claim.pay", signed, rows, postings))
+    return amount_fen - repaid_fen, repaid_fen
+
+
+def repaid_by(conn: Connection, claim_id: str) -> int:
+    """Return how much of a claim's payout repays advance money drawn for its lines, fen.
+
+    Credit lines can leave less than was drawn: then all of it is repaid, the rest stays owed.
+    """
+    review, draw = schema.claim_review, schema.reserve_draw
+    rows = conn.execute(
+        select(review.c.approved_fen, func.coalesce(draw.c.amount_fen, 0).label("drawn_fen"))
+        .outerjoin(draw, draw.c.line == review.c.line)
+        .where(review.c.claim == claim_id)
+    ).all()
+    drawn_fen = sum(max(0, min(int(row.approved_fen), int(row.drawn_fen))) for row in rows)
+    return min(drawn_fen, sum(int(row.approved_fen) for row in rows))

@@ -1,0 +1,1 @@
+"""What ran: usage facts, the archive that keeps them, reports about machines."""

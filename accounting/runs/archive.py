@@ -1,0 +1,302 @@
+"""The usage archive: runs in Parquet segments that are written once and never changed.
+
+A segment holds the runs of one cluster that ended in one month, sorted by key, at
+`usage/cluster=X/month=YYYY-MM/<first 16 digits of its SHA-256>.parquet`. The same rows in any
+order make the same bytes and so the same name (with one version of pyarrow). Which segments
+belong to the archive, the book alone knows; this module knows no SQL.
+
+A changed run is not overwritten: it is appended once more with the next revision, and the
+highest revision of a key is what counts. A run that never started is known by its key with the
+start null, which is equal to null and to nothing else.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from accounting.errors import InvariantBroken
+from accounting.runs import usage
+from accounting.runs.usage import Int64s
+
+FOLDER = "usage"
+QUARANTINE = "quarantine"
+REVISION_MAX = 32767
+SUMS = ("gflops_s", "charge_micro", "eligible_micro")
+"""Columns whose sums a segment's row in the book carries."""
+
+_CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What the book keeps about one file.
+
+    Attributes:
+        path: Below the root of the archive, with forward slashes.
+        cluster: Cluster of all its runs.
+        month: Month in which they ended, 2024-07.
+        rows: Number of rows, all revisions.
+        sha256: Of the file, hexadecimal.
+        size_bytes: Of the file.
+        submit_min_s: Earliest submit.
+        submit_max_s: Latest submit.
+        gflops_s: Sum over all rows.
+        charge_micro: Sum over all rows.
+        eligible_micro: Sum over all rows.
+    """
+
+    path: str
+    cluster: str
+    month: str
+    rows: int
+    sha256: str
+    size_bytes: int
+    submit_min_s: int
+    submit_max_s: int
+    gflops_s: int
+    charge_micro: int
+    eligible_micro: int
+
+
+class Compared(NamedTuple):
+    """Rows that are to be rated and stored: USAGE columns and the revision they get."""
+
+    new: pa.Table
+    changed: pa.Table
+
+
+def write(root: Path, cluster: str, month: str, table: pa.Table) -> Segment:
+    """Write rows of the schema STORED as one segment; twice is once.
+
+    The file is there under its name only when it is whole and on the disk.
+
+    Raises:
+        ValueError: There are no rows, rows of another cluster, two rows of one key and
+            revision, or a cluster or month that is no name for a folder.
+    """
+    if not _CLUSTER.fullmatch(cluster) or not _MONTH.fullmatch(month):
+        raise ValueError(f"{cluster!r} and {month!r} are no cluster and month such as ai1, 2024-07")
+    rows = _canonical(table)
+    if not rows.num_rows or rows.column("cluster").unique().to_pylist() != [cluster]:
+        raise ValueError(f"a segment of {cluster} holds one or more runs of {cluster} alone")
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd")
+    content = sink.getvalue().to_pybytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = f"{FOLDER}/cluster={cluster}/month={month}/{sha256[:16]}.parquet"
+    _put(root, path, content)
+    return Segment(path, cluster, month, sha256=sha256, size_bytes=len(content), **_figures(rows))
+
+
+def _canonical(table: pa.Table) -> pa.Table:
+    """Bring rows to the one form in which they are written."""
+    rows = usage.conform(table, usage.STORED)
+    keys = usage.keys(rows)
+    revision = usage.numbers(rows.column("revision"))
+    order = usage.key_order(keys, revision)
+    if not usage.key_starts([array[order] for array in (*keys, revision)]).all():
+        raise ValueError("two rows have the same key and revision")
+    rows = rows.take(pa.array(order)).combine_chunks()
+    columns = [
+        column.cast(pa.string()).dictionary_encode()
+        if pa.types.is_dictionary(column.type)
+        else column
+        for column in rows.columns
+    ]
+    return pa.Table.from_arrays(columns, schema=usage.STORED)
+
+
+def _figures(rows: pa.Table) -> dict[str, int]:
+    """Add up what the book keeps about the rows, in Python integers."""
+    sums = {name: sum(usage.numbers(rows.column(name)).tolist()) for name in SUMS}
+    submits = usage.numbers(rows.column("submit_s"))
+    return {
+        "rows": rows.num_rows,
+        "submit_min_s": int(submits.min(initial=2**62)),
+        "submit_max_s": int(submits.max(initial=0)),
+        **sums,
+    }
+
+
+def _put(root: Path, path: str, content: bytes) -> None:
+    """Make a file durable under its name, unless it is there already."""
+    target = root / path
+    if target.is_file() and target.read_bytes() == content:
+        return
+    _make_folder(target.parent)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
+    _sync_folder(target.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each of them durable."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write a folder's list of names to the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read(root: Path, segments: Iterable[Segment], columns: Sequence[str] | None = None) -> pa.Table:
+    """Read segments one after the other, all revisions, nothing verified.
+
+    Args:
+        root: Root of the archive.
+        segments: As the book lists them.
+        columns: Which columns of STORED, in that order. None: all.
+
+    Raises:
+        InvariantBroken: A file is missing.
+    """
+    names = usage.STORED.names if columns is None else list(columns)
+    schema = pa.schema([usage.STORED.field(name) for name in names])
+    parts = [schema.empty_table()]
+    for segment in segments:
+        try:
+            with pq.ParquetFile(root / segment.path) as file:
+                parts.append(usage.conform(file.read(columns=names), schema))
+        except FileNotFoundError:
+            raise InvariantBroken(f"archive: {segment.path} is missing; restore it") from None
+    return pa.concat_tables(parts).unify_dictionaries()
+
+
+def verify(root: Path, segment: Segment) -> list[str]:
+    """Compare a file with what the book keeps about it; return what does not agree."""
+    target = root / segment.path
+    if not target.is_file():
+        return [f"{segment.path}: is missing"]
+    content = target.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != segment.sha256:
+        return [f"{segment.path}: SHA-256 is {sha256}, the book says {segment.sha256}"]
+    rows = read(root, [segment])
+    found = {"size_bytes": len(content), **_figures(rows)}
+    wrong = [
+        f"{segment.path}: {name} is {value}, the book says {getattr(segment, name)}"
+        for name, value in found.items()
+        if value != getattr(segment, name)
+    ]
+    if rows.column("cluster").unique().to_pylist() != [segment.cluster]:
+        wrong.append(f"{segment.path}: holds runs of other clusters than {segment.cluster}")
+    return wrong
+
+
+def quarantine(root: Path, known_paths: Iterable[str]) -> list[str]:
+    """Move files that the book does not know out of the archive; nothing is ever deleted.
+
+    Nobody may be writing meanwhile: a segment whose row is not yet committed is not yet known.
+
+    Returns:
+        Where the files are now, below the root.
+    """
+    known = set(known_paths)
+    moved = []
+    for file in sorted((root / FOLDER).rglob("*")):
+        path = file.relative_to(root).as_posix()
+        if file.is_dir() or path in known:
+            continue
+        target = root / QUARANTINE / path
+        _make_folder(target.parent)
+        number = 1
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{file.name}.{number}")
+        file.rename(target)
+        _sync_folder(target.parent)
+        _sync_folder(file.parent)
+        moved.append(target.relative_to(root).as_posix())
+    return moved
+
+
+def current(table: pa.Table) -> pa.Table:
+    """Keep the highest revision of each key, in key order."""
+    keys = usage.keys(table)
+    order = usage.key_order(keys, usage.numbers(table.column("revision")))
+    starts = usage.key_starts([array[order] for array in keys])
+    return table.take(pa.array(order[_lasts(starts)]))
+
+
+def _lasts(starts: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Int64s:
+    """Return the places of the last row of each group, from marks of the first ones."""
+    if not len(starts):
+        return np.empty(0, np.int64)
+    return np.flatnonzero(np.append(starts[1:], True)).astype(np.int64)
+
+
+def compare(incoming: pa.Table, stored: pa.Table) -> Compared:
+    """Find out which runs have not been seen, and which have been seen with other content.
+
+    Where a key comes in twice, the later row wins: sweeps overlap, and what was read last is
+    what Slurm says now.
+
+    Args:
+        incoming: Rows of the schema USAGE, in the order in which they were read.
+        stored: `current` rows of the archive, at least those whose keys may come in.
+
+    Returns:
+        New rows with revision 0, changed rows with the next one; both in key order. Rows seen
+        with the same USAGE columns are in neither.
+
+    Raises:
+        ValueError: A run would get more revisions than there can be.
+    """
+    incoming = usage.conform(incoming, usage.USAGE)
+    before = stored.num_rows
+    both = pa.concat_tables([usage.conform(stored, usage.USAGE), incoming])
+    keys = usage.keys(both)
+    order = usage.key_order(keys)  # stable: of each key the stored row first, the latest last
+    starts = usage.key_starts([array[order] for array in keys])
+    first, last = order[np.flatnonzero(starts)], order[_lasts(starts)]
+    come = last >= before
+    seen = come & (first < before)
+    new = last[come & ~seen] - before
+    was, now = first[seen], last[seen] - before
+    other = _differ(both.take(pa.array(was)), incoming.take(pa.array(now)))
+    was, now = was[other], now[other]
+    revisions = usage.numbers(stored.column("revision"))[was] + 1
+    if len(revisions) and revisions.max() > REVISION_MAX:
+        raise ValueError(f"a run has changed more than {REVISION_MAX} times")
+    return Compared(
+        _revised(incoming.take(pa.array(new)), np.zeros(len(new), np.int64)),
+        _revised(incoming.take(pa.array(now)), revisions),
+    )
+
+
+def _revised(rows: pa.Table, revisions: Int64s) -> pa.Table:
+    """Add the revision column."""
+    return rows.append_column(usage.RATED.field("revision"), pa.array(revisions, pa.int16()))
+
+
+def _differ(left: pa.Table, right: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """Mark the rows in which any USAGE column differs; null is equal to null."""
+    marks = np.zeros(left.num_rows, np.bool_)
+    for field in usage.USAGE:
+        a, b = left.column(field.name), right.column(field.name)
+        if pa.types.is_dictionary(field.type):
+            a, b = a.cast(pa.string()), b.cast(pa.string())
+        same = pc.or_(pc.fill_null(pc.equal(a, b), False), pc.and_(pc.is_null(a), pc.is_null(b)))
+        marks |= ~same.to_numpy()
+    return marks

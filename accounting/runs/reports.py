@@ -1,0 +1,125 @@
+"""Reports about machines: how much ran when.
+
+Usage is split by time at the exact boundaries of periods, whatever month it is charged in.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from accounting import money, period
+from accounting.runs import usage
+from accounting.runs.usage import Int64s
+
+TOTAL = "total"
+HOUR_S = 3600
+HOUR_PARTS = 10_000
+"""Hours are printed with four decimals."""
+
+
+def usage_by(table: pa.Table, by: str, timezone: str) -> list[dict[str, str | int]]:
+    """Add up usage by day, month, quarter or year, or in total.
+
+    A run's seconds lie between billed_from_s and end_s. One that stood suspended ran for fewer
+    seconds than that, and Slurm does not record which: its elapsed seconds are spread over the
+    periods in proportion to the wall time in each, by largest remainder, so that they add up.
+    Runs that never started are not counted.
+
+    Args:
+        table: USAGE columns, one row for each run (`archive.current`).
+        by: A kind of `period.KINDS`, or `total`.
+        timezone: Zone of the periods.
+
+    Returns:
+        One row for each period from the first to the last, also where nothing ran: period;
+        wall_hours, node_hours, cpu_hours, card_hours with four decimals, rounded half up from
+        whole seconds; runs that ran in it (a run is counted in each period that it touches),
+        and of these started and ended in it.
+
+    Example:
+        12 CPUs from 23:30 to 00:15 are 6.0000 CPU hours on the first day, 3.0000 on the next.
+    """
+    ran = table.filter(pc.is_valid(table.column("billed_from_s")))
+    if not ran.num_rows:
+        return []
+    begin_s = usage.numbers(ran.column("billed_from_s"))
+    end_s = usage.numbers(ran.column("end_s"))
+    names, edges = _periods(int(begin_s.min()), int(end_s.max()), by, timezone)
+    row, place, seconds = _split(begin_s, end_s, usage.billable_s(ran), edges)
+    columns = {
+        "wall_hours": np.ones(ran.num_rows, np.int64),
+        "node_hours": usage.numbers(ran.column("nodes")),
+        "cpu_hours": usage.numbers(ran.column("cpus")),
+        "card_hours": usage.numbers(ran.column("cards")),
+    }
+    counted = {
+        name: [_hours(total) for total in _sums(seconds, count[row], place, len(names))]
+        for name, count in columns.items()
+    }
+    numbers = {
+        "runs": np.bincount(place, minlength=len(names)).tolist(),
+        "started": np.bincount(_place(begin_s, edges), minlength=len(names)).tolist(),
+        "ended": np.bincount(_place(end_s, edges), minlength=len(names)).tolist(),
+    }
+    return [
+        {"period": name}
+        | {column: values[i] for column, values in counted.items()}
+        | {column: values[i] for column, values in numbers.items()}
+        for i, name in enumerate(names)
+    ]
+
+
+def _periods(first_s: int, last_s: int, by: str, timezone: str) -> tuple[list[str], Int64s]:
+    """Name the periods from one instant to another, and give the edges between them."""
+    if by == TOTAL:
+        return [TOTAL], np.array([first_s, last_s + 1], np.int64)
+    names = [period.name_of(period.day_of(first_s, timezone), by)]
+    edges = list(period.bounds(names[0], timezone))
+    while edges[-1] <= last_s:
+        names.append(period.following(names[-1]))
+        edges.append(period.bounds(names[-1], timezone)[1])
+    return names, np.array(edges, np.int64)
+
+
+def _place(at_s: Int64s, edges: Int64s) -> Int64s:
+    """Return the number of the period that each instant falls into."""
+    return np.searchsorted(edges, at_s, side="right").astype(np.int64) - 1
+
+
+def _split(
+    begin_s: Int64s, end_s: Int64s, ran_s: Int64s, edges: Int64s
+) -> tuple[Int64s, Int64s, Int64s]:
+    """Cut runs at the edges of periods.
+
+    Returns:
+        For each piece the number of its run, of its period, and the seconds that ran in it.
+    """
+    first = _place(begin_s, edges)
+    last = np.maximum(first, _place(end_s - 1, edges))
+    pieces = last - first + 1
+    row = np.repeat(np.arange(len(begin_s)), pieces)
+    head = np.cumsum(pieces) - pieces
+    place = first[row] + np.arange(len(row)) - head[row]
+    seconds = np.minimum(end_s[row], edges[place + 1]) - np.maximum(begin_s[row], edges[place])
+    suspended = ran_s != end_s - begin_s
+    whole = suspended & (pieces == 1)
+    seconds[head[whole]] = ran_s[whole]
+    for i in np.flatnonzero(suspended & (pieces > 1)).tolist():
+        cut = slice(int(head[i]), int(head[i] + pieces[i]))
+        seconds[cut] = money.apportion(int(ran_s[i]), seconds[cut].tolist())
+    return row, place, seconds
+
+
+def _sums(seconds: Int64s, count: Int64s, place: Int64s, periods: int) -> list[int]:
+    """Add up seconds times count by period; exact, also where int64 would overflow."""
+    most = int(seconds.max(initial=0)) * int(count.max(initial=0)) * len(seconds)
+    kind = np.int64 if most < 2**63 else object
+    totals = np.zeros(periods, kind)
+    np.add.at(totals, place, seconds.astype(kind) * count.astype(kind))
+    return [int(total) for total in totals]
+
+
+def _hours(total_s: int) -> str:
+    """Print seconds as hours with four decimals: 5000 is 1.3889."""
+    whole, part = divmod(money.half_up(total_s * HOUR_PARTS, HOUR_S), HOUR_PARTS)
+    return f"{whole}.{part:04d}"

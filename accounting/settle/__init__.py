@@ -1,0 +1,1 @@
+"""Usage becomes charges, and at the month's end a statement."""

@@ -1,0 +1,384 @@
+"""Usage in, charges out: what is new or changed is rated, archived and posted, once.
+
+A segment belongs to the archive when its row and the postings made from it are committed in one
+transaction; the file is whole and on the disk before that. So a crash at any point leaves at
+most a file without a row, which the next run puts into quarantine, and does its work again.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Connection, Engine
+
+from accounting.book import ledger, schema
+from accounting.book.ledger import Entry, Posting, Stamp
+from accounting.errors import BookUnavailable, ConfigInvalid
+from accounting.policy import Policy
+from accounting.rates import rating, tariff
+from accounting.runs import archive, resized, usage
+from accounting.runs.archive import Segment
+from accounting.settle import grouping
+from accounting.vouchers import holds, releasing
+
+_SEGMENT = [schema.segment.c[name] for name in Segment.__slots__]
+NOT_OVER = frozenset(
+    {"REQUEUED", "RESIZING", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED"}
+)
+"""States after which the job may run again: they do not end its hold (DESIGN 3a)."""
+
+NO_TARIFF = "none"
+"""What runs are rated by while no tariff is loaded: everything is unrated."""
+
+
+@dataclass
+class Taken:
+    """What taking usage in did."""
+
+    new: int = 0
+    changed: int = 0
+    unrated: int = 0
+    unclaimed: int = 0
+    charge_micro: int = 0
+    segments: list[str] = field(default_factory=list)
+    quarantined: list[str] = field(default_factory=list)
+
+
+def take_in(
+    engine: Engine,
+    root: Path,
+    runs: pa.Table,
+    policy: Policy,
+    stamp: Stamp,
+    watermark: tuple[str, str, int] | None = None,
+) -> Taken:
+    """Rate, archive and post runs that are new or have changed.
+
+    Args:
+        root: Root of the usage archive.
+        runs: Columns of USAGE, all of one cluster; what is known already is found and left alone.
+        watermark: (cluster, sweep, instant) up to which a sweep is complete, committed with it.
+
+    Raises:
+        BookUnavailable: Somebody else is taking usage in.
+    """
+    taken = Taken()
+    with _alone(root):
+        taken.quarantined = _tidy(engine, root)
+        for cluster in runs.column("cluster").unique().to_pylist():
+            own = runs.filter(pc.equal(runs.column("cluster").cast(pa.string()), cluster))
+            with engine.begin() as conn:
+                stored = current(conn, root, cluster, resized.near(own, policy.timezone))
+            compared = archive.compare(resized.billed_from(own, stored), stored)
+            taken.new += compared.new.num_rows
+            taken.changed += compared.changed.num_rows
+            _store(engine, root, cluster, compared, stored, policy, stamp, taken)
+        if watermark is not None:
+            with engine.begin() as conn:
+                _advance(conn, *watermark)
+    return taken
+
+
+def rate_again(engine: Engine, root: Path, policy: Policy, stamp: Stamp) -> Taken:
+    """Rate the unrated runs once more, with the tariff that is now in force."""
+    taken = Taken()
+    with _alone(root):
+        taken.quarantined = _tidy(engine, root)
+        with engine.begin() as conn:
+            clusters = conn.execute(select(schema.segment.c.cluster).distinct()).scalars().all()
+        for cluster in clusters:
+            with engine.begin() as conn:
+                stored = current(conn, root, cluster)
+            rows = grouping.with_status(stored, rating.UNRATED)
+            if not rows.num_rows:
+                continue
+            with engine.begin() as conn:
+                rated = _rated(conn, rows.select(usage.USAGE.names), policy)
+            better = pc.not_equal(rated.column("status").cast(pa.string()), rating.UNRATED)
+            again = rows.select(usage.USAGE.names).filter(better)
+            revision = pc.add(rows.column("revision"), pa.scalar(1, pa.int16())).filter(better)
+            again = again.append_column(usage.RATED.field("revision"), revision)
+            taken.changed += again.num_rows
+            taken.unrated += rows.num_rows - again.num_rows
+            compared = archive.Compared(again.slice(0, 0), again)
+            _store(engine, root, cluster, compared, stored, policy, stamp, taken)
+    return taken
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Let one process at a time write segments; the lock dies with its holder."""
+    root.mkdir(parents=True, exist_ok=True)
+    handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BookUnavailable(
+                f"archive {root}: 1 process is collecting, 1 is allowed; wait until it is done"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _tidy(engine: Engine, root: Path) -> list[str]:
+    """Put what an interrupted run has left into quarantine."""
+    with engine.begin() as conn:
+        known = conn.execute(select(schema.segment.c.path)).scalars().all()
+    return archive.quarantine(root, known)
+
+
+def segments(conn: Connection, **filters: object) -> list[Segment]:
+    """List segments of the archive, in the order in which they were written."""
+    query = select(*_SEGMENT).filter_by(**filters).order_by(schema.segment.c.seq)
+    return [Segment(**row) for row in conn.execute(query).mappings()]
+
+
+def current(
+    conn: Connection, root: Path, cluster: str, near: resized.Near | None = None
+) -> pa.Table:
+    """Return the stored rows of a cluster, latest revisions only.
+
+    Args:
+        near: Leave segments out that it does not need.
+    """
+    found = [s for s in segments(conn, cluster=cluster) if near is None or near.has(s)]
+    return archive.current(archive.read(root, found))
+
+
+def unrated(conn: Connection, root: Path, ended_before_s: int | None = None) -> pa.Table:
+    """Return the stored rows that have no price, of all clusters."""
+    query = select(schema.segment.c.cluster).where(schema.segment.c.unrated > 0).distinct()
+    parts = [usage.STORED.empty_table()]
+    for cluster in conn.execute(query).scalars():
+        rows = grouping.with_status(current(conn, root, cluster), rating.UNRATED)
+        if ended_before_s is not None:
+            rows = rows.filter(pc.less(rows.column("end_s"), ended_before_s))
+        parts.append(rows)
+    return pa.concat_tables(parts).unify_dictionaries()
+
+
+def in_force(conn: Connection) -> tariff.Tariff | None:
+    """Return the tariff that was loaded last, or None."""
+    try:
+        version, text = ledger.document(conn, "tariff")
+    except ConfigInvalid:
+        return None
+    return tariff.load(text, f"tariff {version}")
+
+
+def states_of(policy: Policy) -> dict[str, str]:
+    """Return `charged` or `free` for each state of Slurm that the policy names."""
+    return {state: "free" if how == "no_run" else how for state, how in policy.states.items()}
+
+
+def _rated(conn: Connection, rows: pa.Table, policy: Policy) -> pa.Table:
+    """Rate rows and find the voucher account of each; returns the RATED columns but revision."""
+    prices = in_force(conn)
+    accounts = _accounts(conn, rows)
+    windows = {
+        account: window
+        for account in set(accounts)
+        if account is not None and (window := holds.validity(conn, account)) is not None
+    }
+    nothing = tariff.Tariff(NO_TARIFF, "", {}, {}, policy.timezone, "", "")
+    named = pa.array(accounts, pa.string())
+    rated = rating.rate(rows, prices or nothing, states_of(policy), windows, named)
+    kept = _at_their_provider(conn, accounts, rated)
+    eligible = pc.if_else(pc.is_valid(kept), rated.column("eligible_micro"), 0)
+    place = rated.column_names.index("eligible_micro")
+    rated = rated.set_column(place, usage.RATED.field("eligible_micro"), eligible)
+    return rated.append_column("account", kept)
+
+
+def _accounts(conn: Connection, rows: pa.Table) -> list[str | None]:
+    """Return the voucher account of each row: its hold's where the book knows the hold (that
+    binding decides), else the one that AdminComment names."""
+    wanted = [hold for hold in rows.column("hold").unique().to_pylist() if hold]
+    of_hold: dict[str, str] = {}
+    for i in range(0, len(wanted), 500):
+        query = select(schema.hold.c.id, schema.hold.c.account)
+        found = conn.execute(query.where(schema.hold.c.id.in_(wanted[i : i + 500])))
+        of_hold.update((row.id, row.account) for row in found)
+    named = rows.column("voucher").to_pylist()
+    bound = rows.column("hold").to_pylist()
+    return [of_hold.get(hold or "", voucher) for hold, voucher in zip(bound, named, strict=True)]
+
+
+def _at_their_provider(
+    conn: Connection, accounts: Sequence[str | None], rated: pa.Table
+) -> pa.Array:
+    """Keep an account only where it is known and of the provider of the row's partition."""
+    of_account = {
+        row.account: row.provider
+        for row in conn.execute(select(schema.contract.c.account, schema.contract.c.provider))
+    }
+    provider = rated.column("provider").to_pylist()
+    kept = [
+        account if account is not None and of_account.get(account) == own else None
+        for account, own in zip(accounts, provider, strict=True)
+    ]
+    return pa.array(kept, pa.string())
+
+
+def _store(
+    engine: Engine,
+    root: Path,
+    cluster: str,
+    compared: archive.Compared,
+    stored: pa.Table,
+    policy: Policy,
+    stamp: Stamp,
+    taken: Taken,
+) -> None:
+    """Write segments and commit them together with what follows from them."""
+    rows = pa.concat_tables([compared.new, compared.changed]).unify_dictionaries()
+    if not rows.num_rows:
+        return
+    with engine.begin() as conn:
+        rated = _rated(conn, rows.select(usage.USAGE.names), policy)
+    for name in rated.column_names:
+        rows = rows.append_column(name, rated.column(name))
+    rows = usage.conform(rows, usage.STORED)
+    written = [
+        (archive.write(root, cluster, month, own), own)
+        for month, own in grouping.by_month(rows, policy.timezone)
+    ]
+    with engine.begin() as conn:
+        _commit(conn, written, stored, policy, stamp, taken)
+
+
+def _commit(
+    conn: Connection,
+    written: Sequence[tuple[Segment, pa.Table]],
+    stored: pa.Table,
+    policy: Policy,
+    stamp: Stamp,
+    taken: Taken,
+) -> None:
+    """Enter segments, charges and postings, and end the holds of runs that are over."""
+    ledger.lock(conn)
+    segment_rows, charge_rows = [], []
+    for segment, rows in written:
+        lost = grouping.with_status(rows, rating.UNRATED).num_rows
+        charged = grouping.with_status(rows, rating.CHARGED)
+        taken.unrated += lost
+        taken.unclaimed += charged.column("account").null_count
+        taken.charge_micro += segment.charge_micro
+        taken.segments.append(segment.path)
+        segment_rows.append({name: getattr(segment, name) for name in Segment.__slots__})
+        segment_rows[-1]["unrated"] = lost
+        charge_rows += _charges(segment, rows, stored, policy.timezone)
+    accrued: Counter[str] = Counter()
+    for row in charge_rows:
+        accrued[row["account"]] += row["charge_micro"]
+    paths = sorted(segment.path for segment, _ in written)
+    key = hashlib.sha256("\n".join(paths).encode()).hexdigest()
+    entry = Entry(
+        f"usage:{key}",
+        "charge",
+        stamp,
+        {"segment": segment_rows, "charge": charge_rows},
+        _charge_postings(conn, accrued),
+    )
+    ledger.write(conn, entry)
+    for _, rows in written:
+        _end_holds(conn, rows, stamp.at_s)
+
+
+def _charges(
+    segment: Segment, rows: pa.Table, stored: pa.Table, timezone: str
+) -> list[dict[str, Any]]:
+    """Sum what a segment changes on each account, net of what earlier revisions charged."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for group, account in grouping.net(rows, grouping.superseded(rows, stored), timezone):
+        total = sums.setdefault((account, group.month), [0, 0])
+        total[0] += group.charge_micro
+        total[1] += group.eligible_micro
+    return [
+        {
+            "path": segment.path,
+            "account": account,
+            "month": month,
+            "charge_micro": charge,
+            "eligible_micro": eligible,
+        }
+        for (account, month), (charge, eligible) in sorted(sums.items())
+    ]
+
+
+def groups(
+    conn: Connection, root: Path, account: str, month: str, since_seq: int, timezone: str
+) -> list[grouping.Group]:
+    """Sum an account's runs of a month in segments written after an entry, net of corrections."""
+    table = schema.segment
+    query = (
+        select(*_SEGMENT)
+        .join(schema.charge, schema.charge.c.path == table.c.path)
+        .where(schema.charge.c.account == account, schema.charge.c.month == month)
+        .where(table.c.seq > since_seq)
+        .order_by(table.c.path)
+    )
+    found = [Segment(**row) for row in conn.execute(query).mappings()]
+    rows = archive.read(root, found)
+    before = usage.STORED.empty_table()
+    if pc.any(pc.greater(rows.column("revision"), 0)).as_py():
+        clusters = sorted({segment.cluster for segment in found})
+        every = [s for cluster in clusters for s in segments(conn, cluster=cluster)]
+        before = grouping.superseded(rows, archive.read(root, every))
+    return [
+        group
+        for group, owner in grouping.net(rows, before, timezone)
+        if owner == account and group.month == month
+    ]
+
+
+def _charge_postings(conn: Connection, accrued: Mapping[str, int]) -> list[Posting]:
+    provider = {
+        row.account: row.provider
+        for row in conn.execute(select(schema.contract.c.account, schema.contract.c.provider))
+    }
+    postings = []
+    for account, micro in sorted(accrued.items()):
+        if micro:
+            postings.append(Posting("accrued", account, micro))
+            postings.append(Posting("revenue", provider[account], -micro))
+    return postings
+
+
+def _end_holds(conn: Connection, rows: pa.Table, now_s: int) -> None:
+    held = rows.filter(pc.is_valid(rows.column("hold")))
+    names = ("hold", "job_id", "cluster", "submit_s", "state")
+    for row in held.select(names).to_pylist():
+        if row["state"] not in NOT_OVER:
+            evidence = f"{row['state']} in slurmdbd"
+            releasing.end(conn, row["hold"], str(row["job_id"]), "posted", 1, now_s, evidence)
+
+
+def _advance(conn: Connection, cluster: str, sweep: str, until_s: int) -> None:
+    """Move a watermark on; it never moves back."""
+    table = schema.watermark
+    was = watermarks(conn, sweep).get(cluster)
+    if was is None:
+        row = {"cluster": cluster, "sweep": sweep, "until_s": until_s}
+        conn.execute(insert(table), row)
+    elif was < until_s:
+        where = (table.c.cluster == cluster) & (table.c.sweep == sweep)
+        conn.execute(update(table).where(where).values(until_s=until_s))
+
+
+def watermarks(conn: Connection, sweep: str = "ended") -> dict[str, int]:
+    """Return the instant up to which each cluster is collected."""
+    table = schema.watermark
+    query = select(table.c.cluster, func.max(table.c.until_s)).where(table.c.sweep == sweep)
+    return {row[0]: row[1] for row in conn.execute(query.group_by(table.c.cluster))}

@@ -1,0 +1,111 @@
+"""Sums of stored runs: by month, and by what a statement has a line for.
+
+Sums are net of corrections: a changed run counts with its latest revision, and the one before
+is taken off. Nothing here writes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from accounting import period
+from accounting.rates import rating
+from accounting.runs import archive
+
+
+@dataclass(frozen=True)
+class Group:
+    """Charges of one account for one kind of computing, net of corrections."""
+
+    month: str
+    cluster: str
+    partition: str
+    qos: str
+    chip: str
+    tariff: str
+    runs: int
+    gflops_s: int
+    charge_micro: int
+    eligible_micro: int
+
+
+_QUARTER_HOUR_S = 900
+"""Months begin at whole quarters of an hour everywhere: some zones are 5:30 or 5:45 off UTC."""
+
+
+def by_month(rows: pa.Table, timezone: str) -> list[tuple[str, pa.Table]]:
+    """Split rows by the month in which they ended."""
+    months = pa.array(months_of(rows, timezone))
+    return [
+        (month, rows.filter(pc.equal(months, month)))
+        for month in sorted(months.unique().to_pylist())
+    ]
+
+
+def months_of(rows: pa.Table, timezone: str) -> list[str]:
+    """Return the month in which each run ended: it is charged in that one."""
+    names: dict[int, str] = {}
+    months = []
+    for end_s in rows.column("end_s").to_pylist():
+        quarter = end_s // _QUARTER_HOUR_S
+        if quarter not in names:
+            names[quarter] = period.month_of(end_s, timezone)
+        months.append(names[quarter])
+    return months
+
+
+def with_status(rows: pa.Table, status: str) -> pa.Table:
+    """Keep the rows of one status: charged, free or unrated."""
+    return rows.filter(pc.equal(rows.column("status").cast(pa.string()), status))
+
+
+def superseded(rows: pa.Table, stored: pa.Table) -> pa.Table:
+    """Return the stored rows that changed rows take the place of: the revision before theirs."""
+    again = rows.filter(pc.greater(rows.column("revision"), 0))
+    if not again.num_rows:
+        return stored.slice(0, 0)
+    wanted = {(*key, revision - 1) for key, revision in _keys(again)}
+    mask = [(*key, revision) in wanted for key, revision in _keys(stored)]
+    return stored.filter(pa.array(mask, pa.bool_()))
+
+
+def _keys(rows: pa.Table) -> list[tuple[tuple[Any, ...], int]]:
+    names = ("cluster", "job_id", "submit_s", "start_s")
+    keys = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
+    return list(zip(keys, rows.column("revision").to_pylist(), strict=True))
+
+
+_GROUP = ("account", "month", "cluster", "partition", "qos", "chip", "tariff")
+
+
+def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, str]]:
+    """Sum charged rows by group and account, those added minus those they take the place of.
+
+    Groups in which nothing is left over are not there: a corrected state costs no line.
+    """
+    sums: dict[tuple[str, ...], list[int]] = {}
+    for rows, sign in ((added, 1), (removed, -1)):
+        charged = with_status(rows, rating.CHARGED)
+        charged = charged.filter(pc.is_valid(charged.column("account")))
+        plain = [charged.column(name).cast(pa.string()) for name in _GROUP if name != "month"]
+        plain.insert(1, pa.chunked_array([pa.array(months_of(charged, timezone), pa.string())]))
+        table = pa.table(
+            [*plain, *(charged.column(name) for name in archive.SUMS)],
+            names=[*_GROUP, *archive.SUMS],
+        )
+        found = table.group_by(list(_GROUP), use_threads=False).aggregate(
+            [([], "count_all"), *((name, "sum") for name in archive.SUMS)]
+        )
+        for row in found.to_pylist():
+            group_key = tuple(row[name] or "" for name in _GROUP)
+            total = sums.setdefault(group_key, [0, 0, 0, 0])
+            total[0] += sign * row["count_all"]
+            for i, name in enumerate(archive.SUMS, 1):
+                total[i] += sign * row[f"{name}_sum"]
+    return [
+        (Group(*key[1:], *total), key[0])  # type: ignore[arg-type]  # six names, then four sums
+        for key, total in sorted(sums.items())
+        if any(total)
+    ]

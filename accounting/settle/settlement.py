@@ -1,0 +1,288 @@
+"""Month's end: what was delivered becomes a statement (结算单), half of it off the voucher.
+
+A statement is cumulative by usage month: fee = floor(all charges of that month to the fen) and
+deduction = floor(ratio of the eligible fee), each minus what earlier statements took. So a late
+run or a correction finds its way into the open month, to the fen, and a closed one never changes.
+
+Worked example: three runs of 3.333333 make 9.999999 yuan: fee 9.99, 0.009999 to the rounding
+account, deduction floor(4.995) = 4.99, cash 5.00.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection, Engine
+
+from accounting import money, period
+from accounting.book import ledger, schema
+from accounting.book.ledger import Entry, Posting, Stamp, lock, write
+from accounting.errors import InvalidInput, Refused
+from accounting.money import MICRO_PER_FEN, yuan
+from accounting.policy import Policy
+from accounting.settle import charging, stating
+from accounting.vouchers.holds import accrued, vouchers
+from accounting.vouchers.registry import contracts, find
+
+
+def close(
+    engine: Engine, archive: Path, month: str, provider: str, policy: Policy, stamp: Stamp
+) -> list[str]:
+    """Close a month for one provider: one statement for each account with charges.
+
+    Each statement is one transaction, so a close that was interrupted is simply run again;
+    closing a closed month changes nothing.
+
+    Returns:
+        The month's statements, by id.
+
+    Raises:
+        InvalidInput: This is no month, or no such provider.
+        Refused: The month has not ended, or runs of it are unrated or not yet collected.
+        InvariantBroken: Archive and book disagree.
+    """
+    if period.kind_of(month) != "month":
+        raise InvalidInput(f"close {month}: not a month; write it as 2026-11")
+    with engine.begin() as conn:
+        lock(conn)
+        find(conn, "provider", id=provider)
+        accounts = [row["account"] for row in contracts(conn, provider=provider)]
+        if not closed(conn, provider, month):
+            _check_closable(conn, archive, month, provider, policy, stamp)
+    if not closed_now(engine, provider, month):
+        for account in accounts:
+            with engine.begin() as conn:
+                lock(conn)
+                _settle(conn, archive, account, month, provider, policy, stamp)
+        with engine.begin() as conn:
+            lock(conn)
+            _lapse(conn, provider, month, policy, stamp)
+            _mark_closed(conn, provider, month, stamp)
+    with engine.begin() as conn:
+        return [row["id"] for row in statements(conn, provider=provider, month=month)]
+
+
+def closed(conn: Connection, provider: str, month: str) -> bool:
+    """Tell whether a month is closed for a provider."""
+    query = select(schema.closing.c.seq).filter_by(provider=provider, month=month)
+    return conn.execute(query).scalar() is not None
+
+
+def closed_now(engine: Engine, provider: str, month: str) -> bool:
+    """Tell whether a month is closed, in a transaction of its own."""
+    with engine.begin() as conn:
+        return closed(conn, provider, month)
+
+
+def _check_closable(
+    conn: Connection, archive: Path, month: str, provider: str, policy: Policy, stamp: Stamp
+) -> None:
+    end_s = period.bounds(month, policy.timezone)[1]
+    if stamp.effective_s < end_s:
+        raise Refused(
+            f"close {month}: it ends {period.clock(end_s, policy.timezone)}, now is "
+            f"{period.clock(stamp.effective_s, policy.timezone)}; close it after it has ended"
+        )
+    unrated = charging.unrated(conn, archive, end_s)
+    if unrated.num_rows:
+        first = unrated.slice(0, 1).to_pylist()[0]
+        raise Refused(
+            f"close {month}: {unrated.num_rows} runs are unrated, such as job {first['job']} of "
+            f"{first['cluster']} ({first['reason']}); 0 are allowed; load a price that covers them "
+            "and run svoucher rate"
+        )
+    if ledger.identity(conn).rehearsal:
+        return  # its clock may be set: what is collected up to is a real instant
+    for cluster, until_s in charging.watermarks(conn).items():
+        if until_s < end_s:
+            raise Refused(
+                f"close {month}: cluster {cluster} is collected up to "
+                f"{period.clock(until_s, policy.timezone)}, {period.clock(end_s, policy.timezone)} "
+                "is needed; run svoucher collect first"
+            )
+
+
+def _settle(
+    conn: Connection,
+    archive: Path,
+    account: str,
+    month: str,
+    provider: str,
+    policy: Policy,
+    stamp: Stamp,
+) -> None:
+    """Write the statement of one account, if there is anything to state."""
+    statement_id = f"S-{account}-{month}"
+    if conn.execute(select(schema.statement.c.seq).filter_by(id=statement_id)).scalar():
+        return
+    lines = stating.state(conn, archive, account, month, policy)
+    if not lines:
+        return
+    fee_fen = sum(line.fee_fen for line in lines)
+    deduction_fen = sum(line.deduction_fen for line in lines)
+    cash_fen = fee_fen - deduction_fen
+    paid_fen = min(cash_fen, -ledger.balance(conn, "cash", account) // MICRO_PER_FEN)
+    draws = _draw(conn, account, deduction_fen)
+    row = {
+        "id": statement_id,
+        "account": account,
+        "month": month,
+        "upto_seq": ledger.head(conn)[0],
+        "charge_micro": sum(line.group.charge_micro for line in lines),
+        "eligible_micro": sum(line.group.eligible_micro for line in lines),
+        "fee_fen": fee_fen,
+        "deduction_fen": deduction_fen,
+        "cash_fen": cash_fen,
+        "receivable_fen": cash_fen - paid_fen,
+    }
+    rows = {
+        "statement": [row],
+        "statement_line": [
+            stating.line_row(statement_id, i, line) for i, line in enumerate(lines, 1)
+        ],
+        "deduction": [
+            {"statement": statement_id, "voucher": voucher, "amount_fen": fen}
+            for voucher, fen in draws.items()
+        ],
+    }
+    postings = _statement_postings(conn, row, draws, provider)
+    write(conn, Entry(f"statement:{account}:{month}", "statement", stamp, rows, postings))
+
+
+def _draw(conn: Connection, account: str, deduction_fen: int) -> dict[str, int]:
+    """Split a deduction over an account's vouchers, earliest expiry first; credits go back to
+    the last one."""
+    own = vouchers(conn, account)
+    if deduction_fen < 0:
+        return {own[-1].id: deduction_fen}
+    draws: dict[str, int] = {}
+    for voucher in own:
+        left_fen = ledger.balance(conn, "voucher.left", voucher.id) // MICRO_PER_FEN
+        part = min(deduction_fen - sum(draws.values()), left_fen)
+        if part:
+            draws[voucher.id] = part
+    return draws
+
+
+def _statement_postings(
+    conn: Connection, row: Mapping[str, Any], draws: Mapping[str, int], provider: str
+) -> list[Posting]:
+    """Return a statement's postings; a credit first settles what the unit owes."""
+    account = row["account"]
+    paid_fen = row["cash_fen"] - row["receivable_fen"]
+    owed_fen = ledger.balance(conn, "receivable", account) // MICRO_PER_FEN
+    settled_fen = min(owed_fen, max(0, -paid_fen))
+    amounts = [
+        ("accrued", account, -row["charge_micro"]),
+        ("rounding", account, row["charge_micro"] - row["fee_fen"] * MICRO_PER_FEN),
+        ("claim.unclaimed", provider, row["deduction_fen"] * MICRO_PER_FEN),
+        ("cash", account, (paid_fen + settled_fen) * MICRO_PER_FEN),
+        ("receivable", account, (row["receivable_fen"] - settled_fen) * MICRO_PER_FEN),
+    ]
+    for voucher, fen in draws.items():
+        amounts.append(("voucher.left", voucher, -fen * MICRO_PER_FEN))
+        amounts.append(("voucher.deducted", voucher, fen * MICRO_PER_FEN))
+    return [Posting(name, owner, micro) for name, owner, micro in amounts if micro]
+
+
+def _lapse(conn: Connection, provider: str, month: str, policy: Policy, stamp: Stamp) -> None:
+    """Let vouchers lapse whose validity, and the time to settle late runs, are over.
+
+    What is delivered within the validity is stated first, however late that is; what a credit
+    gives back after that lapses with the month in which it was given.
+    """
+    end_s = period.bounds(month, policy.timezone)[1]
+    last_s = min(end_s, stamp.effective_s - policy.settle_days * 86_400)
+    for contract in contracts(conn, provider=provider):
+        if any(eligible for _, eligible in accrued(conn, contract["account"]).values()):
+            continue
+        for voucher in vouchers(conn, contract["account"]):
+            left = ledger.balance(conn, "voucher.left", voucher.id)
+            if left and voucher.until_s <= last_s:
+                row = {
+                    "voucher": voucher.id,
+                    "kind": "expired",
+                    "at_s": end_s,
+                    "amount_fen": left // MICRO_PER_FEN,
+                }
+                postings = [
+                    Posting("voucher.left", voucher.id, -left),
+                    Posting("voucher.expired", voucher.id, left),
+                ]
+                key = f"expiry:{voucher.id}:{month}"
+                rows = {"voucher_end": [row]}
+                write(conn, Entry(key, "voucher.expire", stamp, rows, postings))
+
+
+def _mark_closed(conn: Connection, provider: str, month: str, stamp: Stamp) -> None:
+    row = {
+        "provider": provider,
+        "month": month,
+        "at_s": stamp.effective_s,
+        "upto_seq": ledger.head(conn)[0],
+    }
+    write(conn, Entry(f"closing:{provider}:{month}", "month.close", stamp, {"closing": [row]}))
+
+
+def statements(conn: Connection, **filters: object) -> list[dict[str, Any]]:
+    """List statements with their unit and provider, in the order in which they were written."""
+    query = (
+        select(schema.statement, schema.contract.c.unit, schema.contract.c.provider)
+        .join(schema.contract, schema.contract.c.account == schema.statement.c.account)
+        .filter_by()
+        .order_by(schema.statement.c.seq)
+    )
+    for name, value in filters.items():
+        table = schema.statement if name in schema.statement.c else schema.contract
+        query = query.where(table.c[name] == value)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def lines_of(conn: Connection, statement_id: str) -> list[dict[str, Any]]:
+    """List the lines of a statement."""
+    table = schema.statement_line
+    query = select(table).where(table.c.statement == statement_id)
+    rows = [dict(row) for row in conn.execute(query).mappings()]
+    return sorted(rows, key=lambda row: int(row["id"].rpartition("/")[2]))
+
+
+def record_invoice(
+    conn: Connection, statement_id: str, number: str, policy: Policy, stamp: Stamp
+) -> Mapping[str, int]:
+    """Record the number of the invoice (发票) that the provider made over the cash part.
+
+    Returns:
+        gross_fen, net_fen and tax_fen: prices include the tax, which is split once, here.
+
+    Raises:
+        InvalidInput: No such statement.
+        Refused: The statement has no cash part to invoice, or another invoice, or the number is
+            another statement's.
+    """
+    lock(conn)
+    statement = find(conn, "statement", id=statement_id)
+    if statement.cash_fen <= 0:
+        raise Refused(
+            f"statement {statement_id}: the unit's part is {yuan(statement.cash_fen)} yuan, an "
+            "invoice needs more than 0.00; there is nothing to invoice"
+        )
+    net_fen = money.half_up(statement.cash_fen * money.BP, money.BP + policy.vat_bp)
+    amounts = {
+        "gross_fen": statement.cash_fen,
+        "net_fen": net_fen,
+        "tax_fen": statement.cash_fen - net_fen,
+    }
+    day = period.day_of(stamp.effective_s, policy.timezone).isoformat()
+    row = {"number": number, "statement": statement_id, "recorded_on": day} | amounts
+    same = (schema.invoice.c.number == number) | (schema.invoice.c.statement == statement_id)
+    known = conn.execute(select(schema.invoice).where(same)).all()
+    for other in known:
+        if (other.number, other.statement) != (number, statement_id):
+            raise Refused(
+                f"invoice {number}: {other.statement} has invoice {other.number} already; one "
+                "statement has one invoice"
+            )
+    if not known:
+        write(conn, Entry(f"invoice:{number}", "invoice.record", stamp, {"invoice": [row]}))
+    return amounts

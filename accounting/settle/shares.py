@@ -1,0 +1,96 @@
+"""A run's own part of a statement: fee and deduction by largest remainder, ties by run key."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from accounting import money
+from accounting.book import schema
+from accounting.rates import rating
+from accounting.runs import archive, usage
+from accounting.runs.archive import Segment
+from accounting.runs.usage import Run
+from accounting.settle import grouping
+
+
+@dataclass(frozen=True)
+class Share:
+    """What of a statement line is one run's."""
+
+    statement: str
+    line: str
+    fee_fen: int
+    deduction_fen: int
+
+
+def of_run(conn: Connection, root: Path, run: Run, account: str) -> Share | None:
+    """Return a run's share of the statement that states it, or None while none does."""
+    for line in _lines(conn, run, account):
+        rows = _rows_of(conn, root, line, account)
+        if rows.column("revision").to_pylist().count(0) != rows.num_rows:
+            continue  # a statement with corrections: its lines are net, not the sum of its runs
+        place = _place(rows, run)
+        if place is None:
+            continue
+        charges = rows.column("charge_micro").to_pylist()
+        eligible = rows.column("eligible_micro").to_pylist()
+        fees = money.apportion(line.fee_fen, charges)
+        parts = money.apportion(line.deduction_fen, eligible if sum(eligible) else charges)
+        return Share(line.statement, line.id, fees[place], parts[place])
+    return None
+
+
+def _lines(conn: Connection, run: Run, account: str) -> list[Any]:
+    line, paper = schema.statement_line, schema.statement
+    query = (
+        select(line, paper.c.upto_seq)
+        .join(paper, paper.c.id == line.c.statement)
+        .where(paper.c.account == account, line.c.cluster == run.cluster)
+        .where(line.c.partition == run.partition, line.c.qos == run.qos)
+        .order_by(line.c.seq)
+    )
+    return list(conn.execute(query))
+
+
+def _rows_of(conn: Connection, root: Path, line: Any, account: str) -> pa.Table:
+    """Return the runs that a line states, in key order."""
+    paper = schema.statement
+    since = conn.execute(
+        select(paper.c.upto_seq)
+        .where(paper.c.account == account, paper.c.seq < line.seq)
+        .order_by(paper.c.seq.desc())
+        .limit(1)
+    ).scalar()
+    table = schema.segment
+    query = (
+        select(*(table.c[name] for name in Segment.__slots__))
+        .where(table.c.cluster == line.cluster, table.c.month == line.usage_month)
+        .where(table.c.seq > (since or 0), table.c.seq <= line.upto_seq)
+        .order_by(table.c.path)
+    )
+    found = [Segment(**row) for row in conn.execute(query).mappings()]
+    rows = grouping.with_status(archive.read(root, found), rating.CHARGED)
+    wanted = {
+        "account": account,
+        "partition": line.partition,
+        "qos": line.qos,
+        "chip": line.chip,
+        "tariff": line.tariff,
+    }
+    for name, value in wanted.items():
+        own = pc.fill_null(rows.column(name).cast(pa.string()), "")
+        rows = rows.filter(pc.equal(own, value))
+    return rows.take(pa.array(usage.key_order(usage.keys(rows))))
+
+
+def _place(rows: pa.Table, run: Run) -> int | None:
+    """Return where a run stands among rows."""
+    names = ("job_id", "submit_s", "start_s")
+    keys = list(zip(*(rows.column(name).to_pylist() for name in names), strict=True))
+    key = (run.job_id, run.submit_s, run.start_s)
+    return keys.index(key) if key in keys else None

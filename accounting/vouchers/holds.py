@@ -1,0 +1,346 @@
+"""Holds: the most a job can cost, set aside at submit and resolved on evidence.
+
+A hold never shows on a statement. It stands outside the chain, because Slurm's queue is its
+second copy (the job's AdminComment). It begins unseen, is bound to a job once the queue shows
+it, and each of its tasks ends once: posted (the run was charged), voided (it never ran) or
+expired (the queue never showed it).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import BigInteger, cast, func, insert, select, update
+from sqlalchemy.engine import Connection
+
+from accounting import money
+from accounting.book import ledger, schema
+from accounting.book.ledger import lock
+from accounting.errors import InsufficientBalance, NotAllowed, NotEligible, VoucherExpired
+from accounting.money import MICRO_PER_FEN, yuan
+from accounting.period import day_of
+from accounting.policy import Policy
+from accounting.vouchers.registry import unit_of
+
+_ended = (
+    # PostgreSQL's sum is a decimal unless it is told otherwise.
+    select(
+        schema.hold_end.c.hold, cast(func.sum(schema.hold_end.c.tasks), BigInteger).label("tasks")
+    )
+    .group_by(schema.hold_end.c.hold)
+    .subquery()
+)
+_live_tasks = schema.hold.c.tasks - func.coalesce(_ended.c.tasks, 0)
+LIVE = (
+    select(
+        schema.hold,
+        _live_tasks.label("live"),
+        schema.hold_bind.c.job_id,
+        schema.hold_bind.c.submit_s,
+    )
+    .outerjoin(_ended, _ended.c.hold == schema.hold.c.id)
+    .outerjoin(schema.hold_bind, schema.hold_bind.c.hold == schema.hold.c.id)
+    .where(_live_tasks > 0)
+)
+"""Holds with tasks that have not ended: how many are `live`, and the job they are bound to."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a submit hook asks to hold.
+
+    `task_micro` is the most one task can cost; `task_eligible_micro` the part of it whose
+    seconds fall inside the voucher's validity if the task starts at once.
+    """
+
+    id: str
+    cluster: str
+    account: str
+    uid: int
+    tasks: int
+    task_micro: int
+    task_eligible_micro: int
+    asked: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a voucher account stands.
+
+    Attributes:
+        left_fen: On vouchers, not yet deducted; accrued and held shares are still in it.
+        cash_fen: Paid in and not yet used.
+        owed_fen: What the unit owes; above zero no hold is taken.
+        accrued: (charge, eligible part), micro-yuan, for each usage month not yet on a statement.
+        held_micro: Sum of live holds.
+        held_eligible_micro: Its part inside the validity.
+        ratio_bp: The voucher's share of a fee.
+    """
+
+    left_fen: int
+    cash_fen: int
+    owed_fen: int
+    accrued: Sequence[tuple[int, int]]
+    held_micro: int
+    held_eligible_micro: int
+    ratio_bp: int
+
+    @property
+    def accrued_micro(self) -> int:
+        """Charges not yet on a statement."""
+        return sum(charge for charge, _ in self.accrued)
+
+    def _share_fen(self, eligible_micro: int) -> int:
+        return money.share(max(eligible_micro, 0) // MICRO_PER_FEN, self.ratio_bp)
+
+    @property
+    def accrued_share_fen(self) -> int:
+        """The voucher's share of what is accrued."""
+        return min(self.left_fen, sum(self._share_fen(part) for _, part in self.accrued))
+
+    @property
+    def share_fen(self) -> int:
+        """The voucher's share of what is accrued and held (V of DESIGN 3b)."""
+        held = self._share_fen(self.held_eligible_micro)
+        return min(self.left_fen, self.accrued_share_fen + held)
+
+    @property
+    def held_share_fen(self) -> int:
+        """The voucher's share of what is held."""
+        return self.share_fen - self.accrued_share_fen
+
+    @property
+    def free_fen(self) -> int:
+        """On vouchers and neither accrued nor held."""
+        return self.left_fen - self.share_fen
+
+    @property
+    def free_cash_fen(self) -> int:
+        """Cash that nothing accrued or held needs; below zero when runs outran their holds."""
+        return self.cash_fen - (money.fen_up(self.accrued_micro + self.held_micro) - self.share_fen)
+
+    @property
+    def available_fen(self) -> int:
+        """A fee, eligible throughout, that would still be admitted; the largest but for a fen."""
+        if self.free_cash_fen < 0:
+            return 0
+        both = self.free_cash_fen + self.free_fen
+        whole = money.BP - self.ratio_bp
+        return min(both, self.free_cash_fen * money.BP // whole) if whole else both
+
+    def plus(self, held_micro: int, eligible_micro: int) -> "Position":
+        """Return the position with one more hold."""
+        return replace(
+            self,
+            held_micro=self.held_micro + held_micro,
+            held_eligible_micro=self.held_eligible_micro + eligible_micro,
+        )
+
+
+def position(conn: Connection, account: str, policy: Policy) -> Position:
+    """Work out where a voucher account stands."""
+    left = sum(
+        ledger.balance(conn, "voucher.left", voucher.id) for voucher in vouchers(conn, account)
+    )
+    held = [
+        (row.live * row.task_micro, row.live * row.task_eligible_micro)
+        for row in conn.execute(LIVE.where(schema.hold.c.account == account))
+    ]
+    return Position(
+        left_fen=left // MICRO_PER_FEN,
+        cash_fen=-ledger.balance(conn, "cash", account) // MICRO_PER_FEN,
+        owed_fen=ledger.balance(conn, "receivable", account) // MICRO_PER_FEN,
+        accrued=list(accrued(conn, account).values()),
+        held_micro=sum(micro for micro, _ in held),
+        held_eligible_micro=sum(eligible for _, eligible in held),
+        ratio_bp=policy.deduct_ratio_bp,
+    )
+
+
+def vouchers(conn: Connection, account: str) -> Sequence[Any]:
+    """List an account's vouchers in the order in which they are drawn: earliest expiry first."""
+    table = schema.voucher
+    return conn.execute(
+        select(table).where(table.c.account == account).order_by(table.c.until_s, table.c.id)
+    ).all()
+
+
+def accrued(conn: Connection, account: str) -> dict[str, tuple[int, int]]:
+    """Return (charge, eligible part) in micro-yuan by usage month, of what no statement has yet."""
+    sums: dict[str, tuple[int, int]] = {}
+    for table, sign, month in (
+        (schema.charge, 1, schema.charge.c.month),
+        (schema.statement_line, -1, schema.statement_line.c.usage_month),
+    ):
+        query = select(month, func.sum(table.c.charge_micro), func.sum(table.c.eligible_micro))
+        if table is schema.statement_line:
+            query = query.join(schema.statement, schema.statement.c.id == table.c.statement)
+            query = query.where(schema.statement.c.account == account)
+        else:
+            query = query.where(table.c.account == account)
+        for name, charge, eligible in conn.execute(query.group_by(month)):
+            was = sums.get(name, (0, 0))
+            sums[name] = (was[0] + sign * int(charge), was[1] + sign * int(eligible))
+    return {name: parts for name, parts in sums.items() if parts != (0, 0)}
+
+
+def may_spend(
+    conn: Connection, account: str, *, cluster: str, uid: int, provider: str, at_s: int
+) -> Any:
+    """Check that a user of a cluster may spend a voucher account at a provider.
+
+    Returns:
+        The account's contract.
+
+    Raises:
+        NotEligible: No such account, or it is for another provider.
+        NotAllowed: The user is no member of the account's unit.
+    """
+    contract = conn.execute(select(schema.contract).filter_by(account=account)).one_or_none()
+    if contract is None:
+        raise NotEligible(
+            f"voucher {account[:24]!r}: not known here; check the number on your certificate"
+        )
+    if unit_of(conn, cluster, uid, at_s) != contract.unit:
+        raise NotAllowed(
+            f"voucher {account}: belongs to another unit than user {uid}'s; use your own unit's"
+            " voucher"
+        )
+    if contract.provider != provider:
+        raise NotEligible(
+            f"voucher {account}: is for provider {contract.provider}, this partition is"
+            f" {provider}'s; choose another partition or voucher"
+        )
+    return contract
+
+
+def validity(conn: Connection, account: str) -> tuple[int, int] | None:
+    """Return the half-open interval in which an account's vouchers are valid, or None."""
+    own = vouchers(conn, account)
+    if not own:
+        return None
+    return min(v.from_s for v in own), max(v.until_s for v in own)
+
+
+def place(conn: Connection, request: Request, policy: Policy, now_s: int) -> Position:
+    """Take a hold if what is left covers it; asked again with the same id, find it taken.
+
+    Returns:
+        The account's position after it.
+
+    Raises:
+        NotAllowed: The id stands for another hold.
+        VoucherExpired: No voucher is valid and cash alone does not cover it.
+        InsufficientBalance: What is left does not cover it.
+    """
+    lock(conn)
+    before = position(conn, request.account, policy)
+    known = conn.execute(select(schema.hold).filter_by(id=request.id)).mappings().one_or_none()
+    if known is not None:
+        if any(known[name] != getattr(request, name) for name in ("cluster", "account", "uid")):
+            raise NotAllowed(f"hold {request.id}: stands for another job; submit again")
+        return before
+    after = _admit(conn, before, request, now_s, policy)
+    enter(conn, request, policy, now_s)
+    return after
+
+
+def enter(conn: Connection, request: Request, policy: Policy, now_s: int) -> None:
+    """Enter a hold without asking whether it fits: where the queue shows it, it is a fact."""
+    row = {
+        "id": request.id,
+        "cluster": request.cluster,
+        "account": request.account,
+        "uid": request.uid,
+        "tasks": request.tasks,
+        "task_micro": request.task_micro,
+        "task_eligible_micro": request.task_eligible_micro,
+        "asked_s": now_s,
+        "expires_s": now_s + policy.unseen_s,
+        "request": ledger.canonical(dict(request.asked)),
+    }
+    conn.execute(insert(schema.hold), row)
+
+
+def exists(conn: Connection, hold_id: str) -> bool:
+    """Tell whether the book has a hold, live or ended."""
+    return conn.execute(select(schema.hold.c.id).filter_by(id=hold_id)).scalar() is not None
+
+
+def _admit(
+    conn: Connection, before: Position, request: Request, now_s: int, policy: Policy
+) -> Position:
+    """Return the position with the hold in it, or say why it does not fit."""
+    fee_micro = request.tasks * request.task_micro
+    after = before.plus(fee_micro, request.tasks * request.task_eligible_micro)
+    fee = yuan(money.fen_up(fee_micro))
+    if before.owed_fen > 0:
+        raise InsufficientBalance(
+            f"voucher {request.account}: {yuan(before.owed_fen)} yuan is owed, 0.00 is allowed for "
+            "new jobs; pay it first"
+        )
+    if after.free_cash_fen >= 0:
+        return after
+    window = validity(conn, request.account)
+    if window is not None and now_s >= window[1]:
+        raise VoucherExpired(
+            f"voucher {request.account}: expired on {day_of(window[1] - 1, policy.timezone)}, this "
+            f"job may cost {fee} yuan and {yuan(max(before.free_cash_fen, 0))} of cash is free; "
+            "use another voucher or top up"
+        )
+    raise InsufficientBalance(
+        f"voucher {request.account}: this job may cost {fee} yuan, {yuan(before.available_fen)} is "
+        "available; ask for less time or top up"
+    )
+
+
+def of_job(conn: Connection, cluster: str, job_id: int) -> Any | None:
+    """Return the live hold that is bound to a job, or None."""
+    bound = LIVE.where(schema.hold_bind.c.cluster == cluster, schema.hold_bind.c.job_id == job_id)
+    return conn.execute(bound.order_by(schema.hold_bind.c.submit_s.desc())).first()
+
+
+def raise_to(conn: Connection, row: Any, request: Request, policy: Policy, now_s: int) -> Position:
+    """Raise a live hold to what the changed job may cost; a lower value changes nothing.
+
+    Only tasks that have not ended are raised.
+
+    Raises:
+        VoucherExpired, InsufficientBalance: What is left does not cover the difference.
+    """
+    lock(conn)
+    before = position(conn, row.account, policy)
+    row = conn.execute(LIVE.where(schema.hold.c.id == row.id)).one_or_none()
+    if row is None:
+        return before
+    tasks = max(row.tasks, request.tasks)
+    task_micro = max(row.task_micro, request.task_micro)
+    eligible_micro = min(task_micro, max(row.task_eligible_micro, request.task_eligible_micro))
+    live = row.live + tasks - row.tasks
+    more = replace(
+        request,
+        tasks=1,
+        task_micro=live * task_micro - row.live * row.task_micro,
+        task_eligible_micro=live * eligible_micro - row.live * row.task_eligible_micro,
+    )
+    if more.task_micro == 0:
+        return before
+    after = _admit(conn, before, more, now_s, policy)
+    conn.execute(
+        update(schema.hold)
+        .where(schema.hold.c.id == row.id)
+        .values(
+            tasks=tasks,
+            task_micro=task_micro,
+            task_eligible_micro=eligible_micro,
+            request=ledger.canonical(dict(request.asked)),
+        )
+    )
+    return after
+
+
+def asked_of(row: Any) -> dict[str, str]:
+    """Return what the hook asked when it took a hold."""
+    asked: dict[str, str] = json.loads(row.request)
+    return asked
