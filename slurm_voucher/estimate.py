@@ -11,15 +11,18 @@ from dataclasses import dataclass
 
 from accounting.errors import InvalidInput, NotEligible
 from accounting.rates.basis import Kind, asked
+from slurm_voucher import tres
 from slurm_voucher.partitions import Cluster, Partition
-from slurm_voucher.tres import CARD_NAMES, count
 
 TASKS_MAX = 4_000_001
 """Slurm's own highest MaxArraySize."""
+GRES_KEYS = ("tres_per_job", "tres_per_node", "tres_per_socket", "tres_per_task")
+SHOWN = 48
+"""Characters of a user's word that a refusal repeats."""
 
-_ARRAY = re.compile(r"(\d{1,7})(?:-(\d{1,7})(?::(\d{1,7}))?)?")
-_GRES = re.compile(r"(?:gres[:/])?([a-z0-9_]+)(?::([A-Za-z0-9_.-]+))?(?:[:=](\d{1,9}K?))?")
-_WHOLE = re.compile(r"\d{1,9}")
+_ARRAY = re.compile(r"(\d{1,7})(?:-(\d{1,7})(?::(\d{1,7}))?)?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,10}", re.ASCII)
+_CPUS = re.compile(r"(?:^|,)cpu[:=](\d{1,9})(?=,|$)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ def most(fields: Mapping[str, str], cluster: Cluster) -> Most:
     """Work out the most that a submitted job can use.
 
     Args:
-        fields: Fields of a HOLD question, see protocol.py.
+        fields: Fields of a HOLD question, see protocol.py; of a job that runs also tres_alloc,
+            what it was given.
         cluster: Where it is submitted.
 
     Raises:
@@ -43,23 +47,38 @@ def most(fields: Mapping[str, str], cluster: Cluster) -> Most:
         InvalidInput: A field cannot be read.
     """
     partition = _partition(fields, cluster.partitions)
-    nodes = _nodes(fields, partition)
-    cpus = _cpus(fields, partition, nodes)
-    cards = _cards(fields, partition, nodes)
+    if "tres_alloc" in fields:
+        cpus, cards = _allocated(fields["tres_alloc"])
+    else:
+        nodes = _nodes(fields, partition)
+        tasks = _tasks(fields, nodes)
+        cpus = _cpus(fields, partition, nodes, tasks)
+        cards = _cards(fields, partition, nodes, tasks)
+        if fields.get("exclusive") or partition.whole:
+            cpus, cards = _whole(partition, nodes, cpus, cards)
     qos = fields.get("qos") or cluster.default_qos
     kind = asked(cluster.name, partition.name, qos, cards, cpus)
     return Most(kind, _limit_s(fields, partition), array_tasks(fields.get("array", "")))
 
 
-def _partition(fields: Mapping[str, str], partitions: Mapping[str, Partition]) -> Partition:
-    name = fields.get("partition") or next((p.name for p in partitions.values() if p.default), "")
-    if "," in name:
-        raise NotEligible(
-            f"partition {name}: several are named, 1 is possible with a voucher; choose one"
-        )
-    if name not in partitions:
-        raise NotEligible(f"partition {name or '(none)'}: not known here; see sinfo and choose one")
-    return partitions[name]
+def widest(before: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, str]:
+    """Return what a job can be after a change, whether Slurm then takes the change or not.
+
+    A hook cannot see whether a change that it let pass was made, so numbers and cards keep the
+    higher of both; what has no order (partition, QOS) is as changed.
+    """
+    fields = dict(before) | dict(changed)
+    for key in before.keys() & changed.keys():
+        if key in GRES_KEYS:
+            old, new = tres.asked(before[key]), tres.asked(changed[key])
+            cores = max(_CPUS.findall(f"{before[key]},{changed[key]}"), key=int, default="")
+            cards = [f"{name}:{max(old.get(name, 0), new.get(name, 0))}" for name in old | new]
+            fields[key] = ",".join([*cards, f"cpu:{cores}"] if cores else cards)
+        elif before[key] == "unlimited" or changed[key] == "unlimited":
+            fields[key] = "unlimited"
+        elif before[key].isdecimal() and changed[key].isdecimal() and key != "begin_s":
+            fields[key] = max(before[key], changed[key], key=int)
+    return fields
 
 
 def number(fields: Mapping[str, str], key: str) -> int | None:
@@ -72,8 +91,24 @@ def number(fields: Mapping[str, str], key: str) -> int | None:
     if text is None:
         return None
     if not _WHOLE.fullmatch(text):
-        raise InvalidInput(f"{key} {text[:16]!r}: is no whole number")
+        raise InvalidInput(
+            f"{key} {text[:16]!r}: is no whole number; give one of at most 10 digits"
+        )
     return int(text)
+
+
+def _partition(fields: Mapping[str, str], partitions: Mapping[str, Partition]) -> Partition:
+    name = fields.get("partition") or next((p.name for p in partitions.values() if p.default), "")
+    if "," in name:
+        raise NotEligible(
+            f"partition {name[:SHOWN]}: {name.count(',') + 1} are named, 1 is possible with a "
+            "voucher; choose one"
+        )
+    if name not in partitions:
+        raise NotEligible(
+            f"partition {name[:SHOWN] or '(none)'}: not known here; see sinfo and choose one"
+        )
+    return partitions[name]
 
 
 def _limit_s(fields: Mapping[str, str], partition: Partition) -> int:
@@ -92,62 +127,76 @@ def _limit_s(fields: Mapping[str, str], partition: Partition) -> int:
 
 
 def _nodes(fields: Mapping[str, str], partition: Partition) -> int:
-    """Return the most nodes that the job can get."""
-    named = [n for n in (number(fields, "min_nodes"), number(fields, "max_nodes")) if n]
-    if named:
-        return max(named)
-    tasks = number(fields, "num_tasks") or 1
-    per_node = number(fields, "ntasks_per_node")
-    if per_node:
-        return -(-tasks // per_node)
-    return max(1, min(tasks, partition.nodes))
+    """Return the most nodes that the job can get: without an upper limit, one for each task.
+
+    --ntasks-per-node is no lower limit where --ntasks stands beside it.
+    """
+    low, high = number(fields, "min_nodes") or 1, number(fields, "max_nodes")
+    if high:
+        return max(low, high)
+    return max(low, min(number(fields, "num_tasks") or 1, partition.nodes))
 
 
-def _cpus(fields: Mapping[str, str], partition: Partition, nodes: int) -> int:
-    if fields.get("exclusive"):
-        return _of_nodes(partition.cpus, nodes, partition)
-    tasks = number(fields, "num_tasks") or 1
-    per_task = number(fields, "cpus_per_task") or 1
+def _tasks(fields: Mapping[str, str], nodes: int) -> int:
+    tasks = number(fields, "num_tasks")
+    if tasks:
+        return max(tasks, number(fields, "min_nodes") or 1)
+    return nodes * (number(fields, "ntasks_per_node") or 1)
+
+
+def _cpus(fields: Mapping[str, str], partition: Partition, nodes: int, tasks: int) -> int:
+    per_task = [int(cpus) for cpus in _CPUS.findall(fields.get("tres_per_task", ""))]
+    per_task.append(number(fields, "cpus_per_task") or 1)
     wanted = (number(fields, "min_cpus") or 1, number(fields, "max_cpus") or 1)
-    return max(nodes, tasks * per_task, *wanted)
+    cpus = max(nodes, tasks * max(per_task), *wanted)
+    most_mb = partition.mem_per_cpu_max_mb
+    if most_mb:  # Slurm gives more cores instead of more memory for each
+        per_node = -(-(number(fields, "mem_per_node_mb") or 0) // most_mb)
+        per_cpu = -(-(number(fields, "mem_per_cpu_mb") or 0) // most_mb)
+        cpus = max(cpus, nodes * per_node, cpus * per_cpu)
+    return cpus
 
 
-def _of_nodes(total: int, nodes: int, partition: Partition) -> int:
-    """Return a partition's worst case for some of its nodes."""
-    return -(-total // max(partition.nodes, 1)) * nodes
-
-
-def _cards(fields: Mapping[str, str], partition: Partition, nodes: int) -> dict[str, int]:
+def _cards(
+    fields: Mapping[str, str], partition: Partition, nodes: int, tasks: int
+) -> dict[str, int]:
     cards: Counter[str] = Counter()
-    tasks = number(fields, "num_tasks") or 1
-    for key, times in (("tres_per_node", nodes), ("tres_per_job", 1), ("tres_per_task", tasks)):
-        for gres, cards_each in gres_of(fields.get(key, "")).items():
+    sockets = max((shape.sockets for shape in partition.shapes), default=1)
+    for key, times in zip(GRES_KEYS, (1, nodes, nodes * sockets, tasks), strict=True):
+        for gres, cards_each in tres.asked(fields.get(key, "")).items():
             cards[gres] = max(cards[gres], cards_each * times)
-    sockets = gres_of(fields.get("tres_per_socket", ""))
-    if sockets or (fields.get("exclusive") and partition.cards):
-        # neither sockets nor what stands beside a whole node is known here
-        name = next(iter(sockets or cards), "gpu")
-        cards[name] = max(cards[name], _of_nodes(partition.cards, nodes, partition))
     return dict(cards)
 
 
-def gres_of(text: str) -> dict[str, int]:
-    """Read cards as a submit writes them: gres:gpu:ascend_910b:2, gres/gpu:2, gres/gpu:T=1.
+def _whole(
+    partition: Partition, nodes: int, cpus: int, cards: Mapping[str, int]
+) -> tuple[int, dict[str, int]]:
+    """Return processors and cards of whole nodes: the most of each that a node has which fits."""
+    fits = [shape for shape in partition.shapes if _has(shape.cards, cards)]
+    if not fits:
+        raise NotEligible(
+            f"partition {partition.name}: 0 of its nodes have the cards of this job; see sinfo"
+        )
+    given = {gres: number for gres, number in cards.items() if ":" in gres}
+    for shape in fits:
+        for gres, cards_each in shape.cards.items():
+            given[gres] = max(given.get(gres, 0), nodes * cards_each)
+    return max(cpus, nodes * max(shape.cpus for shape in fits)), given
 
-    Raises:
-        InvalidInput: A part cannot be read.
-    """
-    found: Counter[str] = Counter()
-    for part in filter(None, text.split(",")):
-        match = _GRES.fullmatch(part)
-        name, type_, given = match.groups() if match else ("", None, None)
-        if type_ is not None and given is None and type_.isdigit():
-            type_, given = None, type_
-        if not name:
-            raise InvalidInput(f"gres {part[:64]!r}: cannot be read; write it as gpu:type:2")
-        if name in CARD_NAMES:
-            found[f"{name}:{type_}" if type_ else name] += count(given or "1")
-    return dict(found)
+
+def _has(there: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
+    names = {gres.partition(":")[0] for gres in there}
+    return all(gres in there or gres in names for gres, number in wanted.items() if number)
+
+
+def _allocated(text: str) -> tuple[int, dict[str, int]]:
+    """Read what a running job was given."""
+    try:
+        gres = tres.read(text).gres
+    except ValueError as error:
+        raise InvalidInput(f"tres {text[:SHOWN]!r}: {error}; tell the operator") from None
+    cpus = max((int(cpus) for cpus in _CPUS.findall(text)), default=0)
+    return cpus, {name: int(n) for name, _, n in (g.partition("=") for g in gres.split(",") if g)}
 
 
 def array_tasks(text: str) -> int:
@@ -163,9 +212,9 @@ def array_tasks(text: str) -> int:
     for part in indices.split(","):
         match = _ARRAY.fullmatch(part)
         if match is None:
-            raise InvalidInput(f"array {text[:64]!r}: cannot be read; write it as 1-10 or 1,3,5")
+            raise InvalidInput(f"array {text[:SHOWN]!r}: cannot be read; write it as 1-10 or 1,3,5")
         first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
         total += max(0, (last - first) // max(step, 1) + 1)
     if not 0 < total <= TASKS_MAX:
-        raise InvalidInput(f"array {text[:64]!r}: {total} tasks, 1 to {TASKS_MAX} are possible")
+        raise InvalidInput(f"array {text[:SHOWN]!r}: {total} tasks, 1 to {TASKS_MAX} are possible")
     return total

@@ -9,6 +9,8 @@ from typing import NamedTuple
 _MARK = re.compile(r"(voucher|hold|held)=(.+)", re.DOTALL)
 _ENDS = re.compile(r"[;|\s]+")
 _MICRO = re.compile(r"\d{1,18}", re.ASCII)
+HOLD_ID = re.compile(r"[0-9a-f]{32}")
+"""What the hook makes; an empty one would be everybody's."""
 NOT_KNOWN = "?"
 """What stands for the amount where a job was let in before an answer came."""
 

@@ -1,26 +1,52 @@
 """What Slurm says about its partitions: defaults and limits that a submit leaves open."""
 
+import os
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from accounting.errors import SlurmUnavailable
+from accounting.errors import InvalidInput, SlurmUnavailable
 from slurm_voucher import times, tres
 
 TIMEOUT_S = 20
+NODES_FORMAT = "%R|%c|%X|%G"
+"""Partition, processors, sockets and gres, a line for each kind of node."""
+WHOLE = ("NODE", "TOPO")
+"""Exclusive= of a partition whose jobs get whole nodes (26.05); before it was OverSubscribe."""
+_PLACES = re.compile(r"\([^)]*\)")
+"""Where a node's gres are, as in gpu:a:8(S:0-1)."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What one kind of node of a partition has."""
+
+    cpus: int
+    sockets: int
+    cards: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition. Time limits are minutes; None: there is none."""
+    """One partition.
+
+    Attributes:
+        default_minutes: Time limit of a job that names none. None: there is none.
+        max_minutes: Longest time limit. None: there is none.
+        whole: Whether every job gets whole nodes.
+        mem_per_cpu_max_mb: A job that asks for more gets more cores. None: it does not.
+        shapes: Every kind of node in it.
+    """
 
     name: str
     default: bool
     default_minutes: int | None
     max_minutes: int | None
     nodes: int
-    cards: int
-    cpus: int
+    whole: bool
+    mem_per_cpu_max_mb: int | None
+    shapes: Sequence[Shape]
 
 
 @dataclass(frozen=True)
@@ -46,8 +72,8 @@ def ask(command: list[str], timeout_s: int = TIMEOUT_S) -> str:
     """
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout_s, check=False,
-            stdin=subprocess.DEVNULL,
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_s,
+            check=False, stdin=subprocess.DEVNULL, env=os.environ | {"SLURM_BITSTR_LEN": "0"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise SlurmUnavailable(f"{command[0]}: no answer in {timeout_s} s; try again") from None
@@ -65,39 +91,67 @@ def load(default_qos: str) -> Cluster:
     Raises:
         SlurmUnavailable: No answer.
     """
-    partitions = read(ask(["scontrol", "--oneliner", "show", "partition"]))
-    return Cluster(_name(), partitions, default_qos)
+    nodes = ask(["sinfo", "--all", "--exact", "--noheader", f"--format={NODES_FORMAT}"])
+    config = ask(["scontrol", "show", "config"])
+    partitions = read(ask(["scontrol", "--oneliner", "show", "partition"]), nodes, config)
+    return Cluster(_setting(config, "ClusterName"), partitions, default_qos)
 
 
-def _name() -> str:
-    for line in ask(["scontrol", "show", "config"]).splitlines():
+def _setting(config: str, name: str) -> str:
+    for line in config.splitlines():
         key, _, value = line.partition("=")
-        if key.strip() == "ClusterName":
+        if key.strip() == name and value.strip():
             return value.strip()
-    raise SlurmUnavailable("scontrol: show config names no ClusterName; set --cluster")
+    raise SlurmUnavailable(f"scontrol: show config names no {name}; is slurmctld running?")
 
 
-def read(text: str) -> dict[str, Partition]:
-    """Read what `scontrol --oneliner show partition` prints."""
-    found = {}
-    for line in text.splitlines():
-        fields = dict(word.partition("=")[::2] for word in line.split())
-        if "PartitionName" in fields:
-            found[fields["PartitionName"]] = _partition(fields)
-    return found
+def read(text: str, nodes: str, config: str) -> dict[str, Partition]:
+    """Read what Slurm prints about partitions.
+
+    Args:
+        text: Of `scontrol --oneliner show partition`.
+        nodes: Of `sinfo` in NODES_FORMAT.
+        config: Of `scontrol show config`.
+
+    Raises:
+        SlurmUnavailable: A part cannot be read.
+    """
+    try:
+        rows = [
+            dict(word.partition("=")[::2] for word in line.split()) for line in text.split("\n")
+        ]
+        shapes = list(_shapes(nodes))
+        return {
+            row["PartitionName"]: _partition(row, shapes, config) for row in rows if row
+        }  # fmt: skip
+    except (ValueError, KeyError, InvalidInput) as error:
+        raise SlurmUnavailable(
+            f"scontrol: partitions cannot be read ({error}); try again"
+        ) from None
 
 
-def _partition(fields: Mapping[str, str]) -> Partition:
-    told = fields.get("TRES", "(null)")
-    cards = tres.read(told).cards if told != "(null)" else 0
+def _shapes(nodes: str) -> Iterator[tuple[str, Shape]]:
+    for line in nodes.splitlines():
+        name, cpus, sockets, gres = line.split("|")
+        told = _PLACES.sub("", gres.replace("(null)", ""))
+        yield name, Shape(int(cpus), int(sockets), tres.asked(told))
+
+
+def _partition(
+    row: Mapping[str, str], shapes: Sequence[tuple[str, Shape]], config: str
+) -> Partition:
+    most = row.get("MaxMemPerCPU") or (
+        _setting(config, "MaxMemPerCPU") if "MaxMemPerCPU" in config else "UNLIMITED"
+    )
     return Partition(
-        name=fields["PartitionName"],
-        default=fields.get("Default") == "YES",
-        default_minutes=_minutes(fields.get("DefaultTime", "NONE")),
-        max_minutes=_minutes(fields.get("MaxTime", "UNLIMITED")),
-        nodes=int(fields.get("TotalNodes", "0")),
-        cards=cards,
-        cpus=int(fields.get("TotalCPUs", "0")),
+        name=row["PartitionName"],
+        default=row["Default"] == "YES",
+        default_minutes=_minutes(row["DefaultTime"]),
+        max_minutes=_minutes(row["MaxTime"]),
+        nodes=int(row["TotalNodes"]),
+        whole=row["OverSubscribe"] == "EXCLUSIVE" or row.get("Exclusive", "NO") in WHOLE,
+        mem_per_cpu_max_mb=None if most == "UNLIMITED" else int(most),
+        shapes=[shape for name, shape in shapes if name == row["PartitionName"]],
     )
 
 

@@ -18,6 +18,8 @@ VERSION = "1"
 REQUEST_BYTES_MAX = 4096
 ANSWER_BYTES_MAX = 1024
 SAY_BYTES_MAX = 200
+ID_BYTES_MAX = 256
+"""Longest hold or job that the hook names (WIRE_ID_MAX)."""
 VERBS = ("HOLD", "MODIFY", "PING")
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/,+@*[]")
@@ -68,9 +70,11 @@ def read(line: bytes) -> Question:
 
 def answer(word: str, fields: Mapping[str, str], say: str = "") -> bytes:
     """Write an answer; what is said to the user is one line of at most 200 bytes."""
+    line = " ".join([VERSION, word, *(f"{key}={encode(value)}" for key, value in fields.items())])
     plain = "".join(c if c.isprintable() else "?" for c in say)
-    cut = plain.encode("utf-8")[:SAY_BYTES_MAX].decode("utf-8", "ignore")
-    pairs = [f"{key}={encode(value)}" for key, value in fields.items()]
-    if say:
-        pairs.append(f"say={encode(cut)}")
-    return " ".join([VERSION, word, *pairs]).encode("ascii") + b"\n"
+    cut = plain.encode("utf-8", "replace")[:SAY_BYTES_MAX].decode("utf-8", "ignore")
+    while cut and len(line) + len(f" say={encode(cut)}\n") > ANSWER_BYTES_MAX:
+        cut = cut[:-1]
+    if cut:
+        line += f" say={encode(cut)}"
+    return line.encode("ascii") + b"\n"

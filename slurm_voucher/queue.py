@@ -1,7 +1,7 @@
 """Slurm's queue: the second copy of every hold. One snapshot is complete or it is none."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ from slurm_voucher.sources.states import ENDED
 
 COMMAND = ["squeue", "--all", "--states=all", "--json"]
 TIMEOUT_S = 60
+AGAIN = frozenset({"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESIZING"})
+"""With one of these a job is still there, whatever else its state says."""
+FINAL = frozenset(ENDED) - AGAIN
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class QueuedJob:
         submit_s: Submit.
         uid: Who submitted it.
         ended: Whether it has ended and is only remembered.
-        marks: What the submit hook wrote into AdminComment.
+        hold, voucher, held_micro: What the submit hook wrote into AdminComment.
         fields: What a hold for it would ask, as in a HOLD question.
     """
 
@@ -33,39 +36,96 @@ class QueuedJob:
     submit_s: int
     uid: int
     ended: bool
-    marks: marks.Marks
+    hold: str
+    voucher: str
+    held_micro: int | None
     fields: Mapping[str, str]
 
 
-def read(text: str) -> list[QueuedJob]:
-    """Read what `squeue --json` prints, jobs without a mark left out.
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole queue at one time.
+
+    Attributes:
+        jobs: Those with a hold; its length is the snapshot's.
+        there: Numbers (of the array, for a task of one) of all jobs that have not ended,
+            whatever their AdminComment says.
+        problems: Jobs whose AdminComment cannot be what the hook wrote.
+    """
+
+    jobs: Sequence[QueuedJob]
+    there: frozenset[int]
+    problems: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+
+def read(text: str) -> Snapshot:
+    """Read what `squeue --json` prints.
 
     Raises:
         SlurmUnavailable: It is not whole; half a snapshot is worse than none.
     """
+    jobs, there, problems = [], set(), []
     try:
         answer = json.loads(text)
         errors = answer.get("errors")
         if errors:
             raise SlurmUnavailable(f"squeue: {errors[0].get('description', errors[0])}; try again")
-        return [job for row in answer["jobs"] if (job := _job(row)) is not None]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        for row in answer["jobs"]:
+            if not _ended(row):
+                there.add(_of_array(row))
+            try:
+                found = _marks(row)
+            except ValueError as error:
+                problems.append(f"job {row['job_id']}: AdminComment {error}; correct it")
+                continue
+            if found is not None:
+                jobs.append(_job(row, *found))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SlurmUnavailable(f"squeue: its answer is not whole ({error!r}); try again") from None
+    return Snapshot(jobs, frozenset(there), problems)
 
 
-def _job(row: Mapping[str, Any]) -> QueuedJob | None:
+def _marks(row: Mapping[str, Any]) -> tuple[str, str, int | None] | None:
+    """Return hold, voucher and amount of a job that has a hold, or None.
+
+    Raises:
+        ValueError: It says something that the hook does not write.
+    """
     found = marks.read(row.get("admin_comment") or "")
     if found.hold is None:
         return None
+    if not marks.HOLD_ID.fullmatch(found.hold) or not found.voucher:
+        raise ValueError("names no voucher or no hold of 32 hex digits")
+    return found.hold, found.voucher, found.held_micro
+
+
+def _ended(row: Mapping[str, Any]) -> bool:
+    """Tell whether a job has ended; a state that is not known here is no end."""
     states = row["job_state"]
-    ended = any(state in ENDED for state in ([states] if isinstance(states, str) else states))
+    names = {states} if isinstance(states, str) else set(states)
+    return bool(names & FINAL) and not names & AGAIN
+
+
+def _of_array(row: Mapping[str, Any]) -> int:
+    return _number(row.get("array_job_id")) or int(row["job_id"])
+
+
+def _job(row: Mapping[str, Any], hold: str, voucher: str, held_micro: int | None) -> QueuedJob:
+    submit_s = _number(row["submit_time"])
+    if submit_s is None:
+        raise ValueError(f"job {row['job_id']} has no submit time")
     return QueuedJob(
         job_id=int(row["job_id"]),
-        array_job_id=_number(row.get("array_job_id")) or int(row["job_id"]),
-        submit_s=_number(row["submit_time"]) or 0,
+        array_job_id=_of_array(row),
+        submit_s=submit_s,
         uid=int(row["user_id"]),
-        ended=ended,
-        marks=found,
+        ended=_ended(row),
+        hold=hold,
+        voucher=voucher,
+        held_micro=held_micro,
         fields=_fields(row),
     )
 
@@ -87,6 +147,8 @@ def _fields(row: Mapping[str, Any]) -> dict[str, str]:
         "tres_per_task": row.get("tres_per_task") or "",
         "tres_per_socket": row.get("tres_per_socket") or "",
     }
+    if "RUNNING" in row["job_state"]:
+        fields["tres_alloc"] = row.get("tres_alloc_str") or ""
     limit = row.get("time_limit")
     if isinstance(limit, dict) and limit.get("infinite"):
         fields["time_limit"] = "unlimited"
@@ -97,6 +159,8 @@ def _fields(row: Mapping[str, Any]) -> dict[str, str]:
         "num_tasks": row.get("tasks"),
         "cpus_per_task": row.get("cpus_per_task"),
         "min_cpus": row.get("cpus"),
+        "mem_per_node_mb": row.get("memory_per_node"),
+        "mem_per_cpu_mb": row.get("memory_per_cpu"),
     }
     for name, value in numbers.items():
         number = _number(value)
@@ -105,7 +169,7 @@ def _fields(row: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value}
 
 
-def snapshot() -> list[QueuedJob]:
+def snapshot() -> Snapshot:
     """Ask slurmctld for the whole queue. Never call this while it waits for an answer.
 
     Raises:

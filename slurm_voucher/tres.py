@@ -6,14 +6,19 @@ Fractions of cards (gres/shard, gres/mps) are not cards and are left out.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
+
+from accounting.errors import InvalidInput
 
 CARD_NAMES = frozenset({"gpu", "npu", "dcu"})
 
 _COUNT = re.compile(r"(\d{1,12})(K?)")
 _MEMORY = re.compile(r"(\d{1,12})(?:\.(\d{1,3}))?([KMGTP]?)")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_/.-]{0,63}")
+_SIZE = re.compile(r"[0-9]+[KkMmGgTtPp]?")
 _KIB = {"K": 0, "M": 1, "": 1, "G": 2, "T": 3, "P": 4}
 
 
@@ -105,3 +110,27 @@ def memory_mb(text: str) -> int:
     whole, fraction, unit = match.groups()
     thousandths = int(whole) * 1000 + int((fraction or "").ljust(3, "0"))
     return int(thousandths * 1024 ** _KIB[unit] // (1000 * 1024))
+
+
+def asked(text: str) -> dict[str, int]:
+    """Read the cards of a request: gres:gpu:ascend_910b:2, gres/gpu:2, gpu, cpu=4,gres/gpu:T=1.
+
+    Returns:
+        How many of each kind, as in `gpu:ascend_910b`; what is no card is left out.
+
+    Raises:
+        InvalidInput: A part cannot be read.
+    """
+    found: Counter[str] = Counter()
+    for part in filter(None, text.split(",")):
+        name, *more = re.split("[:=]", part.removeprefix("gres:").removeprefix("gres/"))
+        # a type may begin with a digit (910b), a number may end with K
+        given = more.pop() if more and (len(more) == 2 or _SIZE.fullmatch(more[-1])) else "1"
+        types_ok = len(more) <= 1 and all(_NAME.fullmatch(each) for each in more)
+        if not _NAME.fullmatch(name) or not types_ok or not _COUNT.fullmatch(given.upper()):
+            if _NAME.fullmatch(name) and name.lower() not in CARD_NAMES:
+                continue
+            raise InvalidInput(f"gres {part[:48]!r}: cannot be read; write it as gpu:type:2")
+        if name.lower() in CARD_NAMES:
+            found[":".join([name.lower(), *more])] += count(given.upper())
+    return dict(found)

@@ -6,6 +6,7 @@ still until the hook's deadline.
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import os
@@ -14,29 +15,33 @@ import signal
 import socket
 import stat
 import struct
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from accounting import policy as policies
 from accounting.book import ledger
-from accounting.errors import ConfigInvalid, InvalidInput, TariffMissing, Unavailable, VoucherError
+from accounting.errors import ConfigInvalid, InvalidInput, Unavailable, VoucherError
 from accounting.money import fen_up, yuan
-from accounting.policy import Policy
-from accounting.rates import quoting
-from accounting.rates.tariff import Tariff
 from accounting.settle import charging
 from accounting.vouchers import holds
-from slurm_voucher import estimate, partitions, protocol, queue, reconcile
+from slurm_voucher import asking, estimate, marks, partitions, protocol, queue, reconcile
 from slurm_voucher.config import Config
 
 log = logging.getLogger("voucherd")
-HOLD_ID = re.compile(r"[0-9a-f]{32}")
-"""What the hook makes; an empty one would be everybody's."""
-_CREDENTIALS = struct.Struct("3i")
+PATIENCE_MS = 1000
+"""How long to wait for another writer of the book; slurmctld waits much less for us."""
+BACKLOG = 512
+PROBE_S = 2
+SHOWN_BYTES = 200
+T = TypeVar("T")
+_CREDENTIALS = struct.Struct("iII")
+_JOB = re.compile(r"(\d{1,9})(?:\+(\d{1,5}))?(?:_.*)?", re.ASCII)
 
 
 class Voucherd:
@@ -44,35 +49,37 @@ class Voucherd:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.engine = ledger.connect(config.book, durable=False)
-        self.cluster = partitions.load(config.default_qos)
-        self.load_rules()
+        self.engine = ledger.connect(config.book, durable=False, patience_ms=PATIENCE_MS)
+        self.checked: reconcile.Checked = {}
+        self.load_rules(partitions.load(config.default_qos))
 
-    def load_rules(self) -> None:
-        """Read policy and tariff in force from the book."""
+    def load_rules(self, cluster: partitions.Cluster) -> None:
+        """Read policy and tariff in force from the book, for a cluster as Slurm tells it."""
         with self.engine.begin() as conn:
             name, text = ledger.document(conn, "policy")
             prices = charging.in_force(conn)
         if prices is None:
             raise ConfigInvalid("tariff: none is loaded, 1 is needed; run svoucher price load FILE")
-        self.policy: Policy = policies.load(text, f"policy {name}")
-        self.prices: Tariff = prices
+        self.rules = asking.Rules(cluster, prices, policies.load(text, f"policy {name}"))
 
     def answer(self, line: bytes, now_s: int) -> bytes:
-        """Answer one question; every error that we raise on purpose becomes a NO with its words."""
+        """Answer one question; every error becomes a NO with words, whatever it is."""
         echo: dict[str, str] = {}
-        try:
-            question = protocol.read(line)
-            echo = {key: question.fields[key] for key in ("hold", "job") if key in question.fields}
-            with self.engine.begin() as conn:
-                return self._answer(conn, question, echo, now_s)
-        except VoucherError as error:
-            log.info("no: %s", error)
-            return protocol.answer("NO", echo | {"code": error.code}, str(error))
-        except DBAPIError as error:
-            log.error("book: %s", error.orig)
-            say = "voucher: the book is busy, 1 try was made; submit again in a minute"
-            return protocol.answer("NO", echo | {"code": Unavailable.code}, say)
+        with _logged(f"question {line[:SHOWN_BYTES]!r}"):
+            try:
+                question = protocol.read(line)
+                echo |= _echo(question)
+                with self.engine.begin() as conn:
+                    return self._answer(conn, question, echo, now_s)
+            except VoucherError as error:
+                log.info("no: %s", error)
+                return protocol.answer("NO", echo | {"code": error.code}, str(error))
+            except DBAPIError as error:
+                log.error("book: %s", error.orig)
+                say = "voucher: the book is busy, 1 try was made; submit again in a minute"
+                return protocol.answer("NO", echo | {"code": Unavailable.code}, say)
+        say = "voucher: mistake in voucherd, 1 question has no answer; tell the operator"
+        return protocol.answer("NO", echo | {"code": "internal"}, say)
 
     def _answer(
         self, conn: Connection, question: protocol.Question, echo: dict[str, str], now_s: int
@@ -90,77 +97,82 @@ class Voucherd:
         self, conn: Connection, question: protocol.Question, now_s: int
     ) -> tuple[holds.Request, str]:
         fields = question.fields
-        account, uid = fields.get("voucher", ""), estimate.number(fields, "uid")
-        if uid is None or not account or not HOLD_ID.fullmatch(fields.get("hold", "")):
+        hold_id, account = fields.get("hold", ""), fields.get("voucher", "")
+        uid = estimate.number(fields, "uid")
+        if uid is None or not account or not marks.HOLD_ID.fullmatch(hold_id):
             raise InvalidInput(
                 "wire: HOLD names no hold, uid or voucher; plugin and voucherd must fit"
             )
-        request = self._request(conn, fields.get("hold", ""), account, uid, fields, now_s)
-        after = holds.place(conn, request, self.policy, now_s)
-        held = yuan(fen_up(request.tasks * request.task_micro))
-        return request, f"voucher {account}: held {held} yuan, {yuan(after.available_fen)} is left"
-
-    def _request(
-        self,
-        conn: Connection,
-        hold_id: str,
-        account: str,
-        uid: int,
-        fields: Mapping[str, str],
-        now_s: int,
-    ) -> holds.Request:
-        """Check who asks for what, and work out the most that it can cost."""
-        asked = estimate.most(fields, self.cluster)
-        try:
-            provider = self.prices.provider(self.cluster.name, asked.kind.partition)
-        except TariffMissing:
-            raise TariffMissing(
-                f"partition {asked.kind.partition}: has no price for vouchers; submit without "
-                "--voucher or ask the operator"
-            ) from None
-        holds.may_spend(
-            conn, account, cluster=self.cluster.name, uid=uid, provider=provider, at_s=now_s
+        asker = asking.Asker(account, uid)
+        request = asking.request(
+            conn, self.rules, hold_id, asker, fields, now_s=now_s, submit_s=now_s
         )
-        window = holds.validity(conn, account)
-        quote = quoting.most(self.prices, asked.kind, asked.limit_s, now_s, window)
-        return holds.Request(
-            hold_id, self.cluster.name, account, uid, asked.tasks, quote.fee_micro,
-            quote.eligible_micro, fields,
-        )  # fmt: skip
+        after = holds.place(conn, request, self.rules.policy, now_s)
+        return request, _held(account, request.tasks * request.task_micro, after)
 
     def _modify(self, conn: Connection, question: protocol.Question, now_s: int) -> str:
         """Raise the hold of a changed job; jobs without a hold are none of our business."""
-        job_id = question.fields.get("job", "").partition("_")[0]
-        row = holds.of_job(conn, self.cluster.name, int(job_id)) if job_id.isdigit() else None
+        row = holds.of_job(conn, self.rules.cluster.name, _job_id(question.fields.get("job", "")))
         if row is None:
             return ""
         changed = {k: v for k, v in question.fields.items() if k not in ("job", "uid", "hold")}
-        fields = holds.asked_of(row) | changed
-        request = self._request(conn, row.id, row.account, row.uid, fields, now_s)
-        after = holds.raise_to(conn, row, request, self.policy, now_s)
-        held = yuan(fen_up(max(row.task_micro, request.task_micro) * max(row.tasks, request.tasks)))
-        return f"voucher {row.account}: held {held} yuan, {yuan(after.available_fen)} is left"
+        fields = estimate.widest(holds.asked_of(row), changed)
+        asker = asking.Asker(row.account, row.uid)
+        request = asking.request(
+            conn, self.rules, row.id, asker, fields, now_s=now_s, submit_s=row.asked_s
+        )
+        after = holds.raise_to(conn, row, request, self.rules.policy, now_s)
+        held_micro = max(row.task_micro, request.task_micro) * max(row.tasks, request.tasks)
+        return _held(row.account, held_micro, after)
 
     def look_at_queue(
-        self, jobs: list[queue.QueuedJob], began_s: int, nothing_waits: bool
+        self, snapshot: queue.Snapshot, began_s: int, nothing_waits: bool
     ) -> reconcile.Reconciled:
         """Bring the holds in line with a snapshot of the queue."""
         with self.engine.begin() as conn:
             done = reconcile.apply(
                 conn,
-                self.cluster,
-                jobs,
+                self.rules,
+                snapshot,
                 began_s=began_s,
                 nothing_waits=nothing_waits,
-                prices=self.prices,
-                policy=self.policy,
+                checked=self.checked,
             )
-        for word in ("rebuilt", "expired", "voided"):
+        for word in ("rebuilt", "raised", "expired", "voided"):
             for hold_id in getattr(done, word):
                 log.info("hold %s: %s", hold_id, word)
         for problem in done.problems:
             log.error("%s", problem)
         return done
+
+
+@contextlib.contextmanager
+def _logged(subject: str) -> Iterator[None]:
+    """Log a mistake of ours and go on: slurmctld waits for an answer, the queue for a look."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s: mistake in voucherd", subject)
+
+
+def _echo(question: protocol.Question) -> dict[str, str]:
+    """Return what the hook knows its answer by; what no hook can have written is left out."""
+    key = "job" if question.verb == "MODIFY" else "hold"
+    value = question.fields.get(key, "")
+    return {key: value} if 0 < len(value.encode()) <= protocol.ID_BYTES_MAX else {}
+
+
+def _held(account: str, held_micro: int, after: holds.Position) -> str:
+    held = yuan(fen_up(held_micro))
+    return f"voucher {account}: held {held} yuan, {yuan(after.available_fen)} is left"
+
+
+def _job_id(text: str) -> int:
+    """Return the number that Slurm's queue has for a job: 15, 16_2 is of 16, 17+1 is 18."""
+    match = _JOB.fullmatch(text)
+    if match is None:
+        raise InvalidInput(f"job {text[:32]!r}: is no job number; name 1 job as squeue shows it")
+    return int(match[1]) + int(match[2] or 0)
 
 
 def serve(config: Config) -> None:
@@ -174,28 +186,61 @@ def serve(config: Config) -> None:
 
 
 async def _serve(daemon: Voucherd) -> None:
-    listening = _listen(daemon.config.socket)
+    listening = _listen(daemon.config)
+    talks: set[asyncio.Task[None]] = set()
+
+    def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(_talk(daemon, reader, writer))
+        talks.add(task)
+        task.add_done_callback(talks.discard)
+
     server = await asyncio.start_unix_server(
-        lambda reader, writer: _talk(daemon, reader, writer),
-        sock=listening,
-        limit=protocol.REQUEST_BYTES_MAX,
+        talk, sock=listening, limit=protocol.REQUEST_BYTES_MAX, backlog=BACKLOG
     )
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     watcher = asyncio.create_task(_watch_queue(daemon))
-    log.info("listening on %s for cluster %s", daemon.config.socket, daemon.cluster.name)
+    log.info("listening on %s for cluster %s", daemon.config.socket, daemon.rules.cluster.name)
     await stop.wait()
-    watcher.cancel()
-    server.close()
     with contextlib.suppress(FileNotFoundError):
         os.unlink(daemon.config.socket)
+    server.close()
+    for task in (watcher, *talks):
+        task.cancel()
 
 
-def _listen(path: str) -> socket.socket:
+def _listen(config: Config) -> socket.socket:
     """Bind the hook's socket: for slurmctld and root alone; one that nobody holds is replaced."""
+    path = config.socket
+    _make_way(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o177)
+        try:
+            listening.bind(path)
+        finally:
+            os.umask(before)
+        if config.slurm_uid not in (0, os.geteuid()):
+            os.chown(path, config.slurm_uid, -1)
+    except OSError as error:
+        listening.close()
+        raise ConfigInvalid(
+            f"socket {path}: {error.strerror} for uid {os.geteuid()}; check its folder, or run "
+            "voucherd as root"
+        ) from None
+    return listening
+
+
+def _make_way(path: str) -> None:
+    """See that nothing stands where the socket goes but a socket that nobody holds.
+
+    Raises:
+        ConfigInvalid: Another voucherd answers there, or something else stands there.
+    """
     Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe.settimeout(PROBE_S)
     try:
         probe.connect(path)
         raise ConfigInvalid(f"socket {path}: 1 voucherd answers there, 1 is allowed; stop it first")
@@ -206,19 +251,9 @@ def _listen(path: str) -> socket.socket:
             raise ConfigInvalid(f"socket {path}: no socket stands there; choose another") from None
         os.unlink(path)
     except OSError as error:
-        raise ConfigInvalid(f"socket {path}: {error.strerror}; choose another") from None
+        raise ConfigInvalid(f"socket {path}: {error.strerror or error}; choose another") from None
     finally:
         probe.close()
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        before = os.umask(0o177)
-        try:
-            listening.bind(path)
-        finally:
-            os.umask(before)
-    except OSError as error:
-        raise ConfigInvalid(f"socket {path}: {error.strerror}; check its folder") from None
-    return listening
 
 
 async def _talk(
@@ -252,13 +287,39 @@ def _may_ask(config: Config, writer: asyncio.StreamWriter) -> bool:
 async def _watch_queue(daemon: Voucherd) -> None:
     """Look at the queue now and every few seconds; a look that fails changes nothing."""
     while True:
-        began_s = int(time.time())
-        try:
-            daemon.load_rules()
-            daemon.cluster = await asyncio.to_thread(partitions.load, daemon.config.default_qos)
-            jobs = await asyncio.to_thread(queue.snapshot)
-            nothing_waits = await asyncio.to_thread(queue.nothing_waits_for_slurmdbd)
-            daemon.look_at_queue(jobs, began_s, nothing_waits)
-        except (VoucherError, DBAPIError) as error:
-            log.error("queue: %s", error)
+        with _logged("queue"):
+            try:
+                await _look(daemon)
+            except (VoucherError, DBAPIError) as error:
+                log.error("queue: %s", error)
         await asyncio.sleep(daemon.config.snapshot_s)
+
+
+async def _look(daemon: Voucherd) -> None:
+    began_s = int(time.time())
+    cluster, snapshot, nothing_waits = await _aside(lambda: _ask_slurm(daemon.config))
+    daemon.load_rules(cluster)
+    daemon.look_at_queue(snapshot, began_s, nothing_waits)
+
+
+def _ask_slurm(config: Config) -> tuple[partitions.Cluster, queue.Snapshot, bool]:
+    cluster = partitions.load(config.default_qos)
+    return cluster, queue.snapshot(), queue.nothing_waits_for_slurmdbd()
+
+
+async def _aside(act: Callable[[], T]) -> T:
+    """Run an act in a thread that nobody waits for at the end: Slurm may take a minute."""
+    told: concurrent.futures.Future[T] = concurrent.futures.Future()
+    told.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            told.set_result(act())
+        except VoucherError as error:
+            told.set_exception(error)
+        finally:
+            if not told.done():  # a mistake of ours, which the thread tells by itself
+                told.set_exception(RuntimeError("the thread that asks Slurm has failed"))
+
+    threading.Thread(target=run, name="slurm", daemon=True).start()
+    return await asyncio.wrap_future(told)

@@ -21,6 +21,12 @@ from accounting.errors import BookUnavailable, ConfigInvalid, InvariantBroken, N
 from accounting.money import MICRO_PER_FEN
 
 GENESIS = "0" * 64
+PATIENCE_MS = 10_000
+"""How long to wait for another writer, unless told otherwise."""
+SQLITE = {
+    durable: ("journal_mode = WAL", f"synchronous = {name}", "foreign_keys = ON")
+    for durable, name in ((True, "FULL"), (False, "NORMAL"))
+}
 
 CHART = {
     "bank": "money received by a provider",
@@ -112,13 +118,16 @@ def entry_hash(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(covered).encode()).hexdigest()
 
 
-def connect(url: str, *, durable: bool = True, must_exist: bool = True) -> Engine:
+def connect(
+    url: str, *, durable: bool = True, must_exist: bool = True, patience_ms: int = PATIENCE_MS
+) -> Engine:
     """Open the book by its URL.
 
     Args:
         url: SQLAlchemy URL; SQLite and PostgreSQL are known.
         durable: Wait for the disk at each commit. Only holds may do without.
         must_exist: Refuse a book that is not there.
+        patience_ms: How long to wait for another writer.
 
     Raises:
         ConfigInvalid: The URL is no URL of a database that is known here.
@@ -133,8 +142,11 @@ def connect(url: str, *, durable: bool = True, must_exist: bool = True) -> Engin
             f"book: {engine.dialect.name} is not known; known: {', '.join(triggers.DIALECTS)}"
         )
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", lambda dbapi, _record: _sqlite_settings(dbapi, durable))
+        settings = (f"busy_timeout = {patience_ms}", *SQLITE[durable])
+        event.listen(engine, "connect", lambda dbapi, _record: _sqlite_settings(dbapi, settings))
         event.listen(engine, "begin", _sqlite_begin)
+    else:
+        event.listen(engine, "connect", lambda dbapi, _record: _patience(dbapi, patience_ms))
     if must_exist:
         try:
             _check_there(engine)
@@ -144,15 +156,15 @@ def connect(url: str, *, durable: bool = True, must_exist: bool = True) -> Engin
     return engine
 
 
-def _sqlite_settings(dbapi: Any, durable: bool) -> None:
+def _sqlite_settings(dbapi: Any, settings: Sequence[str]) -> None:
     dbapi.isolation_level = None  # SQLAlchemy's begin event opens transactions, not the driver
-    for setting in (
-        "busy_timeout = 10000",
-        "journal_mode = WAL",
-        f"synchronous = {'FULL' if durable else 'NORMAL'}",
-        "foreign_keys = ON",
-    ):
+    for setting in settings:
         dbapi.execute(f"PRAGMA {setting}")
+
+
+def _patience(dbapi: Any, patience_ms: int) -> None:
+    dbapi.execute(f"SET lock_timeout = {patience_ms}")
+    dbapi.commit()
 
 
 def _sqlite_begin(conn: Connection) -> None:
