@@ -49,7 +49,7 @@ types: .venv/ready
 	$(BIN)/mypy
 
 unit: .venv/ready
-	$(BIN)/pytest -q -m "not slurm"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not slurm"
 
 unit-plain: .venv/ready
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -m "not slurm" $(KERNEL_TESTS)

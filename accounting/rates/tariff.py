@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from accounting import money, period, yamlfile
@@ -150,8 +151,9 @@ class Tariff:
         return begun[-1]
 
 
+@lru_cache(maxsize=64)
 def load(text: str, source: str) -> Tariff:
-    """Read and check a price list.
+    """Read and check a price list; the same text is read once.
 
     Args:
         text: The whole YAML file.
