@@ -61,12 +61,19 @@ def most(fields: Mapping[str, str], cluster: Cluster) -> Most:
     return Most(kind, _limit_s(fields, partition), array_tasks(fields.get("array", "")))
 
 
-def widest(before: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, str]:
+def widest(
+    before: Mapping[str, str], changed: Mapping[str, str], cluster: Cluster
+) -> dict[str, str]:
     """Return what a job can be after a change, whether Slurm then takes the change or not.
 
     A hook cannot see whether a change that it let pass was made, so numbers and cards keep the
     higher of both; what has no order (partition, QOS) is as changed.
+
+    Raises:
+        InvalidInput: A field cannot be read.
     """
+    said = {key: value for key, value in _said(before, cluster).items() if key in changed}
+    before = said | dict(before)
     fields = dict(before) | dict(changed)
     for key in before.keys() & changed.keys():
         if key in GRES_KEYS:
@@ -79,6 +86,21 @@ def widest(before: Mapping[str, str], changed: Mapping[str, str]) -> dict[str, s
         elif before[key].isdecimal() and changed[key].isdecimal() and key != "begin_s":
             fields[key] = max(before[key], changed[key], key=int)
     return fields
+
+
+def _said(fields: Mapping[str, str], cluster: Cluster) -> dict[str, str]:
+    """Say what a job left open, so that a change to less can be seen."""
+    try:
+        partition = _partition(fields, cluster.partitions)
+        limit_s = _limit_s(fields, partition)
+    except NotEligible:  # the partition has gone or lost its limit: the change may mend that
+        return {}
+    nodes = _nodes(fields, partition)
+    return {
+        "time_limit": str(limit_s // 60),
+        "max_nodes": str(nodes),
+        "num_tasks": str(_tasks(fields, nodes)),
+    }
 
 
 def number(fields: Mapping[str, str], key: str) -> int | None:
@@ -216,5 +238,7 @@ def array_tasks(text: str) -> int:
         first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
         total += max(0, (last - first) // max(step, 1) + 1)
     if not 0 < total <= TASKS_MAX:
-        raise InvalidInput(f"array {text[:SHOWN]!r}: {total} tasks, 1 to {TASKS_MAX} are possible")
+        raise InvalidInput(
+            f"array {text[:SHOWN]!r}: {total} tasks, 1 to {TASKS_MAX} are possible; split it"
+        )
     return total

@@ -116,7 +116,7 @@ class Voucherd:
         if row is None:
             return ""
         changed = {k: v for k, v in question.fields.items() if k not in ("job", "uid", "hold")}
-        fields = estimate.widest(holds.asked_of(row), changed)
+        fields = estimate.widest(holds.asked_of(row), changed, self.rules.cluster)
         asker = asking.Asker(row.account, row.uid)
         request = asking.request(
             conn, self.rules, row.id, asker, fields, now_s=now_s, submit_s=row.asked_s
