@@ -3,8 +3,9 @@
 import json
 
 import click
+from sqlalchemy import select
 
-from accounting.book import ledger
+from accounting.book import ledger, schema
 from accounting.money import yuan, yuan_micro
 from accounting.settle import invoicing, settlement
 from accounting.vouchers.registry import find
@@ -14,20 +15,24 @@ from slurm_voucher.cli.site import MONTH, Site, pass_site
 
 @click.command("close")
 @click.argument("month", type=MONTH)
-@click.option("--provider", required=True, help="Whose statements.")
+@click.option("--provider", help="Only this provider's statements.  [default: every provider's]")
 @pass_site
-def close_(site: Site, month: str, provider: str) -> None:
+def close_(site: Site, month: str, provider: str | None) -> None:
     """Close a month: one statement for each account with charges. Twice is once.
 
     \b
-    Example: svoucher close 2026-11 --provider cdaicc
+    Example: svoucher close 2026-11
     """
-    made = settlement.close(
-        site.engine, site.config.archive, month, provider, site.policy, site.stamp()
-    )
-    for statement in made:
-        _print_statement(site, statement)
-    click.echo(f"{month} is closed for {provider}: {len(made)} statements")
+    with site.read() as conn:
+        query = select(schema.provider.c.id).order_by(schema.provider.c.seq)
+        every = conn.execute(query).scalars().all()
+    for one in [provider] if provider else every:
+        made = settlement.close(
+            site.engine, site.config.archive, month, one, site.policy, site.stamp()
+        )
+        for statement in made:
+            _print_statement(site, statement)
+        click.echo(f"{month} is closed for {one}: {len(made)} statements")
 
 
 @click.group("statement")

@@ -79,8 +79,7 @@ def tell_story(stage: Stage) -> None:
     tell(stage.svoucher("balance").out)
 
     step(f"Month's end: {month} is closed, as of {next_month}")
-    for provider in ("cdaicc", "nscc-cd"):
-        tell(stage.svoucher("close", month, "--provider", provider, as_of=next_month).out)
+    tell(stage.svoucher("close", month, as_of=next_month).out)
     for number, account in enumerate((ai, sc), 1):
         paper = f"S-{account}-{month}"
         tell(stage.svoucher("invoice", "request", paper, as_of=next_month).out)
