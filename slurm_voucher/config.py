@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from accounting.errors import ConfigInvalid
 from accounting.yamlfile import at, kind, only, read
@@ -11,6 +12,8 @@ DEFAULT_HOME = "/var/lib/slurm-voucher"
 DEFAULT_SOCKET = "/run/slurm-voucher/hook.sock"
 SOCKET_BYTES_MAX = 107
 """sun_path of unix(7) less its final NUL."""
+
+UID_MAX = 2**32 - 2
 
 _KEYS = ("book", "archive", "socket", "slurm_uid", "snapshot_s", "default_qos")
 
@@ -46,14 +49,22 @@ def load(home: Path) -> Config:
     """
     path = home / "config.yaml"
     where = str(path)
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    keys = only(read(text, where) if text.strip() else {}, _KEYS, where)
+    keys = only(_read(path), _KEYS, where)
     socket = kind(keys.get("socket", DEFAULT_SOCKET), str, at(where, "socket"))
     if len(os.fsencode(socket)) > SOCKET_BYTES_MAX:
         raise ConfigInvalid(
             f"{at(where, 'socket')}: {len(os.fsencode(socket))} bytes, a socket's path has at most "
             f"{SOCKET_BYTES_MAX}; choose a shorter one"
         )
+    if not socket.startswith("/"):
+        what = f"{socket!r} is no whole path; begin it with /" if socket else "is empty; name one"
+        raise ConfigInvalid(f"{at(where, 'socket')}: {what}")
+    slurm_uid = kind(keys.get("slurm_uid", 0), int, at(where, "slurm_uid"))
+    if not 0 <= slurm_uid <= UID_MAX:
+        raise ConfigInvalid(f"{at(where, 'slurm_uid')}: {slurm_uid} is no uid; see id -u slurm")
+    default_qos = kind(keys.get("default_qos", "normal"), str, at(where, "default_qos"))
+    if not default_qos:
+        raise ConfigInvalid(f"{at(where, 'default_qos')}: is empty; see sacctmgr show qos")
     snapshot_s = kind(keys.get("snapshot_s", 30), int, at(where, "snapshot_s"))
     if snapshot_s <= 0:
         raise ConfigInvalid(f"{at(where, 'snapshot_s')}: {snapshot_s} is not above zero")
@@ -62,7 +73,21 @@ def load(home: Path) -> Config:
         book=kind(keys.get("book", f"sqlite:///{home / 'book.db'}"), str, at(where, "book")),
         archive=Path(kind(keys.get("archive", str(home / "archive")), str, at(where, "archive"))),
         socket=socket,
-        slurm_uid=kind(keys.get("slurm_uid", 0), int, at(where, "slurm_uid")),
+        slurm_uid=slurm_uid,
         snapshot_s=snapshot_s,
-        default_qos=kind(keys.get("default_qos", "normal"), str, at(where, "default_qos")),
+        default_qos=default_qos,
     )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read the file; what is not there says nothing."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError as error:
+        raise ConfigInvalid(f"{path}: is no UTF-8 at byte {error.start}; write it anew") from None
+    except OSError as error:
+        raise ConfigInvalid(f"{path}: {error.strerror}; see that it can be read") from None
+    bare = all(not line.strip() or line.startswith("#") for line in text.split("\n"))
+    return {} if bare else read(text, str(path))

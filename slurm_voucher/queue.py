@@ -72,7 +72,9 @@ def read(text: str) -> Snapshot:
         answer = json.loads(text)
         errors = answer.get("errors")
         if errors:
-            raise SlurmUnavailable(f"squeue: {errors[0].get('description', errors[0])}; try again")
+            first = errors[0]
+            said = first.get("description", first) if isinstance(first, dict) else first
+            raise SlurmUnavailable(f"squeue: {said}; try again")
         for row in answer["jobs"]:
             if not _ended(row):
                 there.add(_of_array(row))

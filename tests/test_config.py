@@ -1,0 +1,95 @@
+"""slurm_voucher/config.py: a site's settings, each optional and none misread."""
+
+from pathlib import Path
+
+import pytest
+
+from accounting.errors import ConfigInvalid
+from slurm_voucher import config
+
+
+def load(home: Path, text: str) -> config.Config:
+    """Load a site's settings from this text."""
+    (home / "config.yaml").write_text(text)
+    return config.load(home)
+
+
+@pytest.mark.parametrize("text", [None, "", "\t", "\n# nothing yet\n", "{}"])
+def test_everything_is_optional(tmp_path, text) -> None:
+    """Without a file, and with an empty one, everything is in its usual place."""
+    found = config.load(tmp_path) if text is None else load(tmp_path, text)
+
+    assert found == config.Config(
+        home=tmp_path,
+        book=f"sqlite:///{tmp_path}/book.db",
+        archive=tmp_path / "archive",
+        socket="/run/slurm-voucher/hook.sock",
+        slurm_uid=0,
+        snapshot_s=30,
+        default_qos="normal",
+    )
+
+
+def test_everything_can_be_said(tmp_path) -> None:
+    """Each setting is taken as it is written."""
+    text = (
+        "book: postgresql:///book\narchive: /a\nsocket: /s\nslurm_uid: 64030\nsnapshot_s: 5\n"
+        "default_qos: gold\n"
+    )
+
+    assert load(tmp_path, text) == config.Config(
+        tmp_path, "postgresql:///book", Path("/a"), "/s", 64030, 5, "gold"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sockt: /s", "key 'sockt' is unknown; did you mean 'socket'?"),
+        ("colour: red", "key 'colour' is unknown; known: archive, book"),
+        ("book: 7", "config.yaml: book: 7 stands where text"),
+        ("book: null", "config.yaml: book: nothing stands where text"),
+        ("slurm_uid: slurm", "slurm_uid: 'slurm' stands where a whole number belongs"),
+        ("slurm_uid: true", "slurm_uid: True stands where a whole number belongs"),
+        ("slurm_uid: -1", "slurm_uid: -1 is no uid"),
+        ("slurm_uid: 4294967295", "slurm_uid: 4294967295 is no uid"),
+        ("snapshot_s: 0", "snapshot_s: 0 is not above zero"),
+        ("snapshot_s: -5", "snapshot_s: -5 is not above zero"),
+        ("snapshot_s: 1.5", "would be read as a float"),
+        ("archive: [a]", r"archive: \['a'\] stands where text"),
+        ("default_qos: ''", "default_qos: is empty"),
+        ("socket: ''", "socket: is empty"),
+        ("socket: hook.sock", "socket: 'hook.sock' is no whole path"),
+        (f"socket: /{'s' * 107}", "socket: 108 bytes, a socket's path has at most 107; choose"),
+        (f"socket: /{'字' * 40}", "socket: 121 bytes"),
+        ("socket: /a\nsocket: /b", "is given twice"),
+        ("- socket", "stands where a mapping belongs"),
+        ("socket: [", "config.yaml: line"),
+        ("a: \x07", "cannot be read as YAML"),
+    ],
+)
+def test_refusals(tmp_path, text: str, words: str) -> None:
+    """What is not a setting is refused, with file, key, what stands there and what belongs."""
+    with pytest.raises(ConfigInvalid, match=words):
+        load(tmp_path, text)
+
+
+def test_longest_socket(tmp_path) -> None:
+    """A path of 107 bytes is a socket's."""
+    assert len(load(tmp_path, f"socket: /{'s' * 106}").socket) == 107
+
+
+def test_bytes_that_are_no_text(tmp_path) -> None:
+    """A file that is no UTF-8 is refused in words."""
+    (tmp_path / "config.yaml").write_bytes(b"book: \xff\n")
+
+    with pytest.raises(ConfigInvalid, match=r"config.yaml: is no UTF-8"):
+        config.load(tmp_path)
+
+
+def test_folder_in_place_of_the_file(tmp_path) -> None:
+    """A config.yaml that cannot be read is refused and not taken for a missing one."""
+    (tmp_path / "config.yaml").mkdir()
+
+    with pytest.raises(ConfigInvalid, match=r"config.yaml: Is a directory; "):
+        config.load(tmp_path)
