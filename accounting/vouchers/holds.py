@@ -24,14 +24,13 @@ from accounting.policy import Policy
 from accounting.vouchers.registry import unit_of
 
 _ended = (
-    # PostgreSQL's sum is a decimal unless it is told otherwise.
-    select(
-        schema.hold_end.c.hold, cast(func.sum(schema.hold_end.c.tasks), BigInteger).label("tasks")
-    )
-    .group_by(schema.hold_end.c.hold)
-    .subquery()
+    # Of one hold at a time: a grouped subquery would add up all that ever ended for each question.
+    select(func.sum(schema.hold_end.c.tasks))
+    .where(schema.hold_end.c.hold == schema.hold.c.id)
+    .scalar_subquery()
 )
-_live_tasks = schema.hold.c.tasks - func.coalesce(_ended.c.tasks, 0)
+# PostgreSQL's sum is a decimal unless it is told otherwise.
+_live_tasks = schema.hold.c.tasks - func.coalesce(cast(_ended, BigInteger), 0)
 LIVE = (
     select(
         schema.hold,
@@ -39,7 +38,6 @@ LIVE = (
         schema.hold_bind.c.job_id,
         schema.hold_bind.c.submit_s,
     )
-    .outerjoin(_ended, _ended.c.hold == schema.hold.c.id)
     .outerjoin(schema.hold_bind, schema.hold_bind.c.hold == schema.hold.c.id)
     .where(_live_tasks > 0)
 )
