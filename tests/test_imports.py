@@ -16,9 +16,9 @@ ROWS = """
     definition releasing
     rating quoting explaining
     grouping
-    charging shares
+    charging
     stating evidence
-    settlement redemption reserve
+    settlement shares redemption reserve
     invoicing packet replay
     audit
 """

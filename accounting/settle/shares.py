@@ -15,7 +15,9 @@ from accounting.rates import rating
 from accounting.runs import archive, usage
 from accounting.runs.archive import Segment
 from accounting.runs.usage import Run
-from accounting.settle import grouping
+from accounting.settle import grouping, stating
+
+_SUMMED = ("charge_micro", "eligible_micro")
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,21 @@ class Share:
 
 
 def of_run(conn: Connection, root: Path, run: Run, account: str) -> Share | None:
-    """Return a run's share of the statement that states it, or None while none does."""
+    """Return a run's share of the statement line that is the sum of its runs.
+
+    Returns:
+        None while no statement has the run, and where its line is net of corrections: such a
+        line is not the sum of runs.
+    """
     for line in _lines(conn, run, account):
         rows = _rows_of(conn, root, line, account)
-        if rows.column("revision").to_pylist().count(0) != rows.num_rows:
-            continue  # a statement with corrections: its lines are net, not the sum of its runs
         place = _place(rows, run)
-        if place is None:
+        charges, eligible = (rows.column(name).to_pylist() for name in _SUMMED)
+        if place is None or (sum(charges), sum(eligible)) != (
+            line.charge_micro,
+            line.eligible_micro,
+        ):
             continue
-        charges = rows.column("charge_micro").to_pylist()
-        eligible = rows.column("eligible_micro").to_pylist()
         fees = money.apportion(line.fee_fen, charges)
         parts = money.apportion(line.deduction_fen, eligible if sum(eligible) else charges)
         return Share(line.statement, line.id, fees[place], parts[place])
@@ -59,18 +66,12 @@ def _lines(conn: Connection, run: Run, account: str) -> list[Any]:
 
 def _rows_of(conn: Connection, root: Path, line: Any, account: str) -> pa.Table:
     """Return the runs that a line states, in key order."""
-    paper = schema.statement
-    since = conn.execute(
-        select(paper.c.upto_seq)
-        .where(paper.c.account == account, paper.c.seq < line.seq)
-        .order_by(paper.c.seq.desc())
-        .limit(1)
-    ).scalar()
+    since_seq = stating.stated_upto(conn, account, line.usage_month, line.seq)
     table = schema.segment
     query = (
         select(*(table.c[name] for name in Segment.__slots__))
         .where(table.c.cluster == line.cluster, table.c.month == line.usage_month)
-        .where(table.c.seq > (since or 0), table.c.seq <= line.upto_seq)
+        .where(table.c.seq > since_seq, table.c.seq <= line.upto_seq)
         .order_by(table.c.path)
     )
     found = [Segment(**row) for row in conn.execute(query).mappings()]

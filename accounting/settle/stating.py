@@ -46,7 +46,7 @@ def state(conn: Connection, archive: Path, account: str, month: str, policy: Pol
     for usage_month, cumulative in sorted(_charged(conn, account).items()):
         if usage_month > month:
             continue
-        since_seq = _stated_upto(conn, account, usage_month)
+        since_seq = stated_upto(conn, account, usage_month)
         own = charging.groups(conn, archive, account, usage_month, since_seq, policy.timezone)
         stated = _stated(conn, account, usage_month)
         _check_archive(account, usage_month, cumulative, stated, own)
@@ -115,17 +115,22 @@ def _stated(conn: Connection, account: str, usage_month: str) -> dict[str, int]:
     return {name: int(value) for name, value in conn.execute(query).mappings().one().items()}
 
 
-def _stated_upto(conn: Connection, account: str, usage_month: str) -> int:
+def stated_upto(
+    conn: Connection, account: str, usage_month: str, before_seq: int | None = None
+) -> int:
     """Return the place in the chain up to which a month's charges are on statements.
 
     A statement has the charges of its own month and of those before: what was charged meanwhile
     for a later month is still to be stated.
+
+    Args:
+        before_seq: Look at statements written before this entry. None: at all.
     """
-    query = (
-        select(func.max(schema.statement.c.upto_seq))
-        .filter_by(account=account)
-        .where(schema.statement.c.month >= usage_month)
-    )
+    paper = schema.statement
+    query = select(func.max(paper.c.upto_seq)).filter_by(account=account)
+    query = query.where(paper.c.month >= usage_month)
+    if before_seq is not None:
+        query = query.where(paper.c.seq < before_seq)
     return conn.execute(query).scalar() or 0
 
 

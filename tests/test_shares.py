@@ -1,0 +1,70 @@
+"""accounting/settle/shares.py: what of a statement is one run's."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import delivery
+import pytest
+from delivery import DECEMBER, NOVEMBER, close, run, take, yuan
+from town import ACCOUNT, Town
+
+from accounting.runs.usage import Run
+from accounting.settle import shares
+
+
+@pytest.fixture
+def shop(town: Town) -> Iterator[Town]:
+    """The town with round prices; whatever a test does, the book adds up at its end."""
+    delivery.load_prices(town)
+    yield town
+    assert delivery.findings(town) == []
+
+
+def share(town: Town, of: Run) -> tuple[str, int, int] | None:
+    """Return statement line, fee and deduction of a run."""
+    with town.begin() as conn:
+        found = shares.of_run(conn, town.archive, of, ACCOUNT)
+    return None if found is None else (found.line, found.fee_fen, found.deduction_fen)
+
+
+def test_shares_add_up_to_the_line(shop: Town) -> None:
+    """Three runs of 3.33 and a third share a line of 9.99 and its deduction of 4.99."""
+    runs = [run(i, 12_000) for i in (1, 2, 3)]
+    take(shop, *runs)
+    close(shop, "2024-11")
+
+    found = [share(shop, each) for each in runs]
+
+    line = f"S-{ACCOUNT}-2024-11/1"
+    assert found == [(line, 333, 167), (line, 333, 166), (line, 333, 166)]
+
+
+def test_a_run_that_no_statement_has_has_no_share(shop: Town) -> None:
+    """A run of an open month has no share."""
+    take(shop, yuan(1, 10))
+
+    assert share(shop, yuan(1, 10)) is None
+
+
+def test_a_month_is_closed_while_the_next_one_is_collected(shop: Town) -> None:
+    """Runs that came in before the month before was closed have their share of their own month."""
+    early, late = yuan(2, 10, DECEMBER), yuan(3, 30, DECEMBER)
+    take(shop, yuan(1, 5, NOVEMBER), early)
+    close(shop, "2024-11")
+    take(shop, late)
+    close(shop, "2024-12")
+
+    line = f"S-{ACCOUNT}-2024-12/1"
+    assert [share(shop, early), share(shop, late)] == [(line, 1000, 500), (line, 3000, 1500)]
+
+
+def test_a_line_that_is_net_of_a_correction_has_no_shares(shop: Town) -> None:
+    """A line that takes back what another statement charged is not the sum of its runs."""
+    first = yuan(1, 10)
+    take(shop, first)
+    close(shop, "2024-11")
+    take(shop, replace(first, cpus=6), yuan(2, 20))
+    close(shop, "2024-12")
+
+    assert share(shop, yuan(2, 20)) is None
+    assert share(shop, first) == (f"S-{ACCOUNT}-2024-11/1", 1000, 500)
