@@ -12,13 +12,9 @@ import logging
 import os
 import re
 import signal
-import socket
-import stat
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.engine import Connection
@@ -30,17 +26,15 @@ from accounting.errors import ConfigInvalid, InvalidInput, Unavailable, VoucherE
 from accounting.money import fen_up, yuan
 from accounting.settle import charging
 from accounting.vouchers import holds
-from slurm_voucher import asking, estimate, marks, partitions, protocol, queue, reconcile
+from slurm_voucher import asking, estimate, listening, marks, partitions, protocol, queue, reconcile
 from slurm_voucher.config import Config
 
 log = logging.getLogger("voucherd")
 PATIENCE_MS = 1000
 """How long to wait for another writer of the book; slurmctld waits much less for us."""
 BACKLOG = 512
-PROBE_S = 2
 SHOWN_BYTES = 200
 T = TypeVar("T")
-_CREDENTIALS = struct.Struct("iII")
 _JOB = re.compile(r"(\d{1,9})(?:\+(\d{1,5}))?(?:_.*)?", re.ASCII)
 
 
@@ -186,7 +180,7 @@ def serve(config: Config) -> None:
 
 
 async def _serve(daemon: Voucherd) -> None:
-    listening = _listen(daemon.config)
+    bound = listening.listen(daemon.config)
     talks: set[asyncio.Task[None]] = set()
 
     def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -195,7 +189,7 @@ async def _serve(daemon: Voucherd) -> None:
         task.add_done_callback(talks.discard)
 
     server = await asyncio.start_unix_server(
-        talk, sock=listening, limit=protocol.REQUEST_BYTES_MAX, backlog=BACKLOG
+        talk, sock=bound, limit=protocol.REQUEST_BYTES_MAX, backlog=BACKLOG
     )
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -210,58 +204,12 @@ async def _serve(daemon: Voucherd) -> None:
         task.cancel()
 
 
-def _listen(config: Config) -> socket.socket:
-    """Bind the hook's socket: for slurmctld and root alone; one that nobody holds is replaced."""
-    path = config.socket
-    _make_way(path)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        before = os.umask(0o177)
-        try:
-            listening.bind(path)
-        finally:
-            os.umask(before)
-        if config.slurm_uid not in (0, os.geteuid()):
-            os.chown(path, config.slurm_uid, -1)
-    except OSError as error:
-        listening.close()
-        raise ConfigInvalid(
-            f"socket {path}: {error.strerror} for uid {os.geteuid()}; check its folder, or run "
-            "voucherd as root"
-        ) from None
-    return listening
-
-
-def _make_way(path: str) -> None:
-    """See that nothing stands where the socket goes but a socket that nobody holds.
-
-    Raises:
-        ConfigInvalid: Another voucherd answers there, or something else stands there.
-    """
-    Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    probe.settimeout(PROBE_S)
-    try:
-        probe.connect(path)
-        raise ConfigInvalid(f"socket {path}: 1 voucherd answers there, 1 is allowed; stop it first")
-    except FileNotFoundError:
-        pass
-    except ConnectionRefusedError:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise ConfigInvalid(f"socket {path}: no socket stands there; choose another") from None
-        os.unlink(path)
-    except OSError as error:
-        raise ConfigInvalid(f"socket {path}: {error.strerror or error}; choose another") from None
-    finally:
-        probe.close()
-
-
 async def _talk(
     daemon: Voucherd, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     """Answer one connection's questions, in order, until it closes."""
     try:
-        if not _may_ask(daemon.config, writer):
+        if not listening.may_ask(daemon.config, writer.get_extra_info("socket")):
             return
         while line := await reader.readline():
             if not line.endswith(b"\n"):
@@ -272,16 +220,6 @@ async def _talk(
         log.warning("connection: %s", error)
     finally:
         writer.close()
-
-
-def _may_ask(config: Config, writer: asyncio.StreamWriter) -> bool:
-    """Tell whether the peer is slurmctld's user or root, as the kernel says."""
-    peer: socket.socket = writer.get_extra_info("socket")
-    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, uid, _ = _CREDENTIALS.unpack(raw)
-    if uid not in (0, config.slurm_uid):
-        log.warning("uid %d may not ask, only slurmctld's %d", uid, config.slurm_uid)
-    return uid in (0, config.slurm_uid)
 
 
 async def _watch_queue(daemon: Voucherd) -> None:

@@ -1,0 +1,74 @@
+"""The hook's socket: who holds it, and who may ask there."""
+
+import logging
+import os
+import socket
+import stat
+import struct
+from pathlib import Path
+
+from accounting.errors import ConfigInvalid
+from slurm_voucher.config import Config
+
+log = logging.getLogger("voucherd")
+PROBE_S = 2
+_CREDENTIALS = struct.Struct("iII")
+
+
+def listen(config: Config) -> socket.socket:
+    """Bind the hook's socket: for slurmctld and root alone; one that nobody holds is replaced.
+
+    Raises:
+        ConfigInvalid: Another voucherd has it, something else stands there, or it cannot be made.
+    """
+    path = config.socket
+    _make_way(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o177)
+        try:
+            bound.bind(path)
+        finally:
+            os.umask(before)
+        if config.slurm_uid not in (0, os.geteuid()):
+            os.chown(path, config.slurm_uid, -1)
+    except OSError as error:
+        bound.close()
+        raise ConfigInvalid(
+            f"socket {path}: {error.strerror} for uid {os.geteuid()}; check its folder, or run "
+            "voucherd as root"
+        ) from None
+    return bound
+
+
+def _make_way(path: str) -> None:
+    """See that nothing stands where the socket goes but a socket that nobody holds.
+
+    Raises:
+        ConfigInvalid: Another voucherd answers there, or something else stands there.
+    """
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe.settimeout(PROBE_S)
+    try:
+        Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        probe.connect(path)
+        raise ConfigInvalid(f"socket {path}: 1 voucherd answers there, 1 is allowed; stop it first")
+    except FileNotFoundError:
+        pass
+    except ConnectionRefusedError:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise ConfigInvalid(f"socket {path}: no socket stands there; choose another") from None
+        os.unlink(path)
+    except OSError as error:
+        raise ConfigInvalid(f"socket {path}: {error.strerror or error}; choose another") from None
+    finally:
+        probe.close()
+
+
+def may_ask(config: Config, peer: socket.socket) -> bool:
+    """Tell whether the peer is slurmctld's user or root, as the kernel says."""
+    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(raw)
+    if uid not in (0, config.slurm_uid):
+        log.warning("uid %d may not ask, only slurmctld's %d", uid, config.slurm_uid)
+    return uid in (0, config.slurm_uid)

@@ -1,0 +1,575 @@
+"""slurm_voucher/voucherd.py: every question has an answer, and the socket is slurmctld's alone."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import town as towns
+from fakeslurm import FakeSlurm, row
+from sqlalchemy import select
+from town import ACCOUNT, NOW, UID, instant
+
+from accounting.book import ledger, schema
+from accounting.errors import ConfigInvalid, SlurmUnavailable
+from accounting.vouchers import holds, releasing
+from slurm_voucher import config, listening, protocol, voucherd
+from slurm_voucher.voucherd import Voucherd
+
+NOW_S = instant(NOW)
+HOLD = "0" * 31 + "1"
+CARD_HOUR = 11_280_000
+"""376 TFLOPS for an hour at 30 yuan per PFLOPS·hour, micro-yuan."""
+JOB = {"hold": HOLD, "uid": str(UID), "voucher": ACCOUNT, "partition": "ai", "time_limit": "60",
+       "tres_per_node": "gres/gpu:ascend_910b:1"}  # fmt: skip
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch) -> FakeSlurm:
+    """Slurm's commands, which repeat what was recorded."""
+    fake = FakeSlurm(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", f"{fake.folder}:/usr/bin:/bin")
+    return fake
+
+
+@pytest.fixture
+def place():
+    """A folder that every user may enter, with a short path, as a socket needs."""
+    folder = Path(tempfile.mkdtemp(prefix="vd"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def site(town, slurm, place) -> config.Config:
+    """The settings of a site with the town's book."""
+    book = town.engine.url.render_as_string(hide_password=False)
+    return config.Config(place, book, town.archive, str(place / "s"), 0, 60, "normal")
+
+
+@pytest.fixture
+def daemon(site):
+    """A voucherd that is asked without a socket."""
+    daemon = Voucherd(site)
+    yield daemon
+    daemon.engine.dispose()
+
+
+def line(verb: str, fields: dict[str, str]) -> bytes:
+    """Write a question as the hook does."""
+    pairs = "".join(f" {key}={protocol.encode(value)}" for key, value in fields.items())
+    return f"1 {verb}{pairs}\n".encode()
+
+
+def read(answer: bytes) -> dict[str, str]:
+    """Read an answer as the hook does."""
+    assert answer.endswith(b"\n")
+    assert len(answer) <= protocol.ANSWER_BYTES_MAX
+    version, word, *pairs = answer.decode("ascii").rstrip("\n").split(" ")
+    assert version == "1"
+    return {"word": word} | {key: unquote(v) for key, v in (pair.split("=") for pair in pairs)}
+
+
+def ask(daemon: Voucherd, verb: str, now_s: int = NOW_S, **fields: str) -> dict[str, str]:
+    """Ask a voucherd and read its answer."""
+    answer = read(daemon.answer(line(verb, fields), now_s))
+    assert len(answer.get("say", "").encode()) <= protocol.SAY_BYTES_MAX
+    return answer
+
+
+def held(town) -> list[tuple[str, int]]:
+    """Return every hold of the book, whether live or not, and its amount."""
+    with town.begin() as conn:
+        rows = conn.execute(select(schema.hold).order_by(schema.hold.c.id))
+        return [(each.id, each.tasks * each.task_micro) for each in rows]
+
+
+def bind(town, job_id: int, hold_id: str = HOLD) -> None:
+    """Let the queue have shown the job of a hold."""
+    with town.begin() as conn:
+        releasing.bind(conn, hold_id, "chengdu", job_id, NOW_S, NOW_S)
+
+
+# --- HOLD ------------------------------------------------------------------------------------
+
+
+def test_hold(daemon, town) -> None:
+    """A HOLD is taken, its id and amount come back, and one sentence says what is left."""
+    assert ask(daemon, "HOLD", **JOB) == {
+        "word": "YES",
+        "hold": HOLD,
+        "held": str(CARD_HOUR),
+        "say": f"voucher {ACCOUNT}: held 11.28 yuan, 99,988.72 is left",
+    }
+    assert held(town) == [(HOLD, CARD_HOUR)]
+
+
+def test_hold_of_an_array(daemon, town) -> None:
+    """An array is one hold for all its tasks."""
+    assert ask(daemon, "HOLD", **JOB, array="1-10%2")["held"] == str(10 * CARD_HOUR)
+
+
+def test_same_hold_twice_is_one(daemon, town) -> None:
+    """A HOLD that is asked again gets the same answer and is one hold."""
+    first = ask(daemon, "HOLD", **JOB)
+
+    assert ask(daemon, "HOLD", now_s=NOW_S + 5, **JOB) == first
+    assert held(town) == [(HOLD, CARD_HOUR)]
+
+
+def test_same_hold_after_a_restart_is_one(daemon, site, town) -> None:
+    """A HOLD that is asked again of a restarted voucherd gets the same answer."""
+    first = ask(daemon, "HOLD", **JOB)
+    daemon.engine.dispose()
+    again = Voucherd(site)
+
+    assert ask(again, "HOLD", **JOB) == first
+    assert held(town) == [(HOLD, CARD_HOUR)]
+    again.engine.dispose()
+
+
+def test_id_of_another_job_is_refused(daemon) -> None:
+    """An id that stands for another user's hold is refused."""
+    ask(daemon, "HOLD", **JOB)
+    with daemon.engine.begin() as conn:
+        towns.registry.add_member(
+            conn, towns.UNIT, cluster="chengdu", uid=7, from_s=NOW_S, until_s=None,
+            stamp=towns.stamp(),
+        )  # fmt: skip
+
+    assert ask(daemon, "HOLD", **JOB | {"uid": "7"})["code"] == "not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "say"),
+    [
+        ({"voucher": "CD99-0009"}, "not_eligible", "voucher 'CD99-0009': not known"),
+        ({"uid": "4242"}, "not_allowed", "belongs to another unit than user 4242's"),
+        ({"partition": "sc"}, "tariff_missing", "partition sc: has no price for vouchers"),
+        ({"partition": "x" * 3000}, "not_eligible", "not known here"),
+        ({"time_limit": "600000"}, "insufficient_balance", "available; ask for less time"),
+        ({"tres_per_node": ""}, "tariff_missing", "is priced by cards"),
+        ({"tres_per_node": "gpu:a:b:c"}, "invalid_input", "gres 'gpu:a:b:c': cannot be read"),
+        ({"uid": "root"}, "invalid_input", "uid 'root': is no whole number"),
+        ({"array": "0-3999999"}, "insufficient_balance", "this job may cost"),
+        ({"num_tasks": "9" * 10, "tres_per_task": "gpu:999999999"}, "", ""),
+    ],
+)
+def test_refusals(daemon, town, changes, code: str, say: str) -> None:
+    """What may not be held is refused with a code and a sentence, and nothing is held."""
+    answer = ask(daemon, "HOLD", **JOB | changes)
+
+    assert (answer["word"], answer["hold"]) == ("NO", HOLD)
+    assert code in answer["code"] != "internal"
+    assert say in answer["say"]
+    assert held(town) == []
+
+
+@pytest.mark.parametrize("key", ["hold", "uid", "voucher"])
+def test_hold_without_its_names_is_refused(daemon, key: str) -> None:
+    """A HOLD that lacks hold, uid or voucher is refused."""
+    fields = {name: value for name, value in JOB.items() if name != key}
+
+    assert ask(daemon, "HOLD", **fields)["code"] == "invalid_input"
+
+
+@pytest.mark.parametrize("hold_id", ["", "1", "A" * 32, "0" * 33, "0" * 31 + "٣", "0" * 31 + "\n"])
+def test_odd_hold_id_is_refused(daemon, town, hold_id: str) -> None:
+    """An id that no hook makes is refused."""
+    assert ask(daemon, "HOLD", **JOB | {"hold": hold_id})["word"] == "NO"
+    assert held(town) == []
+
+
+# --- MODIFY ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("job", ["16", "16_2", "16_[1-3]", "16_1,3", "16+0", "4294967"])
+def test_unknown_job_may_be_modified(daemon, job: str) -> None:
+    """A job that has no hold is none of our business."""
+    assert ask(daemon, "MODIFY", job=job, uid="0", time_limit="unlimited") == {
+        "word": "YES",
+        "job": job,
+    }
+
+
+@pytest.mark.parametrize("job", ["16", "16_2", "16_[1-3]", "16_1-3,7%2"])
+def test_raise_is_held(daemon, town, job: str) -> None:
+    """A job that is made longer is held for the longer time, named in whatever form."""
+    ask(daemon, "HOLD", **JOB)
+    bind(town, 16)
+
+    assert ask(daemon, "MODIFY", job=job, uid=str(UID), time_limit="120") == {
+        "word": "YES",
+        "job": job,
+        "say": f"voucher {ACCOUNT}: held 22.56 yuan, 99,977.44 is left",
+    }
+    assert held(town) == [(HOLD, 2 * CARD_HOUR)]
+
+
+def test_part_of_a_heterogeneous_job_is_found(daemon, town) -> None:
+    """A part of a heterogeneous job is the job whose number is as many higher."""
+    ask(daemon, "HOLD", **JOB)
+    bind(town, 16)
+    ask(daemon, "MODIFY", job="15+1", uid=str(UID), time_limit="120")
+
+    assert held(town) == [(HOLD, 2 * CARD_HOUR)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"time_limit": "30"},
+        {"tres_per_node": ""},
+        {"tres_per_node": "gres/gpu:ascend_910b:1"},
+        {"min_nodes": "1", "max_nodes": "1"},
+        {"features": "fast"},
+        {"account": "other"},
+    ],
+)
+def test_lowering_changes_nothing(daemon, town, change) -> None:
+    """A job that is made smaller, or no larger, keeps its hold."""
+    ask(daemon, "HOLD", **JOB)
+    bind(town, 16)
+
+    assert ask(daemon, "MODIFY", job="16", uid=str(UID), **change)["word"] == "YES"
+    assert held(town) == [(HOLD, CARD_HOUR)]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"time_limit": "600000"}, "insufficient_balance"),
+        ({"partition": "sc"}, "tariff_missing"),
+        ({"partition": "ai,sc"}, "not_eligible"),
+        ({"min_nodes": "x"}, "invalid_input"),
+        ({"exclusive": "1", "time_limit": "70000"}, "insufficient_balance"),
+    ],
+)
+def test_raise_beyond_the_rules_is_refused(daemon, town, change, code: str) -> None:
+    """A change that may not be is refused, and the hold stays as it was."""
+    ask(daemon, "HOLD", **JOB)
+    bind(town, 16)
+    answer = ask(daemon, "MODIFY", job="16", uid="0", **change)
+
+    assert (answer["word"], answer["job"], answer["code"]) == ("NO", "16", code)
+    assert held(town) == [(HOLD, CARD_HOUR)]
+
+
+def test_change_that_slurm_may_refuse_is_not_believed(daemon, town) -> None:
+    """After a change to less, a change to more counts from what was before both."""
+    ask(daemon, "HOLD", **JOB | {"time_limit": "120"})
+    bind(town, 16)
+    ask(daemon, "MODIFY", job="16", uid=str(UID), time_limit="60")
+    ask(daemon, "MODIFY", job="16", uid=str(UID), tres_per_node="gpu:ascend_910b:2")
+
+    assert held(town) == [(HOLD, 4 * CARD_HOUR)]
+
+
+@pytest.mark.parametrize("job", ["", "x", "-1", "1" * 20, "١٦", "name"])
+def test_job_that_is_no_number_is_refused(daemon, job: str) -> None:
+    """A job that cannot be found out is refused and not let pass unseen."""
+    assert ask(daemon, "MODIFY", job=job, uid="0", time_limit="120")["code"] == "invalid_input"
+
+
+# --- the rest --------------------------------------------------------------------------------
+
+
+def test_ping(daemon) -> None:
+    """A PING is answered with YES."""
+    assert daemon.answer(b"1 PING\n", NOW_S) == b"1 YES\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"\n", b"2 PING\n", b"1 HOLD \xff\n", b"1 HOLD a=\x00\n", b"GET / HTTP/1.1\r\n", b"1 HOLD\n"],
+)
+def test_garbage_gets_a_no(daemon, line: bytes) -> None:
+    """A line that is no question gets a NO."""
+    assert read(daemon.answer(line, NOW_S))["code"] == "invalid_input"
+
+
+def test_locked_book_is_waited_for_a_second(daemon, town, dialect) -> None:
+    """While another writer holds the book the answer is a NO after a second, not after ten."""
+    with town.begin() as conn:
+        ledger.lock(conn)
+        began = time.monotonic()
+        answer = ask(daemon, "HOLD", **JOB)
+        took_s = time.monotonic() - began
+
+    assert answer["code"] == "unavailable"
+    assert answer["say"] == "voucher: the book is busy, 1 try was made; submit again in a minute"
+    assert 0.9 < took_s < 3
+    assert ask(daemon, "HOLD", **JOB)["word"] == "YES"
+
+
+def test_mistake_of_ours_gets_a_no(daemon, caplog) -> None:
+    """A mistake in voucherd is logged with the question and answered with NO."""
+    daemon.rules = None
+    answer = ask(daemon, "HOLD", **JOB)
+
+    assert (answer["word"], answer["hold"], answer["code"]) == ("NO", HOLD, "internal")
+    assert answer["say"].startswith("voucher: mistake in voucherd")
+    assert "question b'1 HOLD hold=" in caplog.text
+    assert "AttributeError" in caplog.text
+
+
+def test_start_without_slurm(site, slurm) -> None:
+    """Without an answer of slurmctld voucherd does not start, and says so."""
+    slurm.fails("scontrol")
+
+    with pytest.raises(SlurmUnavailable, match="is slurmctld running"):
+        Voucherd(site)
+
+
+# --- the socket ------------------------------------------------------------------------------
+
+
+def served(site: config.Config, client) -> float:
+    """Serve in this process while a client asks in a thread, then end by SIGTERM.
+
+    Returns:
+        Seconds from SIGTERM to the end.
+    """
+    ended_s: list[float] = []
+
+    def run() -> None:
+        try:
+            until(lambda: Path(site.socket).exists())
+            client()
+        finally:
+            ended_s.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    daemon = Voucherd(site)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(run)
+        asyncio.run(voucherd._serve(daemon))
+        took_s = time.monotonic() - ended_s[0]
+    daemon.engine.dispose()
+    asked.result()
+    return took_s
+
+
+def until(true, seconds: float = 10) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.01)
+
+
+def connect(site: config.Config) -> socket.socket:
+    """Connect as slurmctld does."""
+    asking = socket.socket(socket.AF_UNIX)
+    asking.settimeout(10)
+    asking.connect(site.socket)
+    return asking
+
+
+def answers(asking: socket.socket, count: int = -1) -> list[bytes]:
+    """Read answers until there are enough, or the connection is closed."""
+    found = b""
+    with contextlib.suppress(ConnectionResetError):
+        while found.count(b"\n") != count and (some := asking.recv(4096)):
+            found += some
+    return found.splitlines(keepends=True)
+
+
+def test_questions_over_the_socket(site, town) -> None:
+    """Questions are answered in order, in one packet or byte by byte, on many connections."""
+
+    def client() -> None:
+        with connect(site) as one:
+            one.sendall(b"1 PING\n1 PI")
+            assert answers(one, 1) == [b"1 YES\n"]
+            one.sendall(b"NG\n2 PING\n")
+            assert [each[:4] for each in answers(one, 2)] == [b"1 YE", b"1 NO"]
+        with connect(site) as half:
+            half.sendall(b"1 PING\n1 HOLD hold=")
+            half.shutdown(socket.SHUT_WR)
+            assert answers(half) == [b"1 YES\n"]
+        many = [connect(site) for _ in range(200)]
+        for each in many:
+            each.sendall(b"1 PING\n")
+        assert [answers(each, 1) for each in many] == [[b"1 YES\n"]] * 200
+        for each in many:
+            each.close()
+
+    served(site, client)
+
+
+def test_line_above_the_limit_closes_the_connection(site, town) -> None:
+    """A line of 4096 bytes is answered; a longer one closes its connection, and no other."""
+
+    def client() -> None:
+        with connect(site) as whole, connect(site) as other:
+            whole.sendall(b"1 PING a=".ljust(4095, b"b") + b"\n")
+            assert answers(whole, 1) == [b"1 YES\n"]
+            with contextlib.suppress(ConnectionError):
+                whole.sendall(b"x" * 9000 + b"\n")
+            assert answers(whole) == []
+            other.sendall(b"1 PING\n")
+            assert answers(other, 1) == [b"1 YES\n"]
+
+    served(site, client)
+
+
+def test_socket_is_for_slurmctld_alone(site, town) -> None:
+    """The socket can be opened by its owner alone, and an end by SIGTERM takes it away."""
+
+    def client() -> None:
+        assert stat.S_IMODE(os.stat(site.socket).st_mode) == 0o600
+
+    served(site, client)
+    assert not Path(site.socket).exists()
+
+
+def as_uid(uid: int, path: str) -> bytes:
+    """Ask PING as another user; return the answer, or the name of the error."""
+    there, here = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setuid(uid)
+            asking = socket.socket(socket.AF_UNIX)
+            asking.settimeout(5)
+            asking.connect(path)
+            asking.sendall(b"1 PING\n")
+            os.write(here, asking.recv(100) or b"closed")
+        except (ConnectionResetError, BrokenPipeError):
+            os.write(here, b"closed")
+        except OSError as error:
+            os.write(here, type(error).__name__.encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(here)
+    said = os.read(there, 100)
+    os.close(there)
+    return said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_other_users_get_no_answer(site, town) -> None:
+    """slurmctld's user gets an answer; another gets none, even where the socket lets it in."""
+    site = config.Config(**vars(site) | {"slurm_uid": 64030})
+    said = {}
+
+    def client() -> None:
+        said["slurm"] = as_uid(64030, site.socket)
+        said["other"] = as_uid(65534, site.socket)
+        os.chmod(site.socket, 0o666)
+        said["let in"] = as_uid(65534, site.socket)
+        said["high"] = as_uid(4_294_967_000, site.socket)
+
+    served(site, client)
+    assert said == {
+        "slurm": b"1 YES\n",
+        "other": b"PermissionError",
+        "let in": b"closed",
+        "high": b"closed",
+    }
+
+
+def test_second_voucherd_is_refused(site, town) -> None:
+    """Where a voucherd answers another one does not start, and the first goes on."""
+
+    def client() -> None:
+        with pytest.raises(ConfigInvalid, match="1 voucherd answers there, 1 is allowed"):
+            listening.listen(site)
+        with connect(site) as asking:
+            asking.sendall(b"1 PING\n")
+            assert answers(asking, 1) == [b"1 YES\n"]
+
+    served(site, client)
+
+
+def test_stale_socket_is_replaced(site) -> None:
+    """A socket that nobody holds is replaced, and its folder is made where it is missing."""
+    site = config.Config(**vars(site) | {"socket": f"{site.home}/run/s"})
+    listening.listen(site).close()
+
+    with listening.listen(site) as again:
+        again.listen()
+        connect(site).close()
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_something_else_at_the_path_is_refused(site, what: str) -> None:
+    """What is no socket is left where it stands."""
+    path = Path(site.socket)
+    path.write_text("precious") if what == "file" else path.mkdir()
+
+    with pytest.raises(ConfigInvalid, match="no socket stands there; choose another"):
+        listening.listen(site)
+    assert path.is_dir() or path.read_text() == "precious"
+
+
+def test_folder_that_cannot_be_made(site) -> None:
+    """A path through a file is refused in words."""
+    (site.home / "file").write_text("")
+    site = config.Config(**vars(site) | {"socket": f"{site.home}/file/s"})
+
+    with pytest.raises(ConfigInvalid, match=r"socket .*: (Not a directory|File exists)"):
+        listening.listen(site)
+
+
+def test_end_does_not_wait_for_slurm(site, slurm, town) -> None:
+    """SIGTERM ends voucherd at once, also while squeue hangs and a connection is open."""
+    opened: list[socket.socket] = []
+
+    def client() -> None:
+        until(lambda: (slurm.folder / "asked").exists())
+        opened.append(connect(site))
+        opened[0].sendall(b"1 HOLD hold=")
+
+    (slurm.folder / "squeue").write_text("#!/bin/sh\ntouch asked\nexec sleep 3\n".replace(
+        "asked", str(slurm.folder / "asked")))  # fmt: skip
+    assert served(site, client) < 1
+    opened[0].close()
+
+
+# --- the queue -------------------------------------------------------------------------------
+
+
+def test_queue_is_looked_at(site, slurm, town, caplog) -> None:
+    """A restarted voucherd rebuilds what the queue shows; a look that fails changes nothing."""
+    site = config.Config(**vars(site) | {"snapshot_s": 0.02})
+    submit = {"set": True, "infinite": False, "number": NOW_S}
+    comment = f"voucher={ACCOUNT};hold={HOLD};held=5000000"
+    slurm.queue(row(117, user_id=UID, submit_time=submit, admin_comment=comment))
+    slurm.says("squeue.json", (slurm.folder / "squeue.json").read_text())
+    slurm.fails("squeue")
+
+    def client() -> None:
+        until(lambda: "queue: squeue: slurm_load" in caplog.text)
+        assert held(town) == []
+        slurm.heal()
+        until(lambda: f"hold {HOLD}: rebuilt" in caplog.text)
+        slurm.says("sinfo.txt", "nonsense")
+        until(lambda: "partitions cannot be read" in caplog.text)
+
+    with caplog.at_level("INFO"):
+        served(site, client)
+    with town.begin() as conn:
+        assert conn.execute(holds.LIVE).one().job_id == 117
+
+
+def test_mistake_in_a_look_is_survived(site, slurm, town, caplog, monkeypatch) -> None:
+    """A mistake of ours in looking at the queue is logged, and the next look comes."""
+    site = config.Config(**vars(site) | {"snapshot_s": 0.02})
+    monkeypatch.setattr(Voucherd, "look_at_queue", None)
+
+    served(site, lambda: until(lambda: len(re.findall("queue: mistake", caplog.text)) > 1))
