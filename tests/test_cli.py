@@ -1,6 +1,8 @@
 """svoucher itself: bad input is one clear line and an exit code, and nothing is half written."""
 
 import json
+import os
+import pwd
 import sqlite3
 from pathlib import Path
 
@@ -204,3 +206,60 @@ def test_pozidriv_by_the_command(home: Home) -> None:
         assert {row["card_hours"] for row in rows} == {"0.0000"}
     again = home.ok("import", file, "--cluster", "pozidriv", "--fields", fields)
     assert "0 new, 0 changed, 11704 known" in again
+
+
+def test_an_absurd_amount_never_enters_the_book(home: Home) -> None:
+    """A payment that would overflow every later sum is refused, and so is one beyond 64 bits."""
+    account = an_account(home)
+    before = home.entries()
+    done = home.run("topup", account, "9,000,000,000,000", "--reference", "B1")
+
+    one_line(done, 3, "payment:B1", "9,000,000,000,000.00", "10,000,000,000.00", "check")
+    assert home.run("topup", account, "9" * 20, "--reference", "B2").exit_code == 2
+    assert home.run("unit", "revenue", "shuzhi", "2024", "9" * 20).exit_code == 2
+    assert home.entries() == before
+
+
+ODD_NUMBERS = {
+    "a contract to the end of time": "contract sign HT-9 --unit shuzhi --provider cdaicc --fee 5 "
+    "--signed-on 2026-11-01 --until 9999-12-31",
+    "a member to the end of time": "member add shuzhi --cluster c --uid 7 --until 9999-12-31",
+    "a uid that no system has": "member add shuzhi --cluster c --uid 99999999999999999999",
+    "a month of a far year": "close 2999-12 --provider cdaicc",
+    "a day of year 1": "--as-of 0001-01-01 provider add x y",
+    "a revenue of no year": "unit register u2 --name x --credit-code 91510100MA6C4TX27W "
+    "--revenue 5",
+}
+
+
+@pytest.mark.parametrize("arguments", ODD_NUMBERS.values(), ids=ODD_NUMBERS)
+def test_odd_numbers_are_wrong_usage(home: Home, arguments: str) -> None:
+    """A number or day that cannot be meant is wrong usage; nothing is entered."""
+    an_account(home)
+    before = home.entries()
+    done = home.run(*arguments.split())
+
+    assert done.exit_code == 2, done.output
+    assert home.entries() == before
+
+
+def test_who_acts_is_not_what_the_environment_says(home: Home, monkeypatch) -> None:
+    """The journal names the user of the process, whatever LOGNAME says."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "regulator")
+    home.ok("provider", "add", "p9", "x")
+    with sqlite3.connect(home.path / "book.db") as book:
+        rows = book.execute("SELECT actor FROM journal WHERE key = 'provider:p9'").fetchall()
+    book.close()
+    assert rows == [(pwd.getpwuid(os.getuid()).pw_name,)]
+
+
+def an_account(home: Home) -> str:
+    """Open a voucher account without a voucher."""
+    home.ok("provider", "add", "cdaicc", "成都智算中心")
+    home.ok("unit", "register", "shuzhi", "--name", "数智", "--credit-code", "91510100MA6C4TX27W")
+    facts = (
+        "--unit shuzhi --provider cdaicc --fee 200,000 --signed-on 2026-11-01 --until 2027-10-31"
+    )
+    said = home.ok("--as-of", "2026-11-22", "contract", "sign", "HT-1", *facts.split())
+    return said.split()[-1]

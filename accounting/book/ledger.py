@@ -17,10 +17,19 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from accounting.book import schema, triggers
-from accounting.errors import BookUnavailable, ConfigInvalid, InvariantBroken, NotAllowed
-from accounting.money import MICRO_PER_FEN
+from accounting.errors import (
+    BookUnavailable,
+    ConfigInvalid,
+    InvalidInput,
+    InvariantBroken,
+    NotAllowed,
+)
+from accounting.money import MICRO_PER_FEN, yuan
 
 GENESIS = "0" * 64
+POSTING_FEN_MAX = 1_000_000_000_000
+"""A thousand times a city's programme. Balances are sums in 64 bits: one absurd amount in a chain
+that cannot be edited would make them unreadable for good."""
 PATIENCE_MS = 10_000
 """How long to wait for another writer, unless told otherwise."""
 SQLITE = {
@@ -214,6 +223,7 @@ def write(conn: Connection, entry: Entry) -> int:
 
     Raises:
         NotAllowed: The key stands already with other content.
+        InvalidInput: An amount is larger than any posting can be.
         ValueError: The postings do not sum to zero or name an unknown account.
     """
     _assert_sound(entry)
@@ -251,6 +261,11 @@ def _assert_sound(entry: Entry) -> None:
     for p in entry.postings:
         if p.account not in CHART or type(p.amount_micro) is not int or p.amount_micro == 0:
             raise ValueError(f"{entry.key}: posting {p} has no account of the chart or no amount")
+        if abs(p.amount_micro) > POSTING_FEN_MAX * MICRO_PER_FEN:
+            raise InvalidInput(
+                f"{entry.key}: {yuan(abs(p.amount_micro) // MICRO_PER_FEN)} yuan, at most "
+                f"{yuan(POSTING_FEN_MAX)} can be posted at once; check the amount"
+            )
     if sum(p.amount_micro for p in entry.postings) != 0:
         raise ValueError(f"{entry.key}: postings do not sum to zero")
 

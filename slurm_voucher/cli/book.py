@@ -1,6 +1,5 @@
 """svoucher init, check: a new book; is everything reachable and consistent?"""
 
-import getpass
 import hashlib
 import secrets
 import socket
@@ -13,7 +12,7 @@ from accounting.book import ledger, schema
 from accounting.book.ledger import Actor, Entry, Stamp
 from accounting.errors import ConfigInvalid, Unavailable, VoucherError
 from slurm_voucher import protocol
-from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.site import Site, login, pass_site
 
 
 @click.command("init")
@@ -52,7 +51,7 @@ def init_(site: Site, rehearsal: bool, policy_name: str) -> None:
         ],
         "document": [document_row("policy", policy_name, text)],
     }
-    stamp = Stamp(Actor(getpass.getuser(), "operator"), site.now_s, site.now_s)
+    stamp = Stamp(Actor(login(), "operator"), site.now_s, site.now_s)
     ledger.create(engine, Entry("book", "book.init", stamp, rows))
     kind = "rehearsal book" if rehearsal else "book"
     click.echo(

@@ -13,7 +13,7 @@ from accounting.money import yuan
 from accounting.policy import UNIT_KINDS
 from accounting.vouchers import registry
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import AMOUNT, DAY, Site, pass_site
+from slurm_voucher.cli.site import AMOUNT, DAY, UID, YEAR, Site, pass_site
 
 
 @click.group("provider")
@@ -61,7 +61,7 @@ def unit_() -> None:
 @click.option("--credit-code", required=True, help="统一社会信用代码, 18 characters.")
 @click.option("--kind", default="enterprise", show_default=True, type=click.Choice(UNIT_KINDS))
 @click.option("--revenue", type=AMOUNT, help="Main-business revenue of the prior year, yuan.")
-@click.option("--revenue-year", type=int, help="Which year that was.")
+@click.option("--revenue-year", type=YEAR, help="Which year that was.")
 @pass_site
 def register(
     site: Site,
@@ -78,6 +78,8 @@ def register(
     Example: svoucher unit register shuzhi --name 成都数智科技有限公司 \\
       --credit-code 91510100MA6C4TX27W --revenue 25,000,000 --revenue-year 2025
     """
+    if (revenue is None) != (revenue_year is None):
+        raise click.UsageError("give --revenue and --revenue-year together, or neither")
     with site.begin() as conn:
         registry.register_unit(
             conn,
@@ -94,7 +96,7 @@ def register(
 
 @unit_.command("revenue")
 @click.argument("unit")
-@click.argument("year", type=int)
+@click.argument("year", type=YEAR)
 @click.argument("amount", type=AMOUNT)
 @pass_site
 def add_revenue(site: Site, unit: str, year: int, amount: int) -> None:
@@ -199,7 +201,7 @@ def member_() -> None:
 @click.argument("unit")
 @click.option("--cluster", required=True)
 @click.option("--user", help="Login name on this machine; or give --uid.")
-@click.option("--uid", type=click.IntRange(min=0))
+@click.option("--uid", type=UID)
 @click.option("--from", "from_day", type=DAY, help="First day.  [default: today]")
 @click.option("--until", type=DAY, help="Last day.  [default: open]")
 @pass_site
@@ -236,7 +238,7 @@ def add_member(
 @click.argument("unit")
 @click.option("--cluster", required=True)
 @click.option("--user", help="Login name on this machine; or give --uid.")
-@click.option("--uid", type=click.IntRange(min=0))
+@click.option("--uid", type=UID)
 @click.option("--until", required=True, type=DAY, help="Last day.")
 @pass_site
 def end_member(

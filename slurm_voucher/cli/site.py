@@ -1,6 +1,7 @@
 """What every command needs: the site's book, the rules in force, who acts and when."""
 
-import getpass
+import os
+import pwd
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ from accounting.policy import Policy
 from slurm_voucher import config as configs
 from slurm_voucher.config import Config
 
+YEARS = range(2000, 2101)
+"""Days outside are slips of the hand."""
+FEN_MAX = 10**16
+"""More than any firm's revenue; what the book posts has a lower limit of its own."""
 STAMP_OF_REHEARSAL = "演练 REHEARSAL, not a document of settlement"
 
 
@@ -91,7 +96,7 @@ class Site:
 
     def stamp(self, role: str = "operator", name: str | None = None) -> Stamp:
         """Return who acts now: whoever runs the command, unless somebody is named."""
-        return Stamp(Actor(name or getpass.getuser(), role), self.now_s, self.effective_s)
+        return Stamp(Actor(name or login(), role), self.now_s, self.effective_s)
 
     def instant_after(self, day: date) -> int:
         """Return the instant at which a day ends."""
@@ -104,6 +109,14 @@ class Site:
         click.echo(title)
 
 
+def login() -> str:
+    """Name who runs the command, by its uid: what the environment says, anybody can set."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
 pass_site: Callable[[Callable[..., Any]], Callable[..., Any]] = click.make_pass_decorator(Site)
 
 
@@ -112,9 +125,12 @@ class _Day(click.ParamType):  # type: ignore[type-arg]  # generic only for type 
 
     def convert(self, value: Any, param: Any, ctx: Any) -> date:
         try:
-            return value if isinstance(value, date) else date.fromisoformat(value)
+            day = value if isinstance(value, date) else date.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is no day; write it as 2026-11-22", param, ctx)
+        if day.year not in YEARS:
+            self.fail(f"{day} is not between {YEARS[0]} and {YEARS[-1]}", param, ctx)
+        return day
 
 
 class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
@@ -122,9 +138,14 @@ class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic only for ty
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         try:
-            return value if isinstance(value, int) else money.fen(value)
+            amount_fen = value if isinstance(value, int) else money.fen(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if amount_fen > FEN_MAX:
+            self.fail(
+                f"{value} yuan is more than {money.yuan(FEN_MAX)}; check the amount", param, ctx
+            )
+        return amount_fen
 
 
 class _Period(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
@@ -135,7 +156,7 @@ class _Period(click.ParamType):  # type: ignore[type-arg]  # generic only for ty
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         try:
-            if period.kind_of(value) == self.kind:
+            if period.kind_of(value) == self.kind and period.first_day(value).year in YEARS:
                 return str(value)
         except ValueError:
             pass
@@ -144,6 +165,8 @@ class _Period(click.ParamType):  # type: ignore[type-arg]  # generic only for ty
 
 
 DAY = _Day()
+YEAR = click.IntRange(YEARS[0], YEARS[-1])
+UID = click.IntRange(0, 2**32 - 2)
 AMOUNT = _Amount()
 MONTH = _Period("month")
 QUARTER = _Period("quarter")
