@@ -401,7 +401,7 @@ def test_an_archive_that_was_rewritten(forged: Town) -> None:
     with forged.begin() as conn:
         seq = conn.execute(select(func.min(schema.segment.c.seq))).scalar_one()
         segment = conn.execute(select(schema.segment).filter_by(seq=seq)).mappings().one()
-        found = delivery.charging.segments(conn, path=segment["path"])
+        found = delivery.charging.stored.segments(conn, path=segment["path"])
     rows = delivery.charging.archive.read(forged.archive, found).to_pylist()
     for row in rows:
         row["charge_micro"] //= 2

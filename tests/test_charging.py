@@ -20,7 +20,7 @@ from accounting.book import ledger, schema
 from accounting.errors import BookUnavailable, Refused
 from accounting.runs import archive, usage
 from accounting.runs.usage import Run
-from accounting.settle import charging, grouping
+from accounting.settle import charging, grouping, stored
 from accounting.vouchers import holds
 
 HOLD = "0123456789abcdef0123456789abcdef"
@@ -42,10 +42,10 @@ def charges(town: Town) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in conn.execute(query.order_by(table.c.seq, table.c.month))]
 
 
-def stored(town: Town) -> pa.Table:
+def rows_that_count(town: Town) -> pa.Table:
     """Return the rows that count."""
     with town.begin() as conn:
-        return charging.current(conn, town.archive, CLUSTER)
+        return stored.current(conn, town.archive, CLUSTER)
 
 
 def second_account(town: Town, provider: str = PROVIDER) -> str:
@@ -113,7 +113,7 @@ def test_in_pieces_and_in_any_order(shop: Town) -> None:
 
     assert sum(row[2] for row in charges(shop)) == 78_000_000
     assert balance(shop, "accrued") == "78.00"
-    found = usage.conform(stored(shop), usage.USAGE)
+    found = usage.conform(rows_that_count(shop), usage.USAGE)
     assert sorted(usage.runs(found), key=lambda run: run.job_id) == usage.runs(whole)
 
 
@@ -127,7 +127,7 @@ def test_a_changed_run_is_corrected(shop: Town) -> None:
         (ACCOUNT, "2024-11", 100_000_000, 100_000_000),
         (ACCOUNT, "2024-11", -60_000_000, -60_000_000),
     ]
-    assert stored(shop).column("revision").to_pylist() == [1]
+    assert rows_that_count(shop).column("revision").to_pylist() == [1]
     assert balance(shop, "accrued") == "40.00"
 
 
@@ -136,7 +136,7 @@ def test_a_run_that_changes_back(shop: Town) -> None:
     for amount in (100, 40, 100):
         take(shop, yuan(1, amount))
 
-    assert stored(shop).column("revision").to_pylist() == [2]
+    assert rows_that_count(shop).column("revision").to_pylist() == [2]
     assert balance(shop, "accrued") == "100.00"
 
 
@@ -183,11 +183,11 @@ def test_an_unknown_partition_is_no_zero(shop: Town) -> None:
     taken = take(shop, yuan(1, 100, partition="new"), yuan(2, 5))
 
     assert (taken.unrated, taken.charge_micro) == (1, 5_000_000)
-    assert stored(shop).column("status").to_pylist() == ["unrated", "charged"]
+    assert rows_that_count(shop).column("status").to_pylist() == ["unrated", "charged"]
     with pytest.raises(Refused, match=r"1 runs are unrated, such as job 1 of chengdu \(.*new"):
         close(shop, "2024-11")
     with shop.begin() as conn:
-        [row] = charging.unrated(conn, shop.archive).to_pylist()
+        [row] = stored.unrated(conn, shop.archive).to_pylist()
     assert row["job_id"] == 1
 
 
@@ -217,7 +217,7 @@ def test_a_new_tariff_rates_what_had_no_price(shop: Town) -> None:
 
     assert [again(), again()] == [(1, 1), (0, 1)]
     assert charges(shop) == [(ACCOUNT, "2024-11", 100_000_000, 100_000_000)]
-    assert stored(shop).column("tariff").to_pylist() == ["round-2", "round-1"]
+    assert rows_that_count(shop).column("tariff").to_pylist() == ["round-2", "round-1"]
 
 
 def test_without_a_tariff_nothing_has_a_price(tmp_path: Path, keys: Any) -> None:
@@ -239,8 +239,8 @@ def test_runs_without_a_voucher_are_nobodys(shop: Town) -> None:
 
     assert (taken.new, taken.unclaimed, taken.charge_micro) == (2, 2, 105_000_000)
     assert charges(shop) == []
-    assert stored(shop).column("account").to_pylist() == [None, None]
-    assert stored(shop).column("eligible_micro").to_pylist() == [0, 0]
+    assert rows_that_count(shop).column("account").to_pylist() == [None, None]
+    assert rows_that_count(shop).column("eligible_micro").to_pylist() == [0, 0]
 
 
 def test_an_account_of_another_provider_is_not_charged(shop: Town) -> None:
@@ -368,7 +368,7 @@ def test_two_clusters_at_once(shop: Town) -> None:
 
     assert (taken.new, taken.unrated, len(taken.segments)) == (2, 1, 2)
     with shop.begin() as conn:
-        assert len(charging.segments(conn, cluster="elsewhere")) == 1
+        assert len(stored.segments(conn, cluster="elsewhere")) == 1
 
 
 def test_one_collector_at_a_time(shop: Town) -> None:
@@ -400,14 +400,14 @@ def test_months_begin_at_half_hours_elsewhere() -> None:
     midnight_s = towns.instant("2024-11-30T18:30:00+00:00")
     rows = usage.table(run(i, 60, end_s=midnight_s - 1 + i) for i in range(2))
 
-    assert grouping.months_of(rows, "Asia/Kolkata") == ["2024-11", "2024-12"]
+    assert grouping.months_of(rows, "Asia/Kolkata").to_pylist() == ["2024-11", "2024-12"]
 
 
 def test_a_segment_row_says_what_the_file_has(shop: Town) -> None:
     """Path, sums and hash that the book keeps are those of the file."""
     take(shop, yuan(1, 100), yuan(2, 5, partition="new"))
     with shop.begin() as conn:
-        [segment] = charging.segments(conn)
+        [segment] = stored.segments(conn)
         unrated = conn.execute(select(schema.segment.c.unrated)).scalar_one()
 
     assert archive.verify(shop.archive, segment) == []

@@ -30,7 +30,7 @@ from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 
 from accounting.book import ledger, signing
 from accounting.redeem import redemption, reserve
-from accounting.settle import charging
+from accounting.settle import charging, stored
 from accounting.vouchers import holds
 
 CLAIM = f"C-{PROVIDER}-2024-Q4-1"
@@ -122,7 +122,7 @@ def sound(folder: Path, keys: Mapping[str, Mapping[str, str]]) -> bool:
     town = opened(folder, keys)
     found = delivery.findings(town)
     with town.begin() as conn:
-        files = {f"archive/{segment.path}" for segment in charging.segments(conn)}
+        files = {f"archive/{segment.path}" for segment in stored.segments(conn)}
     town.engine.dispose()
     return not found and files == said(folder)[1]
 

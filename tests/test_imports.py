@@ -16,6 +16,7 @@ ROWS = """
     definition releasing
     rating quoting explaining
     grouping
+    stored
     charging
     stating evidence
     settlement shares redemption reserve

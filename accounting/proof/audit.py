@@ -19,7 +19,7 @@ from accounting.money import MICRO_PER_FEN, yuan
 from accounting.proof import evidence, replay
 from accounting.proof.evidence import Books, Found
 from accounting.runs import reports
-from accounting.settle import charging
+from accounting.settle import charging, stored
 from accounting.vouchers import holds
 
 __all__ = ["RULES", "Books", "Finding", "findings"]
@@ -277,7 +277,7 @@ def capacity(books: Books) -> Found:
     for (cluster, name), partition in prices.partitions.items():
         if not partition.capacity:
             continue
-        rows = charging.current(books.conn, books.archive, cluster)
+        rows = stored.current(books.conn, books.archive, cluster)
         rows = rows.filter(pc.equal(rows.column("partition").cast(pa.string()), name))
         for day in reports.usage_by(rows, "day", prices.timezone):
             begin_s, end_s = period.bounds(str(day["period"]), prices.timezone)

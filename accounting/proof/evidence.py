@@ -17,7 +17,7 @@ from accounting.book import ledger, schema, signing
 from accounting.errors import VoucherError
 from accounting.policy import Policy
 from accounting.runs import archive
-from accounting.settle import charging
+from accounting.settle import stored
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Books:
         """Segments that are missing or not what the book names: (subject, message)."""
         return [
             (f"segment {segment.path}", problem)
-            for segment in charging.segments(self.conn)
+            for segment in stored.segments(self.conn)
             for problem in archive.verify(self.archive, segment)
         ]
 

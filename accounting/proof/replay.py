@@ -23,7 +23,7 @@ from accounting.rates import rating
 from accounting.rates import tariff as tariffs
 from accounting.runs import archive, usage
 from accounting.runs.archive import Segment
-from accounting.settle import charging, grouping, stating
+from accounting.settle import charging, grouping, stating, stored
 from accounting.vouchers import holds
 
 _LINE = ("usage_month", "cluster", "partition", "qos", "chip", "tariff", "runs", "gflops_s",
@@ -78,14 +78,10 @@ def _charges(
     sums: dict[tuple[str, str, str], tuple[int, int]] = {}
     for row in rows["segment"]:
         segment = Segment(**{name: row[name] for name in names})
-        stored = archive.read(root, [segment])
-        yield from _ratings(copy, segment, stored, policy)
-        before = stored.slice(0, 0)
-        if pc.any(pc.greater(stored.column("revision"), 0)).as_py():
-            before = archive.read(root, charging.segments(copy, cluster=segment.cluster))
-        for group, account in grouping.net(
-            stored, grouping.superseded(stored, before), policy.timezone
-        ):
+        runs = archive.read(root, [segment])
+        yield from _ratings(copy, segment, runs, policy)
+        before = stored.superseded(copy, root, runs)
+        for group, account in grouping.net(runs, before, policy.timezone):
             was = sums.get((segment.path, account, group.month), (0, 0))
             sums[segment.path, account, group.month] = (
                 was[0] + group.charge_micro,
@@ -107,11 +103,11 @@ def _charges(
 
 
 def _ratings(
-    copy: Connection, segment: Segment, stored: pa.Table, policy: Policy
+    copy: Connection, segment: Segment, runs: pa.Table, policy: Policy
 ) -> Iterator[tuple[str, str]]:
     states = charging.states_of(policy)
-    for version in stored.column("tariff").unique().to_pylist():
-        rows = stored.filter(pc.equal(stored.column("tariff").cast(pa.string()), version))
+    for version in runs.column("tariff").unique().to_pylist():
+        rows = runs.filter(pc.equal(runs.column("tariff").cast(pa.string()), version))
         if version is None or version == charging.NO_TARIFF:
             continue
         _, text = ledger.document(copy, "tariff", version)

@@ -160,13 +160,19 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def read(root: Path, segments: Iterable[Segment], columns: Sequence[str] | None = None) -> pa.Table:
+def read(
+    root: Path,
+    segments: Iterable[Segment],
+    columns: Sequence[str] | None = None,
+    job_ids: pa.ChunkedArray | None = None,
+) -> pa.Table:
     """Read segments one after the other, all revisions, nothing verified.
 
     Args:
         root: Root of the archive.
         segments: As the book lists them.
         columns: Which columns of STORED, in that order. None: all.
+        job_ids: Keep the rows of these jobs alone, which takes the column job_id. None: all.
 
     Raises:
         InvariantBroken: A file is missing.
@@ -177,9 +183,12 @@ def read(root: Path, segments: Iterable[Segment], columns: Sequence[str] | None 
     for segment in segments:
         try:
             with pq.ParquetFile(root / segment.path) as file:
-                parts.append(usage.conform(file.read(columns=names), schema))
+                rows = usage.conform(file.read(columns=names), schema)
         except FileNotFoundError:
             raise InvariantBroken(f"archive: {segment.path} is missing; restore it") from None
+        if job_ids is not None:
+            rows = rows.filter(pc.is_in(rows.column("job_id"), pc.unique(job_ids)))
+        parts.append(rows)
     return pa.concat_tables(parts).unify_dictionaries()
 
 

@@ -27,10 +27,9 @@ from accounting.policy import Policy
 from accounting.rates import rating, tariff
 from accounting.runs import archive, resized, usage
 from accounting.runs.archive import Segment
-from accounting.settle import grouping
+from accounting.settle import grouping, stored
 from accounting.vouchers import holds, releasing
 
-_SEGMENT = [schema.segment.c[name] for name in Segment.__slots__]
 NOT_OVER = frozenset(
     {"REQUEUED", "RESIZING", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED"}
 )
@@ -76,12 +75,13 @@ def take_in(
         taken.quarantined = _tidy(engine, root)
         for cluster in runs.column("cluster").unique().to_pylist():
             own = runs.filter(pc.equal(runs.column("cluster").cast(pa.string()), cluster))
-            with engine.begin() as conn:
-                stored = current(conn, root, cluster, resized.near(own, policy.timezone))
-            compared = archive.compare(resized.billed_from(own, stored), stored)
+            near = resized.near(own, policy.timezone)
+            with ledger.reading(engine).begin() as conn:
+                before = stored.current(conn, root, cluster, near, own.column("job_id"))
+            compared = archive.compare(resized.billed_from(own, before), before)
             taken.new += compared.new.num_rows
             taken.changed += compared.changed.num_rows
-            _store(engine, root, cluster, compared, stored, policy, stamp, taken)
+            _store(engine, root, cluster, compared, before, policy, stamp, taken)
         if watermark is not None:
             with engine.begin() as conn:
                 _advance(conn, *watermark)
@@ -93,24 +93,20 @@ def rate_again(engine: Engine, root: Path, policy: Policy, stamp: Stamp) -> Take
     taken = Taken()
     with _alone(root):
         taken.quarantined = _tidy(engine, root)
-        with engine.begin() as conn:
-            clusters = conn.execute(select(schema.segment.c.cluster).distinct()).scalars().all()
-        for cluster in clusters:
-            with engine.begin() as conn:
-                stored = current(conn, root, cluster)
-            rows = grouping.with_status(stored, rating.UNRATED)
-            if not rows.num_rows:
-                continue
-            with engine.begin() as conn:
-                rated = _rated(conn, rows.select(usage.USAGE.names), policy)
+        with ledger.reading(engine).begin() as conn:
+            unrated = stored.unrated(conn, root)
+        for cluster in unrated.column("cluster").unique().to_pylist():
+            own = unrated.filter(pc.equal(unrated.column("cluster").cast(pa.string()), cluster))
+            rows = own.select(usage.USAGE.names)
+            with ledger.reading(engine).begin() as conn:
+                rated = _rated(conn, rows, policy)
             better = pc.not_equal(rated.column("status").cast(pa.string()), rating.UNRATED)
-            again = rows.select(usage.USAGE.names).filter(better)
-            revision = pc.add(rows.column("revision"), pa.scalar(1, pa.int16())).filter(better)
-            again = again.append_column(usage.RATED.field("revision"), revision)
+            revision = pc.add(own.column("revision"), pa.scalar(1, pa.int16()))
+            again = rows.append_column(usage.RATED.field("revision"), revision).filter(better)
             taken.changed += again.num_rows
-            taken.unrated += rows.num_rows - again.num_rows
+            taken.unrated += own.num_rows - again.num_rows
             compared = archive.Compared(again.slice(0, 0), again)
-            _store(engine, root, cluster, compared, stored, policy, stamp, taken)
+            _store(engine, root, cluster, compared, own, policy, stamp, taken)
     return taken
 
 
@@ -133,39 +129,9 @@ def _alone(root: Path) -> Iterator[None]:
 
 def _tidy(engine: Engine, root: Path) -> list[str]:
     """Put what an interrupted run has left into quarantine."""
-    with engine.begin() as conn:
+    with ledger.reading(engine).begin() as conn:
         known = conn.execute(select(schema.segment.c.path)).scalars().all()
     return archive.quarantine(root, known)
-
-
-def segments(conn: Connection, **filters: object) -> list[Segment]:
-    """List segments of the archive, in the order in which they were written."""
-    query = select(*_SEGMENT).filter_by(**filters).order_by(schema.segment.c.seq)
-    return [Segment(**row) for row in conn.execute(query).mappings()]
-
-
-def current(
-    conn: Connection, root: Path, cluster: str, near: resized.Near | None = None
-) -> pa.Table:
-    """Return the stored rows of a cluster, latest revisions only.
-
-    Args:
-        near: Leave segments out that it does not need.
-    """
-    found = [s for s in segments(conn, cluster=cluster) if near is None or near.has(s)]
-    return archive.current(archive.read(root, found))
-
-
-def unrated(conn: Connection, root: Path, ended_before_s: int | None = None) -> pa.Table:
-    """Return the stored rows that have no price, of all clusters."""
-    query = select(schema.segment.c.cluster).where(schema.segment.c.unrated > 0).distinct()
-    parts = [usage.STORED.empty_table()]
-    for cluster in conn.execute(query).scalars():
-        rows = grouping.with_status(current(conn, root, cluster), rating.UNRATED)
-        if ended_before_s is not None:
-            rows = rows.filter(pc.less(rows.column("end_s"), ended_before_s))
-        parts.append(rows)
-    return pa.concat_tables(parts).unify_dictionaries()
 
 
 def in_force(conn: Connection) -> tariff.Tariff | None:
@@ -188,12 +154,11 @@ def _rated(conn: Connection, rows: pa.Table, policy: Policy) -> pa.Table:
     accounts = _accounts(conn, rows)
     windows = {
         account: window
-        for account in set(accounts)
+        for account in accounts.unique().to_pylist()
         if account is not None and (window := holds.validity(conn, account)) is not None
     }
     nothing = tariff.Tariff(NO_TARIFF, "", {}, {}, policy.timezone, "", "")
-    named = pa.array(accounts, pa.string())
-    rated = rating.rate(rows, prices or nothing, states_of(policy), windows, named)
+    rated = rating.rate(rows, prices or nothing, states_of(policy), windows, accounts)
     kept = _at_their_provider(conn, accounts, rated)
     eligible = pc.if_else(pc.is_valid(kept), rated.column("eligible_micro"), 0)
     place = rated.column_names.index("eligible_micro")
@@ -201,7 +166,7 @@ def _rated(conn: Connection, rows: pa.Table, policy: Policy) -> pa.Table:
     return rated.append_column("account", kept)
 
 
-def _accounts(conn: Connection, rows: pa.Table) -> list[str | None]:
+def _accounts(conn: Connection, rows: pa.Table) -> pa.ChunkedArray:
     """Return the voucher account of each row: its hold's where the book knows the hold (that
     binding decides), else the one that AdminComment names."""
     wanted = [hold for hold in rows.column("hold").unique().to_pylist() if hold]
@@ -210,25 +175,32 @@ def _accounts(conn: Connection, rows: pa.Table) -> list[str | None]:
         query = select(schema.hold.c.id, schema.hold.c.account)
         found = conn.execute(query.where(schema.hold.c.id.in_(wanted[i : i + 500])))
         of_hold.update((row.id, row.account) for row in found)
-    named = rows.column("voucher").to_pylist()
-    bound = rows.column("hold").to_pylist()
-    return [of_hold.get(hold or "", voucher) for hold, voucher in zip(bound, named, strict=True)]
+    return pc.coalesce(_looked_up(rows.column("hold"), of_hold), _text(rows.column("voucher")))
 
 
 def _at_their_provider(
-    conn: Connection, accounts: Sequence[str | None], rated: pa.Table
-) -> pa.Array:
+    conn: Connection, accounts: pa.ChunkedArray, rated: pa.Table
+) -> pa.ChunkedArray:
     """Keep an account only where it is known and of the provider of the row's partition."""
-    of_account = {
-        row.account: row.provider
-        for row in conn.execute(select(schema.contract.c.account, schema.contract.c.provider))
-    }
-    provider = rated.column("provider").to_pylist()
-    kept = [
-        account if account is not None and of_account.get(account) == own else None
-        for account, own in zip(accounts, provider, strict=True)
-    ]
-    return pa.array(kept, pa.string())
+    theirs = _looked_up(accounts, _providers(conn))
+    same = pc.fill_null(pc.equal(theirs, _text(rated.column("provider"))), False)
+    return pc.if_else(same, accounts, pa.scalar(None, pa.string()))
+
+
+def _looked_up(column: pa.ChunkedArray, table: Mapping[str, str]) -> pa.ChunkedArray:
+    """Return what a table has for each word of a column, null for what it does not have."""
+    place = pc.index_in(_text(column), pa.array(list(table), pa.string()))
+    return pa.chunked_array([pa.array(list(table.values()), pa.string())]).take(place)
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string())
+
+
+def _providers(conn: Connection) -> dict[str, str]:
+    """Return the provider of each voucher account."""
+    query = select(schema.contract.c.account, schema.contract.c.provider)
+    return {row.account: row.provider for row in conn.execute(query)}
 
 
 def _store(
@@ -236,7 +208,7 @@ def _store(
     root: Path,
     cluster: str,
     compared: archive.Compared,
-    stored: pa.Table,
+    before: pa.Table,
     policy: Policy,
     stamp: Stamp,
     taken: Taken,
@@ -245,7 +217,7 @@ def _store(
     rows = pa.concat_tables([compared.new, compared.changed]).unify_dictionaries()
     if not rows.num_rows:
         return
-    with engine.begin() as conn:
+    with ledger.reading(engine).begin() as conn:
         rated = _rated(conn, rows.select(usage.USAGE.names), policy)
     for name in rated.column_names:
         rows = rows.append_column(name, rated.column(name))
@@ -255,13 +227,13 @@ def _store(
         for month, own in grouping.by_month(rows, policy.timezone)
     ]
     with engine.begin() as conn:
-        _commit(conn, written, stored, policy, stamp, taken)
+        _commit(conn, written, before, policy, stamp, taken)
 
 
 def _commit(
     conn: Connection,
     written: Sequence[tuple[Segment, pa.Table]],
-    stored: pa.Table,
+    before: pa.Table,
     policy: Policy,
     stamp: Stamp,
     taken: Taken,
@@ -278,7 +250,7 @@ def _commit(
         taken.segments.append(segment.path)
         segment_rows.append({name: getattr(segment, name) for name in Segment.__slots__})
         segment_rows[-1]["unrated"] = lost
-        charge_rows += _charges(segment, rows, stored, policy.timezone)
+        charge_rows += _charges(segment, rows, before, policy.timezone)
     accrued: Counter[str] = Counter()
     for row in charge_rows:
         accrued[row["account"]] += row["charge_micro"]
@@ -297,11 +269,11 @@ def _commit(
 
 
 def _charges(
-    segment: Segment, rows: pa.Table, stored: pa.Table, timezone: str
+    segment: Segment, rows: pa.Table, before: pa.Table, timezone: str
 ) -> list[dict[str, Any]]:
     """Sum what a segment changes on each account, net of what earlier revisions charged."""
     sums: dict[tuple[str, str], list[int]] = {}
-    for group, account in grouping.net(rows, grouping.superseded(rows, stored), timezone):
+    for group, account in grouping.net(rows, grouping.superseded(rows, before), timezone):
         total = sums.setdefault((account, group.month), [0, 0])
         total[0] += group.charge_micro
         total[1] += group.eligible_micro
@@ -317,37 +289,8 @@ def _charges(
     ]
 
 
-def groups(
-    conn: Connection, root: Path, account: str, month: str, since_seq: int, timezone: str
-) -> list[grouping.Group]:
-    """Sum an account's runs of a month in segments written after an entry, net of corrections."""
-    table = schema.segment
-    query = (
-        select(*_SEGMENT)
-        .join(schema.charge, schema.charge.c.path == table.c.path)
-        .where(schema.charge.c.account == account, schema.charge.c.month == month)
-        .where(table.c.seq > since_seq)
-        .order_by(table.c.path)
-    )
-    found = [Segment(**row) for row in conn.execute(query).mappings()]
-    rows = archive.read(root, found)
-    before = usage.STORED.empty_table()
-    if pc.any(pc.greater(rows.column("revision"), 0)).as_py():
-        clusters = sorted({segment.cluster for segment in found})
-        every = [s for cluster in clusters for s in segments(conn, cluster=cluster)]
-        before = grouping.superseded(rows, archive.read(root, every))
-    return [
-        group
-        for group, owner in grouping.net(rows, before, timezone)
-        if owner == account and group.month == month
-    ]
-
-
 def _charge_postings(conn: Connection, accrued: Mapping[str, int]) -> list[Posting]:
-    provider = {
-        row.account: row.provider
-        for row in conn.execute(select(schema.contract.c.account, schema.contract.c.provider))
-    }
+    provider = _providers(conn)
     postings = []
     for account, micro in sorted(accrued.items()):
         if micro:
@@ -358,8 +301,7 @@ def _charge_postings(conn: Connection, accrued: Mapping[str, int]) -> list[Posti
 
 def _end_holds(conn: Connection, rows: pa.Table, now_s: int) -> None:
     held = rows.filter(pc.is_valid(rows.column("hold")))
-    names = ("hold", "job_id", "cluster", "submit_s", "state")
-    for row in held.select(names).to_pylist():
+    for row in held.select(["hold", "job_id", "state"]).to_pylist():
         if row["state"] not in NOT_OVER:
             evidence = f"{row['state']} in slurmdbd"
             releasing.end(conn, row["hold"], str(row["job_id"]), "posted", 1, now_s, evidence)

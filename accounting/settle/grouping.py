@@ -5,14 +5,14 @@ is taken off. Nothing here writes.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from accounting import period
 from accounting.rates import rating
-from accounting.runs import archive
+from accounting.runs import archive, usage
 
 
 @dataclass(frozen=True)
@@ -37,23 +37,20 @@ _QUARTER_HOUR_S = 900
 
 def by_month(rows: pa.Table, timezone: str) -> list[tuple[str, pa.Table]]:
     """Split rows by the month in which they ended."""
-    months = pa.array(months_of(rows, timezone))
+    months = months_of(rows, timezone)
     return [
         (month, rows.filter(pc.equal(months, month)))
         for month in sorted(months.unique().to_pylist())
     ]
 
 
-def months_of(rows: pa.Table, timezone: str) -> list[str]:
+def months_of(rows: pa.Table, timezone: str) -> pa.StringArray:
     """Return the month in which each run ended: it is charged in that one."""
-    names: dict[int, str] = {}
-    months = []
-    for end_s in rows.column("end_s").to_pylist():
-        quarter = end_s // _QUARTER_HOUR_S
-        if quarter not in names:
-            names[quarter] = period.month_of(end_s, timezone)
-        months.append(names[quarter])
-    return months
+    quarters, place = np.unique(
+        usage.numbers(rows.column("end_s")) // _QUARTER_HOUR_S, return_inverse=True
+    )
+    names = [period.month_of(int(each) * _QUARTER_HOUR_S, timezone) for each in quarters]
+    return pa.array(names, pa.string()).take(pa.array(place))
 
 
 def with_status(rows: pa.Table, status: str) -> pa.Table:
@@ -66,17 +63,18 @@ def superseded(rows: pa.Table, stored: pa.Table) -> pa.Table:
     again = rows.filter(pc.greater(rows.column("revision"), 0))
     if not again.num_rows:
         return stored.slice(0, 0)
-    wanted = {(*key, revision - 1) for key, revision in _keys(again)}
-    mask = [(*key, revision) in wanted for key, revision in _keys(stored)]
-    return stored.filter(pa.array(mask, pa.bool_()))
+    both = pa.concat_tables([stored.select(_REVISION), again.select(_REVISION)])
+    revision = usage.numbers(both.column("revision")).copy()
+    revision[stored.num_rows :] -= 1
+    keys = usage.keys(both)
+    order = usage.key_order(keys, revision)
+    starts = usage.key_starts([array[order] for array in (*keys, revision)])
+    same = np.empty(both.num_rows, np.int64)  # rows of the same key and revision: the same number
+    same[order] = np.cumsum(starts)
+    return stored.filter(pa.array(np.isin(same[: stored.num_rows], same[stored.num_rows :])))
 
 
-def _keys(rows: pa.Table) -> list[tuple[tuple[Any, ...], int]]:
-    names = ("cluster", "job_id", "submit_s", "start_s")
-    keys = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
-    return list(zip(keys, rows.column("revision").to_pylist(), strict=True))
-
-
+_REVISION = ["cluster", "job_id", "submit_s", "start_s", "revision"]
 _GROUP = ("account", "month", "cluster", "partition", "qos", "chip", "tariff")
 
 
@@ -90,7 +88,7 @@ def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, 
         charged = with_status(rows, rating.CHARGED)
         charged = charged.filter(pc.is_valid(charged.column("account")))
         plain = [charged.column(name).cast(pa.string()) for name in _GROUP if name != "month"]
-        plain.insert(1, pa.chunked_array([pa.array(months_of(charged, timezone), pa.string())]))
+        plain.insert(1, pa.chunked_array([months_of(charged, timezone)]))
         table = pa.table(
             [*plain, *(charged.column(name) for name in archive.SUMS)],
             names=[*_GROUP, *archive.SUMS],

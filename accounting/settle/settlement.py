@@ -21,7 +21,7 @@ from accounting.book.ledger import Entry, Posting, Stamp, lock, write
 from accounting.errors import InvalidInput, Refused
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.policy import Policy
-from accounting.settle import charging, stating
+from accounting.settle import charging, stating, stored
 from accounting.vouchers.holds import accrued, vouchers
 from accounting.vouchers.registry import contracts, find
 
@@ -84,7 +84,7 @@ def _check_closable(
             f"close {month}: it ends {period.clock(end_s, policy.timezone)}, now is "
             f"{period.clock(stamp.effective_s, policy.timezone)}; close it after it has ended"
         )
-    unrated = charging.unrated(conn, archive, end_s)
+    unrated = stored.unrated(conn, archive, end_s)
     if unrated.num_rows:
         first = unrated.slice(0, 1).to_pylist()[0]
         raise Refused(

@@ -17,7 +17,7 @@ from accounting.book import ledger, schema
 from accounting.errors import InvariantBroken
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
-from accounting.settle import charging
+from accounting.settle import stored
 from accounting.settle.grouping import Group
 from accounting.vouchers.holds import vouchers
 
@@ -47,7 +47,7 @@ def state(conn: Connection, archive: Path, account: str, month: str, policy: Pol
         if usage_month > month:
             continue
         since_seq = stated_upto(conn, account, usage_month)
-        own = charging.groups(conn, archive, account, usage_month, since_seq, policy.timezone)
+        own = stored.groups(conn, archive, account, usage_month, since_seq, policy.timezone)
         stated = _stated(conn, account, usage_month)
         _check_archive(account, usage_month, cumulative, stated, own)
         if not own:

@@ -7,7 +7,7 @@ from accounting import period
 from accounting.book import schema
 from accounting.errors import InvalidInput
 from accounting.runs import reports
-from accounting.settle import charging
+from accounting.settle import stored
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -43,5 +43,5 @@ def usage_report(site: Site, cluster: str, by: str, timezone: str | None, show: 
                 f"cluster {cluster}: 0 runs in the archive, 1 is needed; known: "
                 f"{', '.join(sorted(known)) or 'none'}"
             )
-        rows = charging.current(conn, site.config.archive, cluster)
+        rows = stored.current(conn, site.config.archive, cluster)
     show(reports.usage_by(rows, by, name))

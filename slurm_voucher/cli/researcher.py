@@ -13,7 +13,7 @@ from accounting.money import MICRO_PER_FEN, fen_up, yuan, yuan_micro
 from accounting.period import clock, day_of
 from accounting.rates import explaining, quoting, tariff
 from accounting.runs import usage
-from accounting.settle import charging, shares
+from accounting.settle import charging, shares, stored
 from accounting.vouchers import holds
 from accounting.vouchers.holds import Position
 from slurm_voucher import estimate, partitions, times
@@ -171,7 +171,7 @@ def _stored(site: Site, cluster: str | None) -> pa.Table:
         if cluster is not None and cluster not in known:
             raise InvalidInput(f"cluster {cluster}: 0 runs in the archive; run svoucher collect")
         parts = [
-            charging.current(conn, site.config.archive, name)
+            stored.current(conn, site.config.archive, name)
             for name in known
             if cluster in (None, name)
         ]
@@ -195,14 +195,14 @@ def explain_(site: Site, job: str, cluster: str | None) -> None:
     found = rows.filter(wanted)
     if not found.num_rows:
         raise InvalidInput(f"job {job}: 0 runs in the archive; collect first, or it has not ended")
-    for run, stored in zip(usage.runs(found), found.to_pylist(), strict=True):
-        _explain(site, run, stored)
+    for run, row in zip(usage.runs(found), found.to_pylist(), strict=True):
+        _explain(site, run, row)
 
 
-def _explain(site: Site, run: usage.Run, stored: dict[str, Any]) -> None:
-    account = stored["account"]
+def _explain(site: Site, run: usage.Run, row: dict[str, Any]) -> None:
+    account = row["account"]
     with site.read() as conn:
-        version, text = ledger.document(conn, "tariff", stored["tariff"])
+        version, text = ledger.document(conn, "tariff", row["tariff"])
         prices = tariff.load(text, f"tariff {version}")
         window = holds.validity(conn, account) if account else None
         states = charging.states_of(site.policy)

@@ -13,7 +13,7 @@ from accounting.errors import InvalidInput, UsageInvalid
 from accounting.money import yuan_micro
 from accounting.runs import usage
 from accounting.runs.usage import Run
-from accounting.settle import charging
+from accounting.settle import charging, stored
 from accounting.settle.charging import Taken
 from slurm_voucher.cli.site import DAY, Site, pass_site
 from slurm_voucher.sources import BadRow, sacct, sacct_query
@@ -179,7 +179,7 @@ def rate_(site: Site) -> None:
         f"{taken.unrated} are still unrated"
     )
     with site.read() as conn:
-        rows = charging.unrated(conn, site.config.archive)
+        rows = stored.unrated(conn, site.config.archive)
     reasons = Counter(rows.column("reason").to_pylist())
     for reason, number in reasons.most_common(20):
         click.echo(f"{number} unrated: {reason}")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from accounting.book import ledger
-from accounting.settle import charging
+from accounting.settle import stored
 from accounting.vouchers import holds
 from tests.slurm import stage as stages
 from tests.slurm.stage import Stage, run, submitted
@@ -132,7 +132,7 @@ def figures(site: Stage, job: int) -> tuple[int, list[dict]]:
     engine = ledger.reading(ledger.connect(f"sqlite:///{site.home / 'book.db'}"))
     with engine.begin() as conn:
         accrued = holds.accrued(conn, site.accounts["ai"])
-        rows = charging.current(conn, site.home / "archive", stages.CLUSTER).to_pylist()
+        rows = stored.current(conn, site.home / "archive", stages.CLUSTER).to_pylist()
     engine.dispose()
     own = [row for row in rows if row["job"].startswith(f"{job}_")]
     return sum(charge for charge, _ in accrued.values()), own

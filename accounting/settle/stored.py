@@ -1,0 +1,100 @@
+"""The stored runs as the book lists them: which segments there are, and which rows count.
+
+The archive is large: what is asked about some jobs is read one segment after the other, and only
+the rows of these jobs are kept.
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from accounting.book import schema
+from accounting.rates import rating
+from accounting.runs import archive, resized, usage
+from accounting.runs.archive import Segment
+from accounting.settle import grouping
+
+_SEGMENT = [schema.segment.c[name] for name in Segment.__slots__]
+
+
+def segments(conn: Connection, *where: object, **filters: object) -> list[Segment]:
+    """List segments of the archive, in the order in which they were written.
+
+    Args:
+        where: Conditions on their columns.
+        filters: Columns that have a value.
+    """
+    query = select(*_SEGMENT).filter_by(**filters).order_by(schema.segment.c.seq)
+    query = query.where(*where)  # type: ignore[arg-type]
+    return [Segment(**row) for row in conn.execute(query).mappings()]
+
+
+def current(
+    conn: Connection,
+    root: Path,
+    cluster: str,
+    near: resized.Near | None = None,
+    job_ids: pa.ChunkedArray | None = None,
+) -> pa.Table:
+    """Return the stored rows of a cluster, latest revisions only.
+
+    Args:
+        near: Leave segments out that it does not need.
+        job_ids: Leave runs of other jobs out. None: all.
+    """
+    found = [s for s in segments(conn, cluster=cluster) if near is None or near.has(s)]
+    return archive.current(archive.read(root, found, job_ids=job_ids))
+
+
+def revisions(conn: Connection, root: Path, runs: pa.Table) -> pa.Table:
+    """Return all revisions of runs that are stored, and maybe rows of other runs of their jobs."""
+    parts = [usage.STORED.empty_table()]
+    for cluster in runs.column("cluster").unique().to_pylist():
+        own = runs.filter(pc.equal(runs.column("cluster").cast(pa.string()), cluster))
+        submits = pc.min_max(own.column("submit_s")).as_py()
+        near = resized.Near(submits["min"], submits["max"], frozenset())
+        found = [s for s in segments(conn, cluster=cluster) if near.has(s)]
+        parts.append(archive.read(root, found, job_ids=own.column("job_id")))
+    return pa.concat_tables(parts).unify_dictionaries()
+
+
+def superseded(conn: Connection, root: Path, rows: pa.Table) -> pa.Table:
+    """Return the stored rows that changed rows take the place of."""
+    again = rows.filter(pc.greater(rows.column("revision"), 0))
+    return grouping.superseded(again, revisions(conn, root, again))
+
+
+def unrated(conn: Connection, root: Path, ended_before_s: int | None = None) -> pa.Table:
+    """Return the stored rows that have no price, of all clusters."""
+    lost = [usage.STORED.empty_table()]
+    for segment in segments(conn, schema.segment.c.unrated > 0):
+        lost.append(grouping.with_status(archive.read(root, [segment]), rating.UNRATED))
+    were = pa.concat_tables(lost).unify_dictionaries()
+    rows = grouping.with_status(archive.current(revisions(conn, root, were)), rating.UNRATED)
+    if ended_before_s is not None:
+        rows = rows.filter(pc.less(rows.column("end_s"), ended_before_s))
+    return rows
+
+
+def groups(
+    conn: Connection, root: Path, account: str, month: str, since_seq: int, timezone: str
+) -> list[grouping.Group]:
+    """Sum an account's runs of a month in segments written after an entry, net of corrections."""
+    table, charge = schema.segment, schema.charge
+    query = (
+        select(*_SEGMENT)
+        .join(charge, charge.c.path == table.c.path)
+        .where(charge.c.account == account, charge.c.month == month)
+        .where(table.c.seq > since_seq)
+        .order_by(table.c.path)
+    )
+    found = [Segment(**row) for row in conn.execute(query).mappings()]
+    rows = archive.read(root, found)
+    return [
+        group
+        for group, owner in grouping.net(rows, superseded(conn, root, rows), timezone)
+        if owner == account and group.month == month
+    ]
