@@ -456,3 +456,30 @@ def test_other_signatures(forged: Town) -> None:
     subjects = [finding.subject for finding in delivery.findings(forged)]
 
     assert sorted(subjects) == [f"act {digit * 16}" for digit in "123"]
+
+
+CARDS = {"gres": "gpu:ascend_910b=16", "cards": 16, "partition": "cards"}
+
+
+@pytest.fixture
+def fewer_cards(town: Town) -> Town:
+    """The town with 16 cards, of which 8 went away in August 2024."""
+    before = '{from: 2023-07-01, cards: {"gpu:ascend_910b": 16}}'
+    after = '{from: 2024-08-01, cards: {"gpu:ascend_910b": 8}}'
+    prices = delivery.ROUND.replace(before, f"{before}, {after}").replace("round-1", "round-2")
+    delivery.load_prices(town, prices, "round-2")
+    return town
+
+
+def test_capacity_that_is_over_does_not_count(fewer_cards: Town) -> None:
+    """Of 16 cards that became 8 in August, 16 in use in December are found."""
+    take(fewer_cards, run(77, 86_400, "2024-12-20T00:00:00+08:00", **CARDS))
+
+    assert rules(fewer_cards) == {"capacity"}
+
+
+def test_capacity_holds_as_of_its_day(fewer_cards: Town) -> None:
+    """Of 16 cards that became 8 in August, 16 in use in July are fine."""
+    take(fewer_cards, run(77, 86_400, "2024-07-20T00:00:00+08:00", **CARDS))
+
+    assert rules(fewer_cards) == set()

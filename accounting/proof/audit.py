@@ -3,7 +3,7 @@
 A rule yields what it finds and hides nothing behind the first; nothing is written or mended.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from accounting.book import ledger, schema
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.proof import evidence, replay
 from accounting.proof.evidence import Books, Found
+from accounting.rates.tariff import Capacity
 from accounting.runs import reports
 from accounting.settle import charging, stored
 from accounting.vouchers import holds
@@ -274,23 +275,36 @@ def capacity(books: Books) -> Found:
     prices = charging.in_force(books.conn)
     if prices is None or books.damage:
         return  # a damaged archive is found by the rule of its own
-    for (cluster, name), partition in prices.partitions.items():
-        if not partition.capacity:
+    limited = {where: each.capacity for where, each in prices.partitions.items() if each.capacity}
+    for cluster in sorted({cluster for cluster, _ in limited}):
+        columns = [*stored.KEY, *reports.COLUMNS, "partition"]
+        rows = stored.current(books.conn, books.archive, cluster, columns=columns)
+        for (of_cluster, name), known in limited.items():
+            if of_cluster == cluster:
+                own = rows.filter(pc.equal(rows.column("partition").cast(pa.string()), name))
+                yield from _overfilled(f"partition {cluster}/{name}", own, known, prices.timezone)
+
+
+def _overfilled(subject: str, rows: pa.Table, known: Sequence[Capacity], timezone: str) -> Found:
+    """Yield the days on which runs had more card-hours than there were."""
+    for day in reports.usage_by(rows, "day", timezone):
+        begin_s, end_s = period.bounds(str(day["period"]), timezone)
+        most = _cards_between(known, begin_s, end_s)
+        if most is None:
             continue
-        rows = stored.current(books.conn, books.archive, cluster)
-        rows = rows.filter(pc.equal(rows.column("partition").cast(pa.string()), name))
-        for day in reports.usage_by(rows, "day", prices.timezone):
-            begin_s, end_s = period.bounds(str(day["period"]), prices.timezone)
-            known = [c for c in partition.capacity if c.from_s < end_s]
-            most = max(sum(c.cards.values()) for c in known[-2:]) if known else None
-            if most is None:
-                continue
-            limit = Decimal(most * (end_s - begin_s)) / 3600
-            if Decimal(day["card_hours"]) > limit:
-                yield (
-                    f"partition {cluster}/{name} {day['period']}",
-                    f"{day['card_hours']} card-hours are metered, {limit:.4f} are possible",
-                )
+        limit = Decimal(most * (end_s - begin_s)) / 3600
+        if Decimal(day["card_hours"]) > limit:
+            yield (
+                f"{subject} {day['period']}",
+                f"{day['card_hours']} card-hours are metered, {limit:.4f} are possible",
+            )
+
+
+def _cards_between(known: Sequence[Capacity], begin_s: int, end_s: int) -> int | None:
+    """Return the most cards there were at once in a time, or None where nothing is said of it."""
+    over = sum(each.from_s <= begin_s for each in known) - 1
+    in_force = [each for each in known[max(over, 0) :] if each.from_s < end_s]
+    return max((sum(each.cards.values()) for each in in_force), default=None)
 
 
 def archived(books: Books) -> Found:

@@ -12,6 +12,8 @@ from accounting.runs import usage
 from accounting.runs.usage import Int64s
 
 TOTAL = "total"
+COLUMNS = ("billed_from_s", "end_s", "elapsed_s", "nodes", "cpus", "cards")
+"""What is needed of a run, besides its key."""
 HOUR_S = 3600
 HOUR_PARTS = 10_000
 """Hours are printed with four decimals."""
@@ -26,7 +28,7 @@ def usage_by(table: pa.Table, by: str, timezone: str) -> list[dict[str, str | in
     Runs that never started are not counted.
 
     Args:
-        table: USAGE columns, one row for each run (`archive.current`).
+        table: Keys and COLUMNS, one row for each run (`archive.current`).
         by: A kind of `period.KINDS`, or `total`.
         timezone: Zone of the periods.
 

@@ -4,6 +4,7 @@ The archive is large: what is asked about some jobs is read one segment after th
 the rows of these jobs are kept.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,8 @@ from accounting.runs import archive, resized, usage
 from accounting.runs.archive import Segment
 from accounting.settle import grouping
 
+KEY = (*usage.Keys._fields, "revision")
+"""Columns that tell which rows count."""
 _SEGMENT = [schema.segment.c[name] for name in Segment.__slots__]
 
 
@@ -38,15 +41,17 @@ def current(
     cluster: str,
     near: resized.Near | None = None,
     job_ids: pa.ChunkedArray | None = None,
+    columns: Sequence[str] | None = None,
 ) -> pa.Table:
     """Return the stored rows of a cluster, latest revisions only.
 
     Args:
         near: Leave segments out that it does not need.
         job_ids: Leave runs of other jobs out. None: all.
+        columns: Which columns, with those of KEY. None: all.
     """
     found = [s for s in segments(conn, cluster=cluster) if near is None or near.has(s)]
-    return archive.current(archive.read(root, found, job_ids=job_ids))
+    return archive.current(archive.read(root, found, columns, job_ids))
 
 
 def revisions(conn: Connection, root: Path, runs: pa.Table) -> pa.Table:

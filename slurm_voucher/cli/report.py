@@ -43,5 +43,6 @@ def usage_report(site: Site, cluster: str, by: str, timezone: str | None, show: 
                 f"cluster {cluster}: 0 runs in the archive, 1 is needed; known: "
                 f"{', '.join(sorted(known)) or 'none'}"
             )
-        rows = stored.current(conn, site.config.archive, cluster)
+        columns = [*stored.KEY, *reports.COLUMNS]
+        rows = stored.current(conn, site.config.archive, cluster, columns=columns)
     show(reports.usage_by(rows, by, name))
