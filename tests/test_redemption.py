@@ -209,6 +209,8 @@ def test_a_part_is_approved(claimed: Town) -> None:
         ({LINES[0]: True, LINES[1]: 4_000}, "True fen approved"),
         ({LINES[0]: 10_000}, "None fen approved of line .*/2"),
         ({LINES[0]: 1, LINES[1]: 1, "S-1/1": 1}, "S-1/1 is no line of it"),
+        ([14_000], "approved_fen has to name each line"),
+        (None, "approved_fen has to name each line"),
     ],
 )
 def test_a_review_that_does_not_fit(claimed: Town, approved: Any, message: str) -> None:
@@ -329,6 +331,10 @@ def test_credits_enter_the_next_claim(claimed: Town) -> None:
     assert claim(claimed, second)["amount_fen"] == 2_000
     submit(claimed, second)
     review(claimed, second)
+    for reference, message in ((f"P-{Q4}", f"paid claim {Q4} already"), ("", "is empty")):
+        pay = drafted_payout(claimed, second, reference=reference)
+        with pytest.raises(NotAllowed, match=message):
+            decide(claimed, pay, "treasury")
 
     assert pay_out(claimed, second) == (2_000, 0)
     assert balance(claimed, "bank", PROVIDER) == "50,160.00"

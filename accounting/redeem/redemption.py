@@ -229,7 +229,7 @@ def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
     signing.insist_on_subject(act, "claim.review", hash_of(conn, claim["seq"]))
     _insist_on_state(conn, claim, act, "under review", schema.claim_review)
     signing.insist_on_other(act, _submitter(conn, claim["id"]))
-    approved = dict(act.body.get("approved_fen", {}))
+    approved, reasons = _mapping(act, "approved_fen"), _mapping(act, "reasons")
     reviews = []
     for line in claim_lines(conn, claim["id"]):
         fen = approved.pop(line["line"], None)
@@ -238,7 +238,7 @@ def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
                 f"act claim.review {claim['id']}: {fen} fen approved of line {line['line']}, "
                 f"0 to {line['amount_fen']} is possible; draft it again"
             )
-        reason = str(dict(act.body.get("reasons", {})).get(line["line"], ""))
+        reason = str(reasons.get(line["line"], ""))
         row = {"claim": claim["id"], "line": line["line"], "approved_fen": fen}
         reviews.append(row | {"reason": reason, "act_sha256": act.sha256})
     if approved:
@@ -256,6 +256,16 @@ def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
     signed = Stamp(act.actor, stamp.at_s, stamp.effective_s)
     write(conn, Entry(f"claim.review:{claim['id']}", "claim.review", signed, rows, postings))
     return total
+
+
+def _mapping(act: Act, name: str) -> dict[str, Any]:
+    """Return what an act says for each line, or raise InvalidInput."""
+    value = act.body.get(name, {})
+    if type(value) is not dict:
+        raise InvalidInput(
+            f"act {act.verb} {act.subject}: {name} has to name each line; draft it again"
+        )
+    return dict(value)
 
 
 def _within(fen: int, claimed_fen: int) -> bool:
@@ -338,10 +348,18 @@ def accept_payout(conn: Connection, act: Act, stamp: Stamp) -> tuple[int, int]:
             f"act claim.pay {claim['id']}: signed for {amount_fen} fen, {claim['approved_fen']} is "
             "approved; draft it again"
         )
+    reference = str(act.body.get("reference", ""))
+    other = conn.execute(select(schema.payout.c.claim).filter_by(reference=reference)).scalar()
+    if not reference or other not in (None, claim["id"]):
+        raise NotAllowed(
+            f"act claim.pay {claim['id']}: reference {reference!r} "
+            f"{f'paid claim {other} already' if other else 'is empty'}; draft it with the "
+            "treasury's own number of this payment"
+        )
     repaid_fen = repaid_by(conn, claim["id"])
     row = {
         "claim": claim["id"],
-        "reference": str(act.body.get("reference", "")),
+        "reference": reference,
         "amount_fen": amount_fen,
         "repaid_fen": repaid_fen,
         "paid_on": str(act.body.get("paid_on", "")),
