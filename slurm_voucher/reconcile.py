@@ -1,6 +1,6 @@
 """Holds against the queue: bind what is seen, rebuild what was lost, end what is proved over."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,9 @@ from slurm_voucher import estimate
 from slurm_voucher.asking import Asker, Rules, request
 from slurm_voucher.queue import QueuedJob, Snapshot
 
+CHECKS_MAX = 100
+"""Changed jobs that one look works out, so that slurmctld's questions need not wait for long;
+the next look goes on."""
 HELD_MICRO_MAX = 2**63 - 1
 """What a column of the book can take."""
 
@@ -30,7 +33,7 @@ class Reconciled:
 
 
 Checked = MutableMapping[str, list[dict[str, str]]]
-"""What the queue said of the jobs of a hold when the hold was last found to cover them."""
+"""What the queue said of the jobs of a hold when it was last worked out what they can cost."""
 
 
 def apply(
@@ -55,10 +58,11 @@ def apply(
         by_hold.setdefault(job.hold, []).append(job)
     cluster = rules.cluster.name
     live = _live(conn, cluster)
+    checks = iter(range(CHECKS_MAX))
     for hold_id, own in by_hold.items():
         if hold_id not in live and not holds.exists(conn, hold_id):
             _rebuild(conn, rules, hold_id, own, began_s, done)
-        _bind_and_check(conn, rules, live.get(hold_id), own, began_s, checked, done)
+        _bind_and_check(conn, rules, live.get(hold_id), own, began_s, checked, checks, done)
     for hold_id in checked.keys() - by_hold.keys():
         del checked[hold_id]
     done.expired = releasing.expire_unseen(conn, cluster, set(by_hold), began_s)
@@ -132,6 +136,7 @@ def _bind_and_check(
     jobs: Sequence[QueuedJob],
     began_s: int,
     checked: Checked,
+    checks: Iterator[int],
     done: Reconciled,
 ) -> None:
     """Tie a hold to its job, and raise it where the job was changed behind our back.
@@ -152,17 +157,16 @@ def _bind_and_check(
         done.problems.append(_problem(first, hold_id, "is another job's", why))
         return
     now = [dict(job.fields) for job in jobs if not job.ended]
-    if not now or checked.get(hold_id) == now:
-        return
-    try:
-        asked = replace(_request(conn, rules, hold_id, jobs, began_s), tasks=row.tasks)
-        holds.raise_to(conn, row, asked, rules.policy, began_s)
-    except VoucherError as error:
-        done.problems.append(_problem(first, hold_id, "may be below what the job can cost", error))
+    if not now or checked.get(hold_id) == now or next(checks, None) is None:
         return
     checked[hold_id] = now
-    if asked.task_micro > row.task_micro:
-        done.raised.append(hold_id)
+    try:
+        asked = replace(_request(conn, rules, hold_id, jobs, began_s), tasks=row.tasks)
+        if asked.task_micro > row.task_micro:
+            holds.raise_to(conn, row, asked, rules.policy, began_s)
+            done.raised.append(hold_id)
+    except VoucherError as error:
+        done.problems.append(_problem(first, hold_id, "may be below what the job can cost", error))
 
 
 def _problem(job: QueuedJob, hold_id: str, what: str, why: object) -> str:

@@ -43,9 +43,10 @@ class Voucherd:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.engine = ledger.connect(config.book, durable=False, patience_ms=PATIENCE_MS)
         self.checked: reconcile.Checked = {}
-        self.load_rules(partitions.load(config.default_qos))
+        cluster = partitions.load(config.default_qos)
+        self.engine = ledger.connect(config.book, durable=False, patience_ms=PATIENCE_MS)
+        self.load_rules(cluster)
 
     def load_rules(self, cluster: partitions.Cluster) -> None:
         """Read policy and tariff in force from the book, for a cluster as Slurm tells it."""

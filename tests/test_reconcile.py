@@ -217,15 +217,15 @@ def test_change_before_the_first_binding_is_held(site) -> None:
 
 
 def test_larger_change_than_the_balance_is_named(site) -> None:
-    """A change that what is left does not cover is a problem, at each look anew."""
+    """A change that what is left does not cover is named once, and the hold stays."""
     hold(site)
     big = queued(ONE, time_limit={"set": True, "infinite": False, "number": 600_000})
     checked: reconcile.Checked = {}
 
-    for after_s in (10, 20):
-        done = look(site, big, after_s=after_s, checked=checked)
-        assert "job 117: hold 1111" in done.problems[0]
-        assert "available" in done.problems[0]
+    done = look(site, big, checked=checked)
+    assert "job 117: hold 1111" in done.problems[0]
+    assert "available" in done.problems[0]
+    assert look(site, big, after_s=20, checked=checked).problems == []
     assert live(site) == [("1", 1, CARD_HOUR, ONE)]
 
 
@@ -259,6 +259,21 @@ def test_only_what_changed_is_worked_out_again(site) -> None:
     assert look(site, queued(ONE), after_s=20, checked=checked, rules=no_prices).problems == []
     assert look(site, after_s=30, checked=checked, rules=no_prices).problems == []
     assert checked == {}
+
+
+def test_many_changes_take_several_looks(site, monkeypatch) -> None:
+    """One look works out no more than CHECKS_MAX jobs, and the next looks go on."""
+    monkeypatch.setattr(reconcile, "CHECKS_MAX", 5)
+    number = reconcile.CHECKS_MAX + 1
+    rows = [
+        queued(ONE, admin_comment=mark(f"{n:032x}", 1)) | {"job_id": n}
+        for n in range(1, number + 1)
+    ]
+    checked: reconcile.Checked = {}
+
+    looks = [look(site, *rows, after_s=10 * n, checked=checked) for n in (1, 2, 3, 4)]
+    assert [len(each.rebuilt) for each in looks] == [number, 0, 0, 0]
+    assert [len(each.raised) for each in looks] == [0, number - 1, 1, 0]
 
 
 # --- ending ----------------------------------------------------------------------------------
