@@ -7,6 +7,8 @@ from functools import lru_cache
 from accounting import period
 
 _EPOCH = datetime(1970, 1, 1)
+YEAR_MAX = 2100
+_LATEST_S = int((datetime(YEAR_MAX + 1, 1, 1) - _EPOCH).total_seconds())
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 _DURATION = re.compile(r"(?:(\d{1,7})-)?(\d{1,9})(?::(\d\d))?(?::(\d\d))?", re.ASCII)
 NO_LIMIT = frozenset({"UNLIMITED", "Partition_Limit", ""})
@@ -17,11 +19,12 @@ def epoch_s(text: str, timezone: str) -> int:
     """Read an instant, 2016-12-22T07:03:30 in the given zone or epoch seconds, as epoch seconds.
 
     Raises:
-        ValueError: Not such a time, or a local time that the zone skips or has twice.
+        ValueError: Not such a time, one outside of 1970 to 2100, or a local time that the zone
+            skips or has twice.
     """
     if _LOCAL.fullmatch(text) is None:
         if text.isascii() and text.isdigit() and len(text) <= 11:
-            return int(text)
+            return _in_reach(int(text))
         raise ValueError("is no time such as 2016-12-22T07:03:30")
     return _naive_s(text) if timezone == "UTC" else _zoned_s(text, timezone)
 
@@ -32,7 +35,14 @@ def _naive_s(text: str) -> int:
         since = datetime.fromisoformat(text) - _EPOCH
     except ValueError as error:
         raise ValueError(f"is no time: {error}") from None
-    return since.days * 86400 + since.seconds
+    return _in_reach(since.days * 86400 + since.seconds)
+
+
+def _in_reach(at_s: int) -> int:
+    """Refuse what no cluster can have recorded: it would end in a month that nobody closes."""
+    if not 0 <= at_s < _LATEST_S:
+        raise ValueError(f"is not between 1970 and {YEAR_MAX}")
+    return at_s
 
 
 @lru_cache(maxsize=65536)

@@ -1,9 +1,13 @@
 """svoucher itself: bad input is one clear line and an exit code, and nothing is half written."""
 
+import gzip
 import json
 import os
 import pwd
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -125,6 +129,8 @@ BAD_ROWS = {
     "a time that is no time": (GOOD.replace("T01:00:00", "T25:00:00"), "End"),
     "an end before the start": (GOOD.replace("2016-12-01T01", "2016-11-01T01"), "End"),
     "a negative elapsed": (GOOD.replace("3600", "-3600"), "ElapsedRaw"),
+    "an end that nobody lives to see": (GOOD.replace("2016-12-01T01", "9999-12-01T01"), "End"),
+    "an end in epoch seconds of far away": (GOOD.replace("2016-12-01T01:00:00", "9" * 11), "End"),
     "another cluster": (GOOD.replace("pozidriv", "elsewhere"), "Cluster"),
 }
 
@@ -252,6 +258,90 @@ def test_who_acts_is_not_what_the_environment_says(home: Home, monkeypatch) -> N
         rows = book.execute("SELECT actor FROM journal WHERE key = 'provider:p9'").fetchall()
     book.close()
     assert rows == [(pwd.getpwuid(os.getuid()).pw_name,)]
+
+
+def test_a_cluster_that_no_folder_can_have(home: Home, tmp_path) -> None:
+    """A row whose cluster is a path is a bad row; as an option it is wrong usage."""
+    file = tmp_path / "rows.psv"
+    file.write_text(f"{HEADER}\n{GOOD.replace('pozidriv', '../../etc')}\n")
+    done = home.run("import", str(file))
+
+    assert done.exit_code == 3
+    assert "line 2: Cluster '../../etc'" in done.stderr.splitlines()[0]
+    assert home.run("import", str(file), "--cluster", "../../etc").exit_code == 2
+
+
+def test_a_damaged_gzip_file(home: Home, tmp_path) -> None:
+    """A gz file whose inside is damaged is named; nothing is taken in."""
+    file = tmp_path / "rows.psv.gz"
+    packed = bytearray(gzip.compress(f"{HEADER}\n{GOOD}\n".encode() * 50))
+    packed[40:60] = b"\xff" * 20
+    file.write_bytes(bytes(packed))
+    one_line(home.run("import", str(file), "--cluster", "pozidriv"), 3, "rows.psv.gz", "check")
+
+
+def test_terminal_escapes_are_written_out(home: Home, tmp_path) -> None:
+    """What users and files say cannot steer the terminal of whoever reads it."""
+    file = tmp_path / "rows.psv"
+    evil = GOOD.replace("|li|", "|\x1b[31mli\u202e|").replace("COMPLETED", "\x1b]0;x\x07")
+    file.write_text(f"{HEADER}\n{evil}\n", encoding="utf-8")
+    home.ok("import", str(file), "--cluster", "pozidriv")
+    shown = home.ok("jobs") + home.ok("explain", "7") + home.ok("rate")
+
+    assert r"\x1b[31mli\u202e" in shown
+    assert r"\x1b]0;x\x07" in shown
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+
+
+@pytest.mark.parametrize("job", ["²", "9" * 30, "x"])
+def test_explain_of_what_is_no_job(home: Home, job: str) -> None:
+    """A job that is not there is one line, however it is written."""
+    one_line(home.run("explain", job), 3, f"job {job}", "0 runs")
+
+
+def test_a_price_list_that_was_loaded_before(home: Home, tmp_path) -> None:
+    """Loading an old version again does not pretend to bring it into force."""
+    file = tmp_path / "prices.yaml"
+    file.write_text(PRICES.read_text().replace("example-1", "example-2"))
+    home.ok("price", "load", str(file))
+    home.ok("price", "load", str(file))
+    one_line(home.run("price", "load", str(PRICES)), 1, "example-1", "example-2 is in force")
+
+
+def test_text_and_segments_that_cannot_be_read(home: Home, tmp_path) -> None:
+    """Text that is no UTF-8, and a damaged segment, are named."""
+    file = tmp_path / "rows.psv"
+    file.write_text(f"{HEADER}\n{GOOD}\n")
+    home.ok("import", str(file), "--cluster", "pozidriv")
+    one_line(home.run("provider", "add", "p9", "\udcff"), 3, "UTF-8")
+    [segment] = (home.path / "archive").rglob("*.parquet")
+    segment.write_bytes(b"nonsense")
+    one_line(home.run("jobs"), 5, segment.name, "restore it")
+
+
+def test_readers_wait_for_nobody(home: Home) -> None:
+    """Somebody who writes, for as long as they like, keeps nobody from reading."""
+    with sqlite3.connect(home.path / "book.db", isolation_level=None) as book:
+        book.execute("BEGIN IMMEDIATE")
+        began_s = time.monotonic()
+        home.ok("provider", "list")
+        home.ok("price", "show")
+        assert time.monotonic() - began_s < 5
+        book.execute("ROLLBACK")
+    book.close()
+
+
+def test_output_that_cannot_be_written(home: Home) -> None:
+    """A full disk behind the output is one line and exit code 4; nothing is traced."""
+    svoucher = Path(sys.executable).with_name("svoucher")
+    for arguments in (["policy", "show"], ["chips", "show", "--csv"], ["price", "show"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [svoucher, "--home", home.path, *arguments],
+                stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        assert done.returncode == 4
+        assert done.stderr == "svoucher: output: No space left on device; make room and try again\n"
 
 
 def an_account(home: Home) -> str:

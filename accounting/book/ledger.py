@@ -195,7 +195,7 @@ def _check_there(engine: Engine) -> None:
     if engine.dialect.name == "sqlite" and not (database and pathlib.Path(database).is_file()):
         raise BookUnavailable(f"book {database}: not there; make one with svoucher init")
     try:
-        with engine.connect() as conn:
+        with reading(engine).connect() as conn:
             version = conn.execute(select(schema.book.c.schema_version)).scalar()
     except DBAPIError as error:
         reason = str(error.orig).splitlines()[0]

@@ -33,7 +33,6 @@ REVISION_MAX = 32767
 SUMS = ("gflops_s", "charge_micro", "eligible_micro")
 """Columns whose sums a segment's row in the book carries."""
 
-_CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -84,7 +83,7 @@ def write(root: Path, cluster: str, month: str, table: pa.Table) -> Segment:
         ValueError: There are no rows, rows of another cluster, two rows of one key and
             revision, or a cluster or month that is no name for a folder.
     """
-    if not _CLUSTER.fullmatch(cluster) or not _MONTH.fullmatch(month):
+    if not usage.CLUSTER_NAME.fullmatch(cluster) or not _MONTH.fullmatch(month):
         raise ValueError(f"{cluster!r} and {month!r} are no cluster and month such as ai1, 2024-07")
     rows = _canonical(table)
     if not rows.num_rows or rows.column("cluster").unique().to_pylist() != [cluster]:
@@ -186,6 +185,11 @@ def read(
                 rows = usage.conform(file.read(columns=names), schema)
         except FileNotFoundError:
             raise InvariantBroken(f"archive: {segment.path} is missing; restore it") from None
+        except (OSError, ValueError) as error:  # Arrow's own errors are ValueErrors
+            reason = " ".join(str(error).split())
+            raise InvariantBroken(
+                f"archive: {segment.path} cannot be read ({reason}); restore it"
+            ) from None
         if job_ids is not None:
             rows = rows.filter(pc.is_in(rows.column("job_id"), pc.unique(job_ids)))
         parts.append(rows)

@@ -5,6 +5,7 @@ no start: None in a `Run`, null in a table, `NEVER` in key arrays, so that two s
 one job and one submit are the same run. Times are epoch seconds UTC. Nothing is priced here.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -16,6 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Int64s = npt.NDArray[np.int64]
+
+CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""What a cluster may be called: its name is that of a folder of the archive."""
 
 NEVER = -1
 """Start of a run that never started, in key arrays only: sorts before every real start."""

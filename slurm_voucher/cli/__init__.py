@@ -3,13 +3,20 @@
 A command's module is imported only when the command is used, so that --help stays fast.
 """
 
+import errno
 import importlib
 import sys
 from typing import Any, NoReturn
 
 import click
 
-from accounting.errors import BookUnavailable, VoucherError
+from accounting.errors import (
+    BookUnavailable,
+    InvalidInput,
+    InvariantBroken,
+    Unavailable,
+    VoucherError,
+)
 
 COMMANDS = {
     "init": ("book", "Make a new book."),
@@ -85,8 +92,15 @@ class Commands(click.Group):
         except VoucherError as error:
             _exit_with(ctx, error)
         except _database_errors() as error:
-            reason = str(error.orig).splitlines()[0]  # type: ignore[attr-defined]
-            _exit_with(ctx, BookUnavailable(f"book: {reason}; try again"))
+            _exit_with(ctx, _of_database(error))
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read our output has enough; click ends quietly
+            _exit_with(ctx, _of_system(error))
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start : error.end]
+            reason = f"text {wrong!r}: cannot be written as {error.encoding}; use UTF-8 throughout"
+            _exit_with(ctx, InvalidInput(reason))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their help, without importing what they need to run."""
@@ -96,14 +110,34 @@ class Commands(click.Group):
 
 
 def _exit_with(ctx: click.Context, error: VoucherError) -> NoReturn:
-    click.echo(f"svoucher: {error}", err=True)
+    from slurm_voucher.cli.output import plain
+
+    click.echo(f"svoucher: {plain(str(error))}", err=True)
     ctx.exit(error.exit_code)
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
-    """Return what a database raises when it cannot be used; nothing if none was loaded."""
+    """Return what a database raises; nothing if none was loaded."""
     loaded = sys.modules.get("sqlalchemy.exc")
-    return (loaded.OperationalError,) if loaded else ()
+    return (loaded.DBAPIError,) if loaded else ()
+
+
+def _of_database(error: Any) -> VoucherError:
+    """Say what a database raised: it is busy, full or away, or what it holds is broken."""
+    from sqlalchemy.exc import OperationalError
+
+    reason = str(error.orig).partition("\n")[0]
+    if isinstance(error, OperationalError):
+        return BookUnavailable(f"book: {reason}; try again")
+    return InvariantBroken(f"book: {reason}; stop posting and compare it with a backup")
+
+
+def _of_system(error: OSError) -> VoucherError:
+    """Say what the system refused, and for which file."""
+    said = f"{error.filename or 'output'}: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable(f"{said}; make room and try again")
+    return InvalidInput(f"{said}; check path and rights")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,8 +1,8 @@
 """Tables on a terminal, JSON and CSV in a pipe: the same rows in each."""
 
 import csv
+import io
 import json
-import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,6 +10,23 @@ from typing import Any
 import click
 
 Show = Callable[[Sequence[Mapping[str, Any]]], None]
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of characters that steer a terminal or turn the text around."""
+
+
+def plain(text: str) -> str:
+    """Write out what would not be seen: names and words of jobs come from users and files."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in HIDDEN else c
+        for c in text
+    )
+
+
+def say(text: str) -> None:
+    """Print one line in which words from outside stand."""
+    click.echo(plain(text))
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,9 +51,11 @@ def show_json(rows: Sequence[Mapping[str, Any]]) -> None:
 def show_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print a header and one line for each row."""
     if rows:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+        click.echo(text.getvalue(), nl=False)
 
 
 def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -57,7 +76,7 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> str:
-    return "-" if value is None else str(value)
+    return "-" if value is None else plain(str(value))
 
 
 def _numeric(text: str) -> bool:

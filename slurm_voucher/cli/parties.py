@@ -13,7 +13,7 @@ from accounting.money import yuan
 from accounting.policy import UNIT_KINDS
 from accounting.vouchers import registry
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import AMOUNT, DAY, UID, YEAR, Site, pass_site
+from slurm_voucher.cli.site import AMOUNT, CLUSTER, DAY, UID, YEAR, Site, pass_site
 
 
 @click.group("provider")
@@ -199,7 +199,7 @@ def member_() -> None:
 
 @member_.command("add")
 @click.argument("unit")
-@click.option("--cluster", required=True)
+@click.option("--cluster", required=True, type=CLUSTER)
 @click.option("--user", help="Login name on this machine; or give --uid.")
 @click.option("--uid", type=UID)
 @click.option("--from", "from_day", type=DAY, help="First day.  [default: today]")
@@ -236,7 +236,7 @@ def add_member(
 
 @member_.command("end")
 @click.argument("unit")
-@click.option("--cluster", required=True)
+@click.option("--cluster", required=True, type=CLUSTER)
 @click.option("--user", help="Login name on this machine; or give --uid.")
 @click.option("--uid", type=UID)
 @click.option("--until", required=True, type=DAY, help="Last day.")

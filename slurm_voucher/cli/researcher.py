@@ -17,7 +17,7 @@ from accounting.settle import charging, shares, stored
 from accounting.vouchers import holds
 from accounting.vouchers.holds import Position
 from slurm_voucher import estimate, partitions, times
-from slurm_voucher.cli.output import Show, output_options
+from slurm_voucher.cli.output import Show, output_options, say
 from slurm_voucher.cli.site import Site, pass_site
 
 
@@ -190,7 +190,7 @@ def explain_(site: Site, job: str, cluster: str | None) -> None:
     """
     rows = _stored(site, cluster)
     wanted = pc.equal(rows.column("job"), job)
-    if job.isdigit():
+    if job.isascii() and job.isdigit() and len(job) < 19:
         wanted = pc.or_(wanted, pc.equal(rows.column("job_id"), int(job)))
     found = rows.filter(wanted)
     if not found.num_rows:
@@ -209,7 +209,7 @@ def _explain(site: Site, run: usage.Run, row: dict[str, Any]) -> None:
         explained = explaining.explain(run, prices, states, window)
         share = shares.of_run(conn, site.config.archive, run, account) if account else None
     for line in explained.lines():
-        click.echo(line)
+        say(line)
     if account is None:
         click.echo("no voucher account: charged to nobody")
     elif share is not None:

@@ -7,7 +7,7 @@ import click
 from accounting import policy as policies
 from accounting.book import ledger
 from accounting.book.ledger import Entry
-from accounting.errors import ConfigInvalid
+from accounting.errors import ConfigInvalid, NotAllowed
 from accounting.money import yuan_micro
 from accounting.period import clock
 from accounting.rates import chips, tariff
@@ -45,6 +45,12 @@ def load(site: Site, file: Path) -> None:
     with site.begin() as conn:
         entry = Entry(f"tariff:{prices.version}", "price.load", site.stamp(), {"document": [row]})
         ledger.write(conn, entry)
+        last = ledger.document(conn, "tariff")[0]
+    if last != prices.version:
+        raise NotAllowed(
+            f"tariff {prices.version}: was loaded before, {last} is in force since; give it a new "
+            "version to bring its prices back"
+        )
     click.echo(f"tariff {prices.version} is in force: {len(prices.partitions)} partitions")
 
 

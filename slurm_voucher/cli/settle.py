@@ -9,7 +9,7 @@ from accounting.book import ledger, schema
 from accounting.money import yuan, yuan_micro
 from accounting.settle import invoicing, settlement
 from accounting.vouchers.registry import find
-from slurm_voucher.cli.output import Show, output_options
+from slurm_voucher.cli.output import Show, output_options, say
 from slurm_voucher.cli.site import MONTH, Site, pass_site
 
 
@@ -91,7 +91,7 @@ def _print_statement(site: Site, statement_id: str) -> None:
     )
     for line in lines:
         priced = f" {line['chip']}" if line["chip"] else ""
-        click.echo(
+        say(
             f"  {line['usage_month']} {line['cluster']}/{line['partition']}{priced} "
             f"{line['qos']} {line['tariff']}: {line['runs']} runs, fee {yuan(line['fee_fen'])} = "
             f"voucher {yuan(line['deduction_fen'])} + cash {yuan(line['cash_fen'])}"

@@ -133,6 +133,17 @@ class _Day(click.ParamType):  # type: ignore[type-arg]  # generic only for type 
         return day
 
 
+class _Cluster(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
+    name = "cluster"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        from accounting.runs.usage import CLUSTER_NAME
+
+        if CLUSTER_NAME.fullmatch(value) is None:
+            self.fail(f"{value!r} is no name of a cluster; use A-Z a-z 0-9 _ . -", param, ctx)
+        return str(value)
+
+
 class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
     name = "yuan"
 
@@ -165,6 +176,7 @@ class _Period(click.ParamType):  # type: ignore[type-arg]  # generic only for ty
 
 
 DAY = _Day()
+CLUSTER = _Cluster()
 YEAR = click.IntRange(YEARS[0], YEARS[-1])
 UID = click.IntRange(0, 2**32 - 2)
 AMOUNT = _Amount()

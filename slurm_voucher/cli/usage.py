@@ -1,6 +1,7 @@
 """svoucher import, collect, rate: usage in, from a file or from slurmdbd."""
 
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -15,7 +16,8 @@ from accounting.runs import usage
 from accounting.runs.usage import Run
 from accounting.settle import charging, stored
 from accounting.settle.charging import Taken
-from slurm_voucher.cli.site import DAY, Site, pass_site
+from slurm_voucher.cli.output import say
+from slurm_voucher.cli.site import CLUSTER, DAY, Site, pass_site
 from slurm_voucher.sources import BadRow, sacct, sacct_query
 from slurm_voucher.sources.states import ENDED
 
@@ -66,13 +68,15 @@ def _lines(file: Path) -> Iterator[bytes]:
     try:
         with opened(file, "rb") as stream:
             yield from stream
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(f"{file}: cannot be read ({error}); check path and format") from None
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--cluster", help="Cluster of the rows; one that says another is refused.")
+@click.option(
+    "--cluster", type=CLUSTER, help="Cluster of the rows; one that says another is refused."
+)
 @click.option(
     "--fields",
     help="Column names in order, joined by | or comma, or @FILE with them; if there is no header.",
@@ -122,7 +126,7 @@ def _fields(text: str | None) -> list[str] | None:
 
 
 @click.command("collect")
-@click.option("--cluster", required=True, help="Whose runs.")
+@click.option("--cluster", required=True, type=CLUSTER, help="Whose runs.")
 @click.option("--since", type=DAY, help="First day of the first sweep.  [default: 7 days ago]")
 @click.option(
     "--all-states",
@@ -182,4 +186,4 @@ def rate_(site: Site) -> None:
         rows = stored.unrated(conn, site.config.archive)
     reasons = Counter(rows.column("reason").to_pylist())
     for reason, number in reasons.most_common(20):
-        click.echo(f"{number} unrated: {reason}")
+        say(f"{number} unrated: {reason}")

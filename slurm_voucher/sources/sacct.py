@@ -9,10 +9,11 @@ A row that is neither run nor skipped is a `BadRow`; nothing is guessed.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from accounting.errors import UsageInvalid
-from accounting.runs.usage import Run
+from accounting.runs.usage import CLUSTER_NAME, Run
 from slurm_voucher import marks, times, tres
 from slurm_voucher.sources import BadRow
 from slurm_voucher.sources.states import LIVE
@@ -190,6 +191,8 @@ def _run(row: list[str], at: _Layout, timezone: str, cluster: str | None) -> Run
     named = row[at.cluster] if at.cluster >= 0 else cluster
     if not named or (cluster is not None and named != cluster):
         raise _Bad(at.cluster, f"is not cluster {cluster}" if cluster else "names no cluster")
+    if not _is_cluster(named):
+        raise _Bad(max(at.cluster, 0), "cannot be of a cluster of that name; use A-Z a-z 0-9 _ . -")
     if "." in row[at.job_id]:
         return "step"
     state = row[at.state].partition(" ")[0]
@@ -230,6 +233,12 @@ def _run(row: list[str], at: _Layout, timezone: str, cluster: str | None) -> Run
         _tres(row, at.req).gres if at.req >= 0 else "",
         *_marks(row, at.comment),
     )
+
+
+@lru_cache(maxsize=256)
+def _is_cluster(name: str) -> bool:
+    """Tell whether this can be the name of a cluster."""
+    return CLUSTER_NAME.fullmatch(name) is not None
 
 
 def _span(row: list[str], at: _Layout, timezone: str) -> tuple[int | None, int, int, int]:
