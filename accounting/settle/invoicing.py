@@ -4,11 +4,9 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from accounting import money
-from accounting.errors import Refused
 from accounting.money import yuan
 from accounting.policy import Policy
-from accounting.settle.settlement import lines_of
+from accounting.settle.settlement import invoiced, lines_of
 from accounting.vouchers.registry import find
 
 
@@ -23,16 +21,11 @@ def request(conn: Connection, statement_id: str, policy: Policy) -> dict[str, An
     """
     statement = find(conn, "statement", id=statement_id)
     contract = find(conn, "contract", account=statement.account)
-    if statement.cash_fen <= 0:
-        raise Refused(
-            f"statement {statement_id}: the unit's part is {yuan(statement.cash_fen)} yuan, an "
-            "invoice needs more than 0.00; there is nothing to invoice"
-        )
+    amounts = invoiced(statement, policy)
     unit, provider = (
         find(conn, "unit", id=contract.unit),
         find(conn, "provider", id=contract.provider),
     )
-    net_fen = money.half_up(statement.cash_fen * money.BP, money.BP + policy.vat_bp)
     return {
         "statement": statement_id,
         "contract": contract.id,
@@ -46,7 +39,7 @@ def request(conn: Connection, statement_id: str, policy: Policy) -> dict[str, An
             }
             for line in lines_of(conn, statement_id)
         ],
-        "gross": yuan(statement.cash_fen),
-        "net": yuan(net_fen),
-        "tax": yuan(statement.cash_fen - net_fen),
+        "gross": yuan(amounts["gross_fen"]),
+        "net": yuan(amounts["net_fen"]),
+        "tax": yuan(amounts["tax_fen"]),
     }

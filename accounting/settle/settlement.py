@@ -44,22 +44,21 @@ def close(
     """
     if period.kind_of(month) != "month":
         raise InvalidInput(f"close {month}: not a month; write it as 2026-11")
-    with engine.begin() as conn:
-        lock(conn)
+    with ledger.reading(engine).begin() as conn:
         find(conn, "provider", id=provider)
         accounts = [row["account"] for row in contracts(conn, provider=provider)]
         if not closed(conn, provider, month):
-            _check_closable(conn, archive, month, provider, policy, stamp)
-    if not closed_now(engine, provider, month):
-        for account in accounts:
-            with engine.begin() as conn:
-                lock(conn)
-                _settle(conn, archive, account, month, provider, policy, stamp)
+            _check_closable(conn, archive, month, policy, stamp)
+    for account in accounts:
         with engine.begin() as conn:
             lock(conn)
+            if not closed(conn, provider, month):
+                _settle(conn, archive, account, month, provider, policy, stamp)
+    with engine.begin() as conn:
+        lock(conn)
+        if not closed(conn, provider, month):
             _lapse(conn, provider, month, policy, stamp)
             _mark_closed(conn, provider, month, stamp)
-    with engine.begin() as conn:
         return [row["id"] for row in statements(conn, provider=provider, month=month)]
 
 
@@ -69,14 +68,8 @@ def closed(conn: Connection, provider: str, month: str) -> bool:
     return conn.execute(query).scalar() is not None
 
 
-def closed_now(engine: Engine, provider: str, month: str) -> bool:
-    """Tell whether a month is closed, in a transaction of its own."""
-    with engine.begin() as conn:
-        return closed(conn, provider, month)
-
-
 def _check_closable(
-    conn: Connection, archive: Path, month: str, provider: str, policy: Policy, stamp: Stamp
+    conn: Connection, archive: Path, month: str, policy: Policy, stamp: Stamp
 ) -> None:
     end_s = period.bounds(month, policy.timezone)[1]
     if stamp.effective_s < end_s:
@@ -230,7 +223,6 @@ def statements(conn: Connection, **filters: object) -> list[dict[str, Any]]:
     query = (
         select(schema.statement, schema.contract.c.unit, schema.contract.c.provider)
         .join(schema.contract, schema.contract.c.account == schema.statement.c.account)
-        .filter_by()
         .order_by(schema.statement.c.seq)
     )
     for name, value in filters.items():
@@ -247,13 +239,32 @@ def lines_of(conn: Connection, statement_id: str) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: int(row["id"].rpartition("/")[2]))
 
 
+def invoiced(statement: Any, policy: Policy) -> dict[str, int]:
+    """Split a statement's cash part, which includes the tax, into net and tax.
+
+    Returns:
+        gross_fen, net_fen and tax_fen.
+
+    Raises:
+        Refused: The statement has no cash part.
+    """
+    gross_fen = statement.cash_fen
+    if gross_fen <= 0:
+        raise Refused(
+            f"statement {statement.id}: the unit's part is {yuan(gross_fen)} yuan, an invoice "
+            "needs more than 0.00; there is nothing to invoice"
+        )
+    net_fen = money.half_up(gross_fen * money.BP, money.BP + policy.vat_bp)
+    return {"gross_fen": gross_fen, "net_fen": net_fen, "tax_fen": gross_fen - net_fen}
+
+
 def record_invoice(
     conn: Connection, statement_id: str, number: str, policy: Policy, stamp: Stamp
 ) -> Mapping[str, int]:
     """Record the number of the invoice (发票) that the provider made over the cash part.
 
     Returns:
-        gross_fen, net_fen and tax_fen: prices include the tax, which is split once, here.
+        gross_fen, net_fen and tax_fen.
 
     Raises:
         InvalidInput: No such statement.
@@ -262,17 +273,7 @@ def record_invoice(
     """
     lock(conn)
     statement = find(conn, "statement", id=statement_id)
-    if statement.cash_fen <= 0:
-        raise Refused(
-            f"statement {statement_id}: the unit's part is {yuan(statement.cash_fen)} yuan, an "
-            "invoice needs more than 0.00; there is nothing to invoice"
-        )
-    net_fen = money.half_up(statement.cash_fen * money.BP, money.BP + policy.vat_bp)
-    amounts = {
-        "gross_fen": statement.cash_fen,
-        "net_fen": net_fen,
-        "tax_fen": statement.cash_fen - net_fen,
-    }
+    amounts = invoiced(statement, policy)
     day = period.day_of(stamp.effective_s, policy.timezone).isoformat()
     row = {"number": number, "statement": statement_id, "recorded_on": day} | amounts
     same = (schema.invoice.c.number == number) | (schema.invoice.c.statement == statement_id)
