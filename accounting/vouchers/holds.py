@@ -322,9 +322,7 @@ def raise_to(conn: Connection, row: Any, request: Request, policy: Policy, now_s
         task_micro=live * task_micro - row.live * row.task_micro,
         task_eligible_micro=live * eligible_micro - row.live * row.task_eligible_micro,
     )
-    if more.task_micro == 0:
-        return before
-    after = _admit(conn, before, more, now_s, policy)
+    after = _admit(conn, before, more, now_s, policy) if more.task_micro else before
     conn.execute(
         update(schema.hold)
         .where(schema.hold.c.id == row.id)

@@ -72,5 +72,7 @@ def reconcile_(site: Site) -> None:
     done = daemon.look_at_queue(jobs, began_s, queue.nothing_waits_for_slurmdbd())
     click.echo(
         f"{len(jobs)} jobs with a hold in the queue; {len(done.rebuilt)} holds rebuilt, "
-        f"{len(done.expired)} expired, {len(done.voided)} voided"
+        f"{len(done.raised)} raised, {len(done.expired)} expired, {len(done.voided)} voided"
     )
+    for problem in done.problems:
+        click.echo(problem, err=True)
