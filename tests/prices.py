@@ -78,7 +78,7 @@ def tariffs(draw, whole=False):
         for qos in draw(st.sampled_from(whose))
     ]
     partition = Partition("p", chip_of, tuple(steps), ())
-    return Tariff("t", "none", {}, {("chengdu", "ai"): partition}, period.SHANGHAI, "", "")
+    return Tariff("t", "none", {("chengdu", "ai"): partition}, period.SHANGHAI)
 
 
 ODD = [

@@ -165,7 +165,7 @@ def test_numbers_just_inside_and_outside_the_kernel():
     month = Price(0, None, PFLOPS_HOUR, 999_999_999_989)
     known = {"gpu:ascend_910b": chips.Chip("x", "x", 999_983, "test", "site")}
     partition = Partition("p", known, (month,), ())
-    prices = Tariff("t", "", {}, {("chengdu", "ai"): partition}, period.SHANGHAI, "", "")
+    prices = Tariff("t", "", {("chengdu", "ai"): partition}, period.SHANGHAI)
     lengths = [2**n + d for n in range(1, 20) for d in (-1, 0, 1)]
     some = [
         dataclasses.replace(

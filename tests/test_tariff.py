@@ -1,6 +1,5 @@
 """A price list is right as a whole or is refused with the place, and is silent about nothing."""
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -22,11 +21,10 @@ def at(text):
     return period.bounds(text, period.SHANGHAI)[0]
 
 
-def test_load_keeps_text_and_hash(prices):
-    """A tariff knows its version and the text it was read from."""
+def test_a_tariff_knows_its_version_and_its_catalogue(prices):
+    """A tariff knows its version and the catalogue that it was read with."""
     assert prices.version == "cd-2024-1"
-    assert prices.text == TEXT
-    assert prices.text_sha256 == hashlib.sha256(TEXT.encode()).hexdigest()
+    assert prices.catalogue == "2024-07"
 
 
 def test_lookups(prices):

@@ -10,7 +10,6 @@ earlier runs cost.
 """
 
 import difflib
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -74,20 +73,14 @@ class Tariff:
     Attributes:
         version: Its name.
         catalogue: Version of the chip catalogue that it was read with.
-        chips: Every chip it may map to: the catalogue's and the site's own.
         partitions: By (cluster, partition); the partition may be ANY.
         timezone: Where its days begin.
-        text: The file as it was loaded.
-        text_sha256: Of `text` in UTF-8, in hex.
     """
 
     version: str
     catalogue: str
-    chips: Mapping[str, Chip]
     partitions: Mapping[tuple[str, str], Partition]
     timezone: str
-    text: str
-    text_sha256: str
 
     def partition(self, cluster: str, partition: str) -> Partition:
         """Return what is said of a partition, by its name or by ANY.
@@ -181,11 +174,8 @@ def load(text: str, source: str) -> Tariff:
     return Tariff(
         version=version,
         catalogue=catalogue,
-        chips=known,
         partitions=_clusters(clusters, known, timezone, at(source, "clusters")),
         timezone=timezone,
-        text=text,
-        text_sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 

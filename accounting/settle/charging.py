@@ -157,7 +157,7 @@ def _rated(conn: Connection, rows: pa.Table, policy: Policy) -> pa.Table:
         for account in accounts.unique().to_pylist()
         if account is not None and (window := holds.validity(conn, account)) is not None
     }
-    nothing = tariff.Tariff(NO_TARIFF, "", {}, {}, policy.timezone, "", "")
+    nothing = tariff.Tariff(NO_TARIFF, "", {}, policy.timezone)
     rated = rating.rate(rows, prices or nothing, states_of(policy), windows, accounts)
     kept = _at_their_provider(conn, accounts, rated)
     eligible = pc.if_else(pc.is_valid(kept), rated.column("eligible_micro"), 0)
