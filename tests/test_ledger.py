@@ -253,7 +253,9 @@ def test_a_file_that_is_no_book_is_refused(tmp_path, content):
         ledger.connect(f"sqlite:///{path}")
 
 
-@pytest.mark.parametrize("url", ["nonsense", "oracle://x", "mysql://x/y", "sqlite-x:///y"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "oracle://x", "mysql://x/y", "sqlite-x:///y", "postgresql://u@h:99x/y"]
+)
 def test_an_unknown_database_is_refused(url):
     """A URL of a database that is not known here is refused."""
     with pytest.raises(ConfigInvalid, match="book: "):

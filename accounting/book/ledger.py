@@ -67,9 +67,6 @@ class Actor:
     role: str
 
 
-SYSTEM = Actor("slurm-voucher", "system")
-
-
 @dataclass(frozen=True)
 class Stamp:
     """Who acts and when: `at_s` is the clock, `effective_s` the date in the book. They differ
@@ -144,7 +141,7 @@ def connect(
     """
     try:
         engine = create_engine(url)
-    except (ArgumentError, ImportError) as error:
+    except (ArgumentError, ImportError, ValueError) as error:
         raise ConfigInvalid(f"book: {error}; write it as sqlite:///FILE") from None
     if engine.dialect.name not in triggers.DIALECTS:
         raise ConfigInvalid(

@@ -1,7 +1,7 @@
 """The tables of the book; triggers.py keeps them append-only.
 
 Every row belongs to one journal entry (`seq`), whose hash covers it. The tables of holds
-stand outside the chain: Slurm's queue is their second copy, and they are pruned.
+stand outside the chain: Slurm's queue is their second copy.
 Amounts are integers: fen on papers, micro-yuan in postings. Instants are epoch seconds UTC.
 """
 
