@@ -33,7 +33,7 @@ def init_(site: Site, rehearsal: bool, policy_name: str) -> None:
     """
     text = policies.builtin(policy_name)
     policies.load(text, f"policy {policy_name}")
-    site.home.mkdir(parents=True, exist_ok=True)
+    site.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = ledger.connect(site.config.book, must_exist=False)
     with engine.connect() as conn:
         if engine.dialect.has_table(conn, "book"):
