@@ -353,3 +353,32 @@ def an_account(home: Home) -> str:
     )
     said = home.ok("--as-of", "2026-11-22", "contract", "sign", "HT-1", *facts.split())
     return said.split()[-1]
+
+
+SWEPT = (
+    "{id}|{id}|chengdu|2024-07-01T00:00:00|2024-07-01T00:00:00|2024-07-01T01:00:00|3600|00:00:00"
+    "|COMPLETED|ai|normal|lab|li|1001|1|4||cpu=4,node=1|{comment}"
+)
+
+
+def test_a_bad_row_does_not_stop_collect(home: Home, tmp_path, monkeypatch) -> None:
+    """collect takes good rows in beside a bad one, says so with exit 3, and moves its watermark
+    only when it is told to leave the bad one out."""
+    rows = [SWEPT.format(id=7, comment=""), SWEPT.format(id=8, comment="hold=a;hold=b")]
+    fake = tmp_path / "bin" / "sacct"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\ncat <<'END'\n" + "\n".join(rows) + "\nEND\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
+
+    first = home.run("collect", "--cluster", "chengdu")
+    again = home.run("collect", "--cluster", "chengdu", "--skip-bad")
+
+    assert first.exit_code == 3
+    assert "1 new" in first.stdout
+    assert "AdminComment" in first.stderr
+    assert again.exit_code == 0
+    assert "0 new, 0 changed, 1 known" in again.stdout
+    with sqlite3.connect(home.path / "book.db") as book:
+        assert len(book.execute("SELECT * FROM watermark").fetchall()) == 1
+    book.close()

@@ -36,14 +36,9 @@ def _read(rows: Iterable[Run | BadRow]) -> tuple[list[Run], list[BadRow]]:
     return runs, bad
 
 
-def _report_bad(bad: list[BadRow], skip: bool) -> None:
+def _list_bad(bad: list[BadRow]) -> None:
     for row in bad:
         click.echo(f"svoucher: {row}", err=True)
-    if bad and not skip:
-        raise UsageInvalid(
-            f"{len(bad)} bad rows, 0 are allowed; nothing was taken in. Mend them, or leave them "
-            "out with --skip-bad"
-        )
 
 
 def _tell(taken: Taken, read: int, skipped: Counter[str]) -> None:
@@ -106,7 +101,12 @@ def import_(
         skipped=skipped,
     )
     runs, bad = _read(rows)
-    _report_bad(bad, skip_bad)
+    _list_bad(bad)
+    if bad and not skip_bad:
+        raise UsageInvalid(
+            f"{len(bad)} bad rows, 0 are allowed; nothing was taken in. Mend them, or leave them "
+            "out with --skip-bad"
+        )
     taken = charging.take_in(
         site.engine, site.config.archive, usage.table(runs), site.policy, site.stamp()
     )
@@ -133,14 +133,16 @@ def _fields(text: str | None) -> list[str] | None:
     is_flag=True,
     help="Sweep without a state filter: finds states that nobody named.",
 )
-@click.option("--skip-bad", is_flag=True, help="Take the good rows in and list the bad ones.")
+@click.option("--skip-bad", is_flag=True, help="Leave bad rows out for good.")
 @pass_site
 def collect_(
     site: Site, cluster: str, since: date | None, all_states: bool, skip_bad: bool
 ) -> None:
     """Take in the runs of a cluster that have ended, from slurmdbd by sacct.
 
-    Sweeps overlap, so rows that come late are found; what is known already is left alone.
+    Sweeps overlap, so rows that come late are found; what is known already is left alone. A row
+    that cannot be read stops no other, but until it is mended, or left out with --skip-bad, every
+    sweep begins where the first one with it did.
 
     \b
     Example: svoucher collect --cluster chengdu
@@ -156,17 +158,22 @@ def collect_(
     states = None if all_states else tuple(ENDED.values())
     found = sacct_query.ended(begin_s, end_s, cluster, states=states, skipped=skipped)
     runs, bad = _read(found)
-    _report_bad(bad, skip_bad)
+    _list_bad(bad)
+    complete = skip_bad or not bad
     taken = charging.take_in(
         site.engine,
         site.config.archive,
         usage.table(runs),
         site.policy,
         site.stamp("system"),
-        # a window with a bad row is not complete: the next sweep reads it again
-        watermark=None if bad else (cluster, sweep, end_s),
+        watermark=(cluster, sweep, end_s) if complete else None,
     )
     _tell(taken, len(runs), skipped)
+    if not complete:
+        raise UsageInvalid(
+            f"{len(bad)} bad rows were left out, 0 are allowed; mend them, or leave them out for "
+            "good with --skip-bad"
+        )
 
 
 @click.command("rate")
