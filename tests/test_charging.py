@@ -412,3 +412,18 @@ def test_a_segment_row_says_what_the_file_has(shop: Town) -> None:
 
     assert archive.verify(shop.archive, segment) == []
     assert (segment.rows, segment.charge_micro, unrated) == (2, 100_000_000, 1)
+
+
+@pytest.mark.parametrize(("job", "found"), [("16_2", [18]), ("18", [18]), ("16", [16]), ("2", [])])
+def test_a_job_is_found_by_either_number(shop: Town, job: str, found: list[int]) -> None:
+    """A job is found by Slurm's own number and by the one that people see, with its last row."""
+    take(shop, yuan(16, 1), yuan(18, 2, job="16_2"))
+    take(shop, yuan(18, 3, job="16_2"))
+
+    with shop.begin() as conn:
+        rows = stored.of_job(conn, shop.archive, job)
+
+    assert rows.column("job_id").to_pylist() == found
+    assert set(rows.column("cpus").to_pylist()) <= {1, 3}
+    with shop.begin() as conn:
+        assert stored.of_job(conn, shop.archive, job, "elsewhere").num_rows == 0

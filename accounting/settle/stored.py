@@ -4,6 +4,7 @@ The archive is large: what is asked about some jobs is read one segment after th
 the rows of these jobs are kept.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from accounting.settle import grouping
 
 KEY = (*usage.Keys._fields, "revision")
 """Columns that tell which rows count."""
+_NAMES = ["cluster", "job", "job_id", "submit_s"]
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _SEGMENT = [schema.segment.c[name] for name in Segment.__slots__]
 
 
@@ -64,6 +67,28 @@ def revisions(conn: Connection, root: Path, runs: pa.Table) -> pa.Table:
         found = [s for s in segments(conn, cluster=cluster) if near.has(s)]
         parts.append(archive.read(root, found, job_ids=own.column("job_id")))
     return pa.concat_tables(parts).unify_dictionaries()
+
+
+def of_job(conn: Connection, root: Path, job: str, cluster: str | None = None) -> pa.Table:
+    """Return the stored rows of a job, latest revisions only.
+
+    Args:
+        job: Slurm's own number, or the job as people see it: 16_2.
+        cluster: Where. None: anywhere.
+    """
+    named = [usage.STORED.empty_table().select(_NAMES)]
+    for segment in segments(conn, **({} if cluster is None else {"cluster": cluster})):
+        rows = archive.read(root, [segment], _NAMES)
+        named.append(rows.filter(_is_job(rows, job)))
+    rows = archive.current(revisions(conn, root, pa.concat_tables(named).unify_dictionaries()))
+    return rows.filter(_is_job(rows, job))
+
+
+def _is_job(rows: pa.Table, job: str) -> pa.ChunkedArray:
+    named = pc.equal(rows.column("job"), job)
+    if _NUMBER.fullmatch(job):
+        named = pc.or_(named, pc.equal(rows.column("job_id"), int(job)))
+    return named
 
 
 def superseded(conn: Connection, root: Path, rows: pa.Table) -> pa.Table:

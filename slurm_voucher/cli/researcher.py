@@ -188,11 +188,8 @@ def explain_(site: Site, job: str, cluster: str | None) -> None:
     \b
     Example: svoucher explain 16_2
     """
-    rows = _stored(site, cluster)
-    wanted = pc.equal(rows.column("job"), job)
-    if job.isascii() and job.isdigit() and len(job) < 19:
-        wanted = pc.or_(wanted, pc.equal(rows.column("job_id"), int(job)))
-    found = rows.filter(wanted)
+    with site.read() as conn:
+        found = stored.of_job(conn, site.config.archive, job, cluster)
     if not found.num_rows:
         raise InvalidInput(f"job {job}: 0 runs in the archive; collect first, or it has not ended")
     for run, row in zip(usage.runs(found), found.to_pylist(), strict=True):
