@@ -41,8 +41,16 @@ def findings(books: Books) -> list[Finding]:
     return [
         Finding(rule, subject, message, advice)
         for rule, (check, advice) in RULES.items()
-        for subject, message in check(books)
+        for subject, message in _checked(check, books)
     ]
+
+
+def _checked(check: Callable[[Books], Found], books: Books) -> Found:
+    """Check one rule; what was forged so that it cannot even be worked with is a finding."""
+    try:
+        yield from check(books)
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+        yield "book", f"holds what this rule cannot be worked out with: {error}"
 
 
 def vouchers(books: Books) -> Found:

@@ -12,7 +12,7 @@ from accounting.money import yuan
 from accounting.redeem import redemption, reserve
 from accounting.vouchers import issuing
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.site import TEXT, Site, pass_site
 
 PATH = click.Path(path_type=Path, dir_okay=False)
 
@@ -24,7 +24,7 @@ def key_() -> None:
 
 @key_.command("make")
 @click.argument("file", type=PATH)
-@click.option("--actor", required=True, help="Who will hold it.")
+@click.option("--actor", required=True, type=TEXT, help="Who will hold it.")
 @click.option("--role", required=True, type=click.Choice(["regulator", "treasury", "system"]))
 def make(file: Path, actor: str, role: str) -> None:
     """Make a key pair: FILE is secret and stays with its holder, FILE.pub goes to the provider.

@@ -10,7 +10,7 @@ from accounting.redeem import packet, redemption, reserve
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import AMOUNT, QUARTER, Site, pass_site
+from slurm_voucher.cli.site import AMOUNT, QUARTER, TEXT, Site, pass_site
 
 
 @click.group("claim")
@@ -127,7 +127,9 @@ def review(site: Site, claim: str, refused: tuple[str, ...], reason: str, out: P
 
 @claim_.command("pay")
 @click.argument("claim")
-@click.option("--reference", required=True, help="The treasury's own number of the payment.")
+@click.option(
+    "--reference", required=True, type=TEXT, help="The treasury's own number of the payment."
+)
 @click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
 @pass_site
 def pay(site: Site, claim: str, reference: str, out: Path) -> None:
@@ -149,7 +151,9 @@ def reserve_() -> None:
 @reserve_.command("grant")
 @click.argument("provider")
 @click.argument("amount", type=AMOUNT)
-@click.option("--reference", required=True, help="The treasury's own number of the grant.")
+@click.option(
+    "--reference", required=True, type=TEXT, help="The treasury's own number of the grant."
+)
 @click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
 @pass_site
 def grant(site: Site, provider: str, amount: int, reference: str, out: Path) -> None:

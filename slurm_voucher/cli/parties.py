@@ -13,7 +13,7 @@ from accounting.money import yuan
 from accounting.policy import UNIT_KINDS
 from accounting.vouchers import registry
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import AMOUNT, CLUSTER, DAY, UID, YEAR, Site, pass_site
+from slurm_voucher.cli.site import AMOUNT, CLUSTER, DAY, TEXT, UID, YEAR, Site, pass_site
 
 
 @click.group("provider")
@@ -22,8 +22,8 @@ def provider_() -> None:
 
 
 @provider_.command("add")
-@click.argument("provider")
-@click.argument("name")
+@click.argument("provider", type=TEXT)
+@click.argument("name", type=TEXT)
 @pass_site
 def add_provider(site: Site, provider: str, name: str) -> None:
     """Enter a provider by the id that price lists use.
@@ -56,8 +56,8 @@ def unit_() -> None:
 
 
 @unit_.command("register")
-@click.argument("unit")
-@click.option("--name", required=True, help="As on the licence.")
+@click.argument("unit", type=TEXT)
+@click.option("--name", required=True, type=TEXT, help="As on the licence.")
 @click.option("--credit-code", required=True, help="统一社会信用代码, 18 characters.")
 @click.option("--kind", default="enterprise", show_default=True, type=click.Choice(UNIT_KINDS))
 @click.option("--revenue", type=AMOUNT, help="Main-business revenue of the prior year, yuan.")
@@ -95,7 +95,7 @@ def register(
 
 
 @unit_.command("revenue")
-@click.argument("unit")
+@click.argument("unit", type=TEXT)
 @click.argument("year", type=YEAR)
 @click.argument("amount", type=AMOUNT)
 @pass_site
@@ -135,7 +135,7 @@ def contract_() -> None:
 
 
 @contract_.command("sign")
-@click.argument("contract")
+@click.argument("contract", type=TEXT)
 @click.option("--unit", required=True)
 @click.option("--provider", required=True)
 @click.option("--fee", required=True, type=AMOUNT, help="Contract fee, yuan.")
@@ -198,7 +198,7 @@ def member_() -> None:
 
 
 @member_.command("add")
-@click.argument("unit")
+@click.argument("unit", type=TEXT)
 @click.option("--cluster", required=True, type=CLUSTER)
 @click.option("--user", help="Login name on this machine; or give --uid.")
 @click.option("--uid", type=UID)
@@ -235,7 +235,7 @@ def add_member(
 
 
 @member_.command("end")
-@click.argument("unit")
+@click.argument("unit", type=TEXT)
 @click.option("--cluster", required=True, type=CLUSTER)
 @click.option("--user", help="Login name on this machine; or give --uid.")
 @click.option("--uid", type=UID)
@@ -274,7 +274,7 @@ def _uid(user: str) -> int:
 @click.command("topup")
 @click.argument("account")
 @click.argument("amount", type=AMOUNT)
-@click.option("--reference", required=True, help="The bank's own number of the payment.")
+@click.option("--reference", required=True, type=TEXT, help="The bank's own number of the payment.")
 @click.option("--paid-on", type=DAY, help="Day of the payment.  [default: today]")
 @pass_site
 def topup_(site: Site, account: str, amount: int, reference: str, paid_on: date | None) -> None:

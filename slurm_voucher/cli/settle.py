@@ -10,7 +10,7 @@ from accounting.money import yuan, yuan_micro
 from accounting.settle import invoicing, settlement
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.output import Show, output_options, say
-from slurm_voucher.cli.site import MONTH, Site, pass_site
+from slurm_voucher.cli.site import MONTH, TEXT, Site, pass_site
 
 
 @click.command("close")
@@ -126,7 +126,7 @@ def request(site: Site, statement: str) -> None:
 
 @invoice_.command("record")
 @click.argument("statement")
-@click.argument("number")
+@click.argument("number", type=TEXT)
 @pass_site
 def record(site: Site, statement: str, number: str) -> None:
     """Record the number of the invoice that was made over a statement's cash part.

@@ -26,6 +26,7 @@ YEARS = range(2000, 2101)
 """Days outside are slips of the hand."""
 FEN_MAX = 10**16
 """More than any firm's revenue; what the book posts has a lower limit of its own."""
+TEXT_CHARS_MAX = 200
 STAMP_OF_REHEARSAL = "演练 REHEARSAL, not a document of settlement"
 
 
@@ -133,6 +134,23 @@ class _Day(click.ParamType):  # type: ignore[type-arg]  # generic only for type 
         return day
 
 
+class _Text(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
+    """A name or number that others gave: the same one with a space more is the same one."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        text = str(value).strip()
+        if not text or len(text) > TEXT_CHARS_MAX or not text.isprintable():
+            self.fail(
+                f"{value[:40]!r} is no name or number; use 1 to {TEXT_CHARS_MAX} characters that "
+                "can be seen",
+                param,
+                ctx,
+            )
+        return text
+
+
 class _Cluster(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
     name = "cluster"
 
@@ -177,6 +195,7 @@ class _Period(click.ParamType):  # type: ignore[type-arg]  # generic only for ty
 
 DAY = _Day()
 CLUSTER = _Cluster()
+TEXT = _Text()
 YEAR = click.IntRange(YEARS[0], YEARS[-1])
 UID = click.IntRange(0, 2**32 - 2)
 AMOUNT = _Amount()
