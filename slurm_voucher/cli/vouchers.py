@@ -9,7 +9,7 @@ from sqlalchemy import select
 from accounting import period
 from accounting.book import ledger, schema
 from accounting.errors import InvalidInput
-from accounting.money import yuan
+from accounting.money import MICRO_PER_FEN, yuan
 from accounting.vouchers import issuing
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
@@ -32,7 +32,8 @@ def apply_(site: Site, contract: str, category: str, channel: str, paper: Path) 
     Example: svoucher apply HT-2026-118 --paper HT-2026-118.pdf
     """
     try:
-        sha256 = hashlib.sha256(paper.read_bytes()).hexdigest()
+        with paper.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InvalidInput(f"paper {paper}: {error.strerror}; check the path") from None
     with site.begin() as conn:
@@ -95,7 +96,7 @@ def list_vouchers(site: Site, show: Show) -> None:
                     "category": row.category,
                     "issued_on": row.issued_on,
                     "amount": yuan(row.amount_fen),
-                    "left": yuan(ledger.balance(conn, "voucher.left", row.id) // 10_000),
+                    "left": yuan(ledger.balance(conn, "voucher.left", row.id) // MICRO_PER_FEN),
                     "last_day": period.day_of(row.until_s - 1, timezone).isoformat(),
                     "trimmed": "yes" if row.trimmed else "no",
                 }
