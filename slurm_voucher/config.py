@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL
+
 from accounting.errors import ConfigInvalid
 from accounting.yamlfile import at, kind, only, read
 
@@ -41,6 +43,11 @@ class Config:
     default_qos: str
 
 
+def _sqlite(path: Path) -> str:
+    """Return the URL of a file, whatever characters its path has."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
 def load(home: Path) -> Config:
     """Read HOME/config.yaml; a missing file is an empty one.
 
@@ -70,7 +77,7 @@ def load(home: Path) -> Config:
         raise ConfigInvalid(f"{at(where, 'snapshot_s')}: {snapshot_s} is not above zero")
     return Config(
         home=home,
-        book=kind(keys.get("book", f"sqlite:///{home / 'book.db'}"), str, at(where, "book")),
+        book=kind(keys.get("book", _sqlite(home / "book.db")), str, at(where, "book")),
         archive=Path(kind(keys.get("archive", str(home / "archive")), str, at(where, "archive"))),
         socket=socket,
         slurm_uid=slurm_uid,

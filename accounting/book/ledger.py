@@ -33,7 +33,7 @@ that cannot be edited would make them unreadable for good."""
 PATIENCE_MS = 10_000
 """How long to wait for another writer, unless told otherwise."""
 SQLITE = {
-    durable: ("journal_mode = WAL", f"synchronous = {name}", "foreign_keys = ON")
+    durable: (f"synchronous = {name}", "foreign_keys = ON")
     for durable, name in ((True, "FULL"), (False, "NORMAL"))
 }
 
@@ -206,6 +206,9 @@ def _check_there(engine: Engine) -> None:
 
 def create(engine: Engine, entry: Entry) -> None:
     """Create the tables and write the first entry, all or nothing."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as conn:  # of the file itself, once, and in no transaction
+            conn.connection.execute("PRAGMA journal_mode = WAL")
     with engine.begin() as conn:
         schema.metadata.create_all(conn, checkfirst=False)
         triggers.create(conn)

@@ -92,7 +92,7 @@ def _check_closable(
             raise Refused(
                 f"close {month}: cluster {cluster} is collected up to "
                 f"{period.clock(until_s, policy.timezone)}, {period.clock(end_s, policy.timezone)} "
-                "is needed; run svoucher collect first"
+                "is needed; run svoucher collect, or import --complete-until"
             )
 
 

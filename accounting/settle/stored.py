@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from accounting.book import schema
+from accounting.errors import InvariantBroken
 from accounting.rates import rating
 from accounting.runs import archive, resized, usage
 from accounting.runs.archive import Segment
@@ -123,6 +124,9 @@ def groups(
     )
     found = [Segment(**row) for row in conn.execute(query).mappings()]
     rows = archive.read(root, found)
+    for segment in found:
+        for problem in archive.verify(root, segment):
+            raise InvariantBroken(f"archive: {problem}; run svoucher audit")
     return [
         group
         for group, owner in grouping.net(rows, superseded(conn, root, rows), timezone)

@@ -244,6 +244,18 @@ def place(conn: Connection, request: Request, policy: Policy, now_s: int) -> Pos
     return after
 
 
+def fit(
+    conn: Connection, request: Request, policy: Policy, now_s: int
+) -> tuple[Position, Position]:
+    """Return an account's position before and after a hold that would be taken, or say why not.
+
+    Raises:
+        VoucherExpired, InsufficientBalance: As `place` does.
+    """
+    before = position(conn, request.account, policy)
+    return before, _admit(conn, before, request, now_s, policy)
+
+
 def enter(conn: Connection, request: Request, policy: Policy, now_s: int) -> None:
     """Enter a hold without asking whether it fits: where the queue shows it, it is a fact."""
     row = {
@@ -322,17 +334,16 @@ def raise_to(conn: Connection, row: Any, request: Request, policy: Policy, now_s
         task_micro=live * task_micro - row.live * row.task_micro,
         task_eligible_micro=live * eligible_micro - row.live * row.task_eligible_micro,
     )
-    after = _admit(conn, before, more, now_s, policy) if more.task_micro else before
-    conn.execute(
-        update(schema.hold)
-        .where(schema.hold.c.id == row.id)
-        .values(
-            tasks=tasks,
-            task_micro=task_micro,
-            task_eligible_micro=eligible_micro,
-            request=ledger.canonical(dict(request.asked)),
-        )
-    )
+    values: dict[str, Any] = {"request": ledger.canonical(dict(request.asked))}
+    after = before
+    if more.task_micro:
+        after = _admit(conn, before, more, now_s, policy)
+        values |= {
+            "tasks": tasks,
+            "task_micro": task_micro,
+            "task_eligible_micro": eligible_micro,
+        }
+    conn.execute(update(schema.hold).where(schema.hold.c.id == row.id).values(**values))
     return after
 
 

@@ -192,8 +192,8 @@ def sign_contract(
     if known is not None:
         if any(known[name] != value for name, value in facts.items()):
             raise NotAllowed(
-                f"contract {contract_id}: stands in the book with other facts; amend it, do not"
-                " repeat it"
+                f"contract {contract_id}: stands in the book with other facts; enter an amendment"
+                " as a contract of its own, do not repeat it"
             )
         return str(known["account"])
     account = _next_account(conn, policy, stamp.effective_s)

@@ -18,7 +18,7 @@ from accounting.vouchers import holds
 from accounting.vouchers.holds import Position
 from slurm_voucher import estimate, partitions, times
 from slurm_voucher.cli.output import Show, output_options, say
-from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.site import TEXT, Site, pass_site
 
 
 @click.command("quote")
@@ -63,12 +63,13 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
             f" {yuan(fen_up(job.tasks * most.fee_micro))} yuan by tariff {most.tariff}"
         )
         if voucher:
-            where = holds.position(conn, voucher, site.policy)
-            after = where.plus(job.tasks * most.fee_micro, job.tasks * most.eligible_micro)
-            fits = "would be accepted" if after.free_cash_fen >= 0 else "would be refused"
+            request = holds.Request(
+                "", cluster.name, voucher, 0, job.tasks, most.fee_micro, most.eligible_micro, given
+            )
+            before, after = holds.fit(conn, request, site.policy, site.effective_s)
             click.echo(
-                f"voucher {voucher}: {fits}, {yuan(where.available_fen)} yuan is available; voucher"
-                f" part {yuan(after.held_share_fen - where.held_share_fen)}"
+                f"voucher {voucher}: would be accepted, {yuan(before.available_fen)} yuan is"
+                f" available; voucher part {yuan(after.held_share_fen - before.held_share_fen)}"
             )
 
 
@@ -179,7 +180,7 @@ def _stored(site: Site, cluster: str | None) -> pa.Table:
 
 
 @click.command("explain")
-@click.argument("job")
+@click.argument("job", type=TEXT)
 @click.option("--cluster", help="Where, if the number stands for several.")
 @pass_site
 def explain_(site: Site, job: str, cluster: str | None) -> None:
@@ -215,6 +216,11 @@ def _explain(site: Site, run: usage.Run, row: dict[str, Any]) -> None:
             f" voucher {yuan(share.deduction_fen)} + cash"
             f" {yuan(share.fee_fen - share.deduction_fen)}"
         )
+    elif row["status"] != "charged":
+        click.echo(f"voucher account {account}: nothing to share")
     else:
-        click.echo(f"voucher account {account}: accrued, on no statement yet")
+        click.echo(
+            f"voucher account {account}: accrued, or on a statement with corrections, whose lines "
+            "are net and have no shares of single runs"
+        )
     click.echo(f"policy {site.policy.name} ({site.policy.source})")

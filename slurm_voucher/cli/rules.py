@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import click
+from sqlalchemy import select
 
 from accounting import policy as policies
-from accounting.book import ledger
+from accounting.book import ledger, schema
 from accounting.book.ledger import Entry
 from accounting.errors import ConfigInvalid, NotAllowed
 from accounting.money import yuan_micro
@@ -46,12 +47,15 @@ def load(site: Site, file: Path) -> None:
         entry = Entry(f"tariff:{prices.version}", "price.load", site.stamp(), {"document": [row]})
         ledger.write(conn, entry)
         last = ledger.document(conn, "tariff")[0]
+        known = set(conn.execute(select(schema.provider.c.id)).scalars())
     if last != prices.version:
         raise NotAllowed(
             f"tariff {prices.version}: was loaded before, {last} is in force since; give it a new "
             "version to bring its prices back"
         )
     click.echo(f"tariff {prices.version} is in force: {len(prices.partitions)} partitions")
+    for name in sorted({p.provider for p in prices.partitions.values()} - known):
+        click.echo(f"provider {name} is not in the book yet: svoucher provider add {name} NAME")
 
 
 @price_.command("check")

@@ -78,9 +78,20 @@ def _lines(file: Path) -> Iterator[bytes]:
 )
 @click.option("--timezone", default="UTC", show_default=True, help="Zone of the times.")
 @click.option("--skip-bad", is_flag=True, help="Take the good rows in and list the bad ones.")
+@click.option(
+    "--complete-until",
+    type=DAY,
+    help="The file has all that ended up to this day; needs --cluster.",
+)
 @pass_site
 def import_(
-    site: Site, file: Path, cluster: str | None, fields: str | None, timezone: str, skip_bad: bool
+    site: Site,
+    file: Path,
+    cluster: str | None,
+    fields: str | None,
+    timezone: str,
+    skip_bad: bool,
+    complete_until: date | None,
 ) -> None:
     """Take usage in from a file that `sacct -P` wrote.
 
@@ -91,6 +102,8 @@ def import_(
         period.zone(timezone)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timezone") from None
+    if complete_until is not None and cluster is None:
+        raise click.UsageError("--complete-until needs --cluster")
     skipped: Counter[str] = Counter()
     rows = sacct.parse(
         _lines(file),
@@ -107,8 +120,11 @@ def import_(
             f"{len(bad)} bad rows, 0 are allowed; nothing was taken in. Mend them, or leave them "
             "out with --skip-bad"
         )
+    watermark = None
+    if complete_until is not None and cluster is not None:
+        watermark = (cluster, "ended", site.instant_after(complete_until))
     taken = charging.take_in(
-        site.engine, site.config.archive, usage.table(runs), site.policy, site.stamp()
+        site.engine, site.config.archive, usage.table(runs), site.policy, site.stamp(), watermark
     )
     _tell(taken, len(runs), skipped)
 
