@@ -10,12 +10,12 @@ TEST ?= slurm-voucher-test
 
 export PYTHON
 .NOTPARALLEL:
-.PHONY: help demo login down test check lint types unit unit-plain slurm bench plugins lock clean
+.PHONY: help demo login down test check lint types unit unit-plain thorough slurm bench plugins lock clean
 
 help:
 	@echo 'make demo     a cluster in a container, and the story of a voucher, told in it'
 	@echo 'make login    a shell of alice in it (WHO=root for the operator); make down stops it'
-	@echo 'make test     everything: check, then the tests against the containerised Slurm'
+	@echo 'make test     everything: check, thorough, then the tests against the containerised Slurm'
 	@echo 'make check    what needs no Slurm: lint, types, unit and property tests'
 	@echo 'make slurm    only the tests against the containerised Slurm (some: ARGS="-k refused")'
 	@echo 'make bench    what it costs, measured'
@@ -37,7 +37,7 @@ login:
 down:
 	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container down
 
-test: check slurm
+test: check thorough slurm
 
 check: lint types unit unit-plain
 
@@ -49,7 +49,10 @@ types: .venv/ready
 	$(BIN)/mypy
 
 unit: .venv/ready
-	$(BIN)/pytest -q -n auto --dist worksteal -m "not slurm"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not slurm and not thorough"
+
+thorough: .venv/ready
+	$(BIN)/pytest -q -n auto --dist worksteal -m thorough
 
 unit-plain: .venv/ready
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -m "not slurm" $(KERNEL_TESTS)

@@ -181,6 +181,9 @@ def serve(config: Config) -> None:
 
 
 async def _serve(daemon: Voucherd) -> None:
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):  # before the socket is there to be seen
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     bound = listening.listen(daemon.config)
     talks: set[asyncio.Task[None]] = set()
 
@@ -192,9 +195,6 @@ async def _serve(daemon: Voucherd) -> None:
     server = await asyncio.start_unix_server(
         talk, sock=bound, limit=protocol.REQUEST_BYTES_MAX, backlog=BACKLOG
     )
-    stop = asyncio.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     watcher = asyncio.create_task(_watch_queue(daemon))
     log.info("listening on %s for cluster %s", daemon.config.socket, daemon.rules.cluster.name)
     await stop.wait()

@@ -7,11 +7,12 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import town as towns
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from town import Town
 
 from accounting.book import ledger
@@ -53,11 +54,19 @@ def _town(town: Town) -> None:
 STAGES = {"empty": _empty, "people": _people, "town": _town}
 
 
+@cache
+def _engine(path: Path) -> Engine:
+    """Open the one file that a test's book is in: statements are compiled once for all tests."""
+    return ledger.connect(f"sqlite:///{path}")
+
+
 def _stage(stage: str, dialect: str, made: Path, keys, folder: Path) -> Iterator[Town]:
     if dialect == "sqlite":
-        path = folder / "book.db"
+        path = made / "book.db"
+        for old in made.glob("book.db*"):
+            old.unlink()
         shutil.copy(made / f"{stage}.db", path)
-        engine = ledger.connect(f"sqlite:///{path}")
+        engine = _engine(path)
         yield Town(engine, folder / "archive", keys)
         engine.dispose()
         return

@@ -33,6 +33,8 @@ from accounting.redeem import redemption, reserve
 from accounting.settle import charging, stored
 from accounting.vouchers import holds
 
+pytestmark = pytest.mark.thorough
+
 CLAIM = f"C-{PROVIDER}-2024-Q4-1"
 LATE = "2025-06-01T09:00:00+08:00"
 HOLD = "a" * 32

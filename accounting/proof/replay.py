@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from accounting.book import ledger, schema
 from accounting.errors import VoucherError
@@ -29,6 +30,9 @@ from accounting.vouchers import holds
 _LINE = ("usage_month", "cluster", "partition", "qos", "chip", "tariff", "runs", "gflops_s",
          "charge_micro", "eligible_micro", "fee_fen", "deduction_fen")  # fmt: skip
 
+_MEMORY = create_engine("sqlite://", poolclass=NullPool)
+"""Each connection is an empty book of its own; statements are compiled once for all of them."""
+
 _UNREADABLE = (ValueError, KeyError, TypeError, SQLAlchemyError)
 """What comes of an entry whose content was changed by hand."""
 
@@ -40,8 +44,7 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
         conn: The book; only read.
         root: Root of the usage archive.
     """
-    again = create_engine("sqlite://")
-    with again.begin() as copy:
+    with _MEMORY.begin() as copy:
         schema.metadata.create_all(copy)
         for entry in conn.execute(select(schema.journal).order_by(schema.journal.c.seq)).mappings():
             try:
@@ -56,7 +59,6 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
                 _carry_over(copy, entry)
             except _UNREADABLE as error:
                 yield entry["key"], f"cannot be carried over: {error}"
-    again.dispose()
 
 
 def _carry_over(copy: Connection, entry: Any) -> None:
