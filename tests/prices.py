@@ -1,19 +1,28 @@
 """The price list of the worked examples, and price lists and runs of every shape at random."""
 
 import dataclasses
+from datetime import datetime
 from pathlib import Path
 
 from hypothesis import strategies as st
 
 from accounting import period
 from accounting.rates import chips, tariff
-from accounting.rates.tariff import CORE_HOUR, PFLOPS_HOUR, Partition, Price, Tariff
+from accounting.rates.bands import Plan
+from accounting.rates.prices import CORE_HOUR, PFLOPS_HOUR, Price
+from accounting.rates.tariff import Partition, Tariff
 from accounting.runs import usage
 
 HERE = Path(__file__).parent
-PRICES = tariff.load(
-    (HERE / "data" / "tariffs" / "cd-2024-1.yaml").read_text(encoding="utf-8"), "cd-2024-1.yaml"
-)
+
+
+def price_list(version):
+    """Load one of the price lists of the worked examples."""
+    path = HERE / "data" / "tariffs" / f"{version}.yaml"
+    return tariff.load(path.read_text(encoding="utf-8"), path.name)
+
+
+PRICES = price_list("cd-2024-1")
 CHARGED = "COMPLETED FAILED TIMEOUT CANCELLED OUT_OF_MEMORY DEADLINE REQUEUED RESIZING"
 STATES = dict.fromkeys(CHARGED.split(), "charged") | dict.fromkeys(("NODE_FAIL",), "free")
 EPOCH_S = 1_700_000_000
@@ -56,6 +65,32 @@ SPANS_S = st.one_of(
 )
 
 
+ZONES = (
+    period.SHANGHAI, "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"
+)  # fmt: skip
+"""With summer time, without it, with half an hour of it, and with it turned round."""
+
+
+@st.composite
+def plans(draw):
+    """Days of two to six bands, of which some begin in the seconds around EPOCH_S."""
+    zone = draw(st.sampled_from(ZONES))
+    local = datetime.fromtimestamp(EPOCH_S, period.zone(zone))
+    near_s = local.hour * 3600 + local.minute * 60 + local.second
+    begins = draw(
+        st.sets(
+            st.integers(near_s - 10, near_s + 10)
+            | st.sampled_from([0, 3600, 5400, 7200, 9000, 10_800, DAY_S - 1])
+            | st.integers(0, DAY_S - 1),
+            min_size=2,
+            max_size=6,
+        )
+    )
+    names = draw(st.permutations(["peak", "flat", "valley", "peak", "flat", "deep"]))
+    listed = [(each % DAY_S, name) for each, name in zip(sorted(begins), names, strict=False)]
+    return Plan(tuple(sorted(dict(listed).items())), zone)
+
+
 @st.composite
 def tariffs(draw, whole=False):
     """Prices that change a few times around the runs, by cards, by cores or by both in turn.
@@ -73,9 +108,12 @@ def tariffs(draw, whole=False):
     before = draw(st.sampled_from([0] if whole else [0, EPOCH_S - 100 * DAY_S]))
     whose = [[None], [None, "urgent"]] if whole else [[None], ["urgent"], [None, "urgent"]]
     steps = [
-        Price(from_s, qos, draw(st.sampled_from(units)), draw(AMOUNTS))
+        Price(from_s, qos, unit, draw(AMOUNTS), plan, band)
         for from_s in sorted({before, *(EPOCH_S + each for each in instants)})
         for qos in draw(st.sampled_from(whose))
+        for unit in [draw(st.sampled_from(units))]
+        for plan in [draw(st.none() | plans())]
+        for band in (plan.bands if plan else [None])
     ]
     partition = Partition("p", chip_of, tuple(steps), ())
     return Tariff("t", "none", {("chengdu", "ai"): partition}, period.SHANGHAI)

@@ -1,9 +1,10 @@
 """An explanation adds up to the charge and says what it was made from."""
 
 import dataclasses
+from datetime import date
 
 from hypothesis import given, settings
-from prices import PRICES, RUN, STATES, WINDOWS, odd_runs, runs, tariffs
+from prices import PRICES, RUN, STATES, WINDOWS, odd_runs, price_list, runs, tariffs
 
 from accounting import period
 from accounting.rates import definition, explaining
@@ -33,6 +34,25 @@ def test_an_explanation_reads_like_the_sum():
         "2024-01-01T00:00:00+08:00 to 2024-01-01T00:30:00+08:00: 1200 s (600 s suspended) = "
         "0.250666666… PFLOPS·h × 30.000000 yuan/PFLOPS·h = 7.520000 yuan, not eligible",
         "charge 16.544000 yuan, eligible 9.024000",
+    ]
+
+
+def test_hours_of_a_band_stand_together():
+    """A run of two nights has a line for each band, with the hours of both."""
+    start_s, end_s = (period.instant(date(2024, 7, day), period.SHANGHAI) for day in (10, 12))
+    run = dataclasses.replace(
+        RUN, start_s=start_s, billed_from_s=start_s, end_s=end_s, elapsed_s=end_s - start_s
+    )
+    found = explaining.explain(run, price_list("options-1"), STATES)
+
+    assert list(found.lines())[2:] == [
+        "2024-07-10T00:00:00+08:00 to 2024-07-12T00:00:00+08:00, valley: 57600 s = "
+        "48.128 PFLOPS·h × 12.000000 yuan/PFLOPS·h = 577.536000 yuan",
+        "2024-07-10T07:00:00+08:00 to 2024-07-11T23:00:00+08:00, flat: 57600 s = "
+        "48.128 PFLOPS·h × 24.000000 yuan/PFLOPS·h = 1,155.072000 yuan",
+        "2024-07-10T10:00:00+08:00 to 2024-07-11T21:00:00+08:00, peak: 57600 s = "
+        "48.128 PFLOPS·h × 36.000000 yuan/PFLOPS·h = 1,732.608000 yuan",
+        "charge 3,465.216000 yuan",
     ]
 
 

@@ -10,10 +10,12 @@ ROOT = Path(__file__).parent.parent
 ROWS = """
     errors money period schema usage kernels
     yamlfile triggers archive reports
-    chips ledger policy resized
+    bands chips ledger policy resized
+    prices
     tariff signing registry
     basis issuing holds
     definition releasing
+    items
     rating quoting explaining
     grouping
     stored

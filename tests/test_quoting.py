@@ -1,16 +1,17 @@
 """A quote is the most that a job can cost, whenever it starts and whatever it gets."""
 
 import dataclasses
+from datetime import date
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from prices import DAY_S, EPOCH_S, PRICES, STATES, WINDOWS, runs, tariffs
+from prices import DAY_S, EPOCH_S, PRICES, STATES, WINDOWS, price_list, runs, tariffs
 
 from accounting import period
 from accounting.errors import TariffMissing, UsageInvalid
 from accounting.rates import basis, definition, quoting
-from accounting.rates.tariff import PFLOPS_HOUR, Price
+from accounting.rates.prices import PFLOPS_HOUR, Price
 
 HOUR_S = 3600
 NEW_YEAR_S = period.bounds("2024", period.SHANGHAI)[0]
@@ -62,6 +63,21 @@ def test_a_dear_half_hour_is_quoted_with_the_dearer_side():
 
     assert found.starts_s == NEW_YEAR_S - 1800
     assert found.fee_micro == 376_000 * (10 + 30)
+
+
+def test_the_dearest_hours_to_come_are_quoted():
+    """Asked at night, 4 h of 2 cards are quoted from 10:00: 0.752 × 4 × 36.00 = 108.288.
+
+    6 h hold 5 of peak, from 09:00 on: 0.752 × (1 × 24.00 + 5 × 36.00) = 153.408.
+    """
+    night_s = period.instant(date(2024, 7, 10), period.SHANGHAI)
+    kind = basis.asked("chengdu", "ai", "normal", TWO, 8)
+    four, six = (
+        quoting.most(price_list("options-1"), kind, hours * HOUR_S, night_s) for hours in (4, 6)
+    )
+
+    assert (four.fee_micro, four.starts_s) == (108_288_000, night_s + 10 * HOUR_S)
+    assert (six.fee_micro, six.starts_s) == (153_408_000, night_s + 9 * HOUR_S)
 
 
 def test_a_past_price_does_not_count():

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from prices import EPOCH_S, PRICES, RUN, STATES, WINDOWS, odd_runs, runs, tariffs
+from prices import EPOCH_S, PRICES, RUN, STATES, WINDOWS, odd_runs, price_list, runs, tariffs
 
 from accounting import money, period, yamlfile
-from accounting.rates import basis, chips, definition, rating
-from accounting.rates.tariff import PFLOPS_HOUR, Partition, Price, Tariff
+from accounting.rates import basis, chips, definition, items, rating
+from accounting.rates.prices import PFLOPS_HOUR, Price
+from accounting.rates.tariff import Partition, Tariff
 from accounting.runs import usage
 
 WORKED = sorted((Path(__file__).parent / "worked").glob("rating-*.yaml"))
@@ -64,11 +65,12 @@ def examples():
         content = yamlfile.read(path.read_text(encoding="utf-8"), path.name)
         assert content["clause"]
         for example in content["examples"]:
-            yield pytest.param(example, id=f"{path.stem}: {example['name']}")
+            prices = price_list(content.get("tariff", PRICES.version))
+            yield pytest.param(prices, example, id=f"{path.stem}: {example['name']}")
 
 
-@pytest.mark.parametrize("example", list(examples()))
-def test_worked_example(example):
+@pytest.mark.parametrize(("prices", "example"), list(examples()))
+def test_worked_example(prices, example):
     """Definition and table give what was worked out by hand."""
     run = example_run(example["run"])
     window = None
@@ -78,8 +80,8 @@ def test_worked_example(example):
     reason = expected.pop("reason", "")
     assert example["arithmetic"]
 
-    [by_table] = rate([run], PRICES, [window])
-    [by_definition] = defined([run], PRICES, [window])
+    [by_table] = rate([run], prices, [window])
+    [by_definition] = defined([run], prices, [window])
 
     assert by_table == by_definition
     assert expected == {key: by_table[key] for key in expected}
@@ -175,9 +177,9 @@ def test_numbers_just_inside_and_outside_the_kernel():
         for n in (1, 8)
     ]
     _, kinds = rating._kinds(usage.table(some))
-    items = rating._items([basis.basis(prices, kind) for kind in kinds])
+    known = items.build([basis.basis(prices, kind) for kind in kinds], EPOCH_S, EPOCH_S + 2**20)
 
-    assert min(lengths) < min(items.longest_s.tolist()) < max(lengths)
+    assert min(lengths) < min(known.longest_s.tolist()) < max(lengths)
     assert rate(some, prices) == defined(some, prices)
     assert {found["status"] for found in rate(some, prices)} == {"charged"}
 

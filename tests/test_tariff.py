@@ -8,7 +8,9 @@ from accounting import period
 from accounting.errors import ConfigInvalid, TariffMissing
 from accounting.rates import tariff
 
-TEXT = (Path(__file__).parent / "data" / "tariffs" / "cd-2024-1.yaml").read_text(encoding="utf-8")
+TARIFFS = Path(__file__).parent / "data" / "tariffs"
+TEXT = (TARIFFS / "cd-2024-1.yaml").read_text(encoding="utf-8")
+OPTIONS = (TARIFFS / "options-1.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,42 @@ def test_instants_with_an_offset():
     prices = tariff.load(TEXT.replace("2024-01-01", "2023-12-31T16:00:00Z"), "t.yaml")
 
     assert prices.price_at("chengdu", "ai", "normal", at("2024-01-01")).micro == 30_000_000
+
+
+def test_bands_are_priced_by_the_clock():
+    """A price with bands is one price for each, and the clock says which holds."""
+    prices = tariff.load(OPTIONS, "o.yaml")
+    ten_s = at("2024-07-10") + 10 * 3600
+    found = [prices.price_at("chengdu", "ai", "normal", at_s) for at_s in (ten_s - 1, ten_s)]
+
+    assert [(price.band, price.micro) for price in found] == [
+        ("flat", 24_000_000),
+        ("peak", 36_000_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"10:00": peak', '"25:00": peak', "bands.city.25:00: '25:00' is no time of day"),
+        ('"10:00": peak', '"9:00": peak', "'9:00' is no time of day such as 08:00"),
+        ('"10:00": peak', '"06:00": peak', "bands.city: its times do not follow each other"),
+        ("bands: city", "bands: town", "prices[1].bands: 'town' is not under bands: of the file"),
+        (', valley: "12.00"', "", "yuan_per_pflops_hour: key 'valley' is missing"),
+        ("valley: ", "vally: ", "key 'vally' is unknown; did you mean 'valley'?"),
+        ('peak: "36.00"', 'peak: "x"', "yuan_per_pflops_hour.peak: 'x' is no amount"),
+        ("            bands: city\n", "", "stands where text"),
+        ("from: 2024-07-01", "from: 2345-07-01", "from: 2345-07-01 is after 2242"),
+    ],
+)
+def test_wrong_options_are_refused(old, new, message):
+    """What is off by default is read as strictly as the rest."""
+    assert old in OPTIONS
+
+    with pytest.raises(ConfigInvalid) as caught:
+        tariff.load(OPTIONS.replace(old, new, 1), "o.yaml")
+
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(

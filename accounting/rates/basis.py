@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from accounting import period
 from accounting.errors import TariffMissing
+from accounting.rates.bands import LAST_CLOCK_S
 from accounting.rates.chips import Chip
-from accounting.rates.tariff import PFLOPS_HOUR, Price, Tariff
+from accounting.rates.prices import PFLOPS_HOUR, Price
+from accounting.rates.tariff import Tariff
 
 GFLOPS_PER_PFLOPS = 1_000_000
 SECONDS_PER_HOUR = 3_600
@@ -50,8 +52,10 @@ class Cards:
 class Step:
     """From an instant on, a second costs this much, or it is not known what.
 
+    Where the price has bands, several steps begin at once, one for each band.
+
     Attributes:
-        from_s: First second.
+        from_s: First second; the steps that begin at a later one supersede it.
         rate: Micro-yuan per RATE_UNIT seconds, >= 0; 0 where `problem` says why it is not known.
         price: None: no price is in force yet.
         problem: '' where the rate is known.
@@ -128,7 +132,15 @@ def basis(tariff: Tariff, kind: Kind) -> Basis:
         first = period.clock(steps[0].from_s, tariff.timezone)
         problem = f"{_name(kind)}: no price for QOS {kind.qos} before {first}"
         steps.insert(0, Step(FIRST_S, 0, None, problem))
-    return Basis(provider, cards, kind.cpus, tuple(steps))
+    return Basis(provider, cards, kind.cpus, tuple(_by_the_clock(steps, kind)))
+
+
+def _by_the_clock(steps: list[Step], kind: Kind) -> list[Step]:
+    """Say of a price with bands that it is not known where no local time is."""
+    if steps[-1].price is None or steps[-1].price.plan is None:
+        return steps
+    problem = f"{_name(kind)}: is priced by the time of day, which is not known after 2242"
+    return [*steps, Step(LAST_CLOCK_S, 0, None, problem)]
 
 
 def _cards(tariff: Tariff, kind: Kind) -> tuple[Cards, ...]:

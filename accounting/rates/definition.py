@@ -8,7 +8,7 @@ first; among equally dear ones off those inside the voucher's validity first, so
 that may have lain outside is paid from public money; and among these off the latest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -115,15 +115,29 @@ def kind_of(run: Run) -> Kind:
 
 
 def pieces(steps: Sequence[Step], begin_s: int, end_s: int, window: Window) -> list[Piece]:
-    """Cut [begin, end) where the price changes and where the window begins and ends."""
+    """Cut [begin, end) where price or band change and where the window begins and ends."""
     cuts = {begin_s, end_s, *window, *(step.from_s for step in steps)}
     edges = sorted(cut for cut in cuts if begin_s <= cut <= end_s)
     found = []
     for from_s, until_s in pairwise(edges):
-        step = [step for step in steps if step.from_s <= from_s][-1]
         inside = window[0] <= from_s < window[1]
-        found.append(Piece(from_s, until_s, step, inside, until_s - from_s))
+        for step, first_s, last_s in _in_force(steps, from_s, until_s):
+            found.append(Piece(first_s, last_s, step, inside, last_s - first_s))
     return found
+
+
+def _in_force(steps: Sequence[Step], from_s: int, until_s: int) -> Iterator[tuple[Step, int, int]]:
+    """Yield the steps of an interval in which no price changes, each with its seconds."""
+    newest_s = max(step.from_s for step in steps if step.from_s <= from_s)
+    newest = [step for step in steps if step.from_s == newest_s]
+    by_band = {step.price.band: step for step in newest if step.price is not None}
+    plan = newest[0].price.plan if newest[0].price is not None else None
+    if plan is None:
+        yield newest[0], from_s, until_s
+        return
+    changes = [*plan.changes(from_s, until_s), (until_s, "")]
+    for (first_s, band), (last_s, _) in pairwise(changes):
+        yield by_band[band], first_s, last_s
 
 
 def take_off(parts: Sequence[Piece], seconds: int) -> list[Piece]:

@@ -11,7 +11,8 @@ from accounting import money, period
 from accounting.rates import definition
 from accounting.rates.basis import GFLOPS_PER_PFLOPS, SECONDS_PER_HOUR, Basis, Cards, basis
 from accounting.rates.definition import CHARGED, Piece, Rating, Window
-from accounting.rates.tariff import PFLOPS_HOUR, Price, Tariff
+from accounting.rates.prices import PFLOPS_HOUR, Price
+from accounting.rates.tariff import Tariff
 from accounting.runs.usage import Run
 
 _DIGITS = 9
@@ -23,8 +24,9 @@ class Part:
 
     Attributes:
         from_s: First second.
-        until_s: First second after it.
-        seconds: Billed seconds; fewer than lie between where the run stood suspended.
+        until_s: First second after the last. Where the price has a band, other bands lie between.
+        seconds: Billed seconds.
+        suspended_s: Seconds of the same price that are not billed.
         eligible: Whether they count for the voucher.
         price: What they were priced by.
         quantity: GFLOPS of all cards, or cores.
@@ -35,6 +37,7 @@ class Part:
     from_s: int
     until_s: int
     seconds: int
+    suspended_s: int
     eligible: bool
     price: Price
     quantity: int
@@ -73,14 +76,14 @@ class Explanation:
 
     def _line(self, part: Part) -> str:
         begin, end = (period.clock(at, self.timezone) for at in (part.from_s, part.until_s))
-        suspended_s = part.until_s - part.from_s - part.seconds
-        suspended = f" ({suspended_s} s suspended)" if suspended_s else ""
+        band = f", {part.price.band}" if part.price.band else ""
+        suspended = f" ({part.suspended_s} s suspended)" if part.suspended_s else ""
         unit = "PFLOPS·h" if part.price.unit == PFLOPS_HOUR else "core-h"
         price = f"{money.yuan_micro(part.price.micro)} yuan/{unit}"
         outside = ", not eligible" if self.window and not part.eligible else ""
         return (
-            f"{begin} to {end}: {part.seconds} s{suspended} = {part.hours} {unit} × {price} = "
-            f"{money.yuan_micro(part.amount_micro)} yuan{outside}"
+            f"{begin} to {end}{band}: {part.seconds} s{suspended} = {part.hours} {unit} × {price}"
+            f" = {money.yuan_micro(part.amount_micro)} yuan{outside}"
         )
 
 
@@ -103,36 +106,53 @@ def explain(
         begin_s, end_s = run.billed_from_s, run.end_s
         cut = definition.pieces(found.steps, begin_s, end_s, window or definition.NOWHEN)
         left = definition.take_off(cut, end_s - begin_s - billed_s)
+        alike = _alike(left)
         parts = [
-            _part(piece, found, amount)
-            for piece, amount in zip(left, _amounts(rating, left), strict=True)
+            _part(group, found, amount)
+            for group, amount in zip(alike, _amounts(rating, alike), strict=True)
         ]
     return Explanation(run, rating, found.cards, tuple(parts), window, tariff.timezone)
 
 
-def _amounts(rating: Rating, pieces: Sequence[Piece]) -> list[int]:
-    """Split a charge over pieces, so that those inside the window add up to the eligible part."""
-    whole = [0] * len(pieces)
+def _alike(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Put together the pieces of one price, such as the peak hours of all days."""
+    groups: dict[tuple[int, bool, int], list[Piece]] = {}
+    for piece in pieces:
+        banded = piece.step.price is not None and piece.step.price.band is not None
+        key = (id(piece.step), piece.inside, 0 if banded else piece.from_s)
+        groups.setdefault(key, []).append(piece)
+    return list(groups.values())
+
+
+def _billed_s(group: Sequence[Piece]) -> int:
+    return sum(piece.seconds for piece in group)
+
+
+def _amounts(rating: Rating, groups: Sequence[Sequence[Piece]]) -> list[int]:
+    """Split a charge over groups, so that those inside the window add up to the eligible part."""
+    whole = [0] * len(groups)
     outside_micro = rating.charge_micro - rating.eligible_micro
     for inside, total in ((True, rating.eligible_micro), (False, outside_micro)):
-        weights = [piece.seconds * piece.step.rate * (piece.inside is inside) for piece in pieces]
+        weights = [_billed_s(g) * g[0].step.rate * (g[0].inside is inside) for g in groups]
         whole = [a + b for a, b in zip(whole, money.apportion(total, weights), strict=True)]
     return whole
 
 
-def _part(piece: Piece, found: Basis, amount_micro: int) -> Part:
-    price = piece.step.price
+def _part(group: Sequence[Piece], found: Basis, amount_micro: int) -> Part:
+    first, seconds = group[0], _billed_s(group)
+    price = first.step.price
     assert price is not None, "a charged piece has a price"
     quantity = found.quantity(price)
     per_hour = SECONDS_PER_HOUR * (GFLOPS_PER_PFLOPS if price.unit == PFLOPS_HOUR else 1)
     return Part(
-        from_s=piece.from_s,
-        until_s=piece.until_s,
-        seconds=piece.seconds,
-        eligible=piece.inside,
+        from_s=first.from_s,
+        until_s=group[-1].until_s,
+        seconds=seconds,
+        suspended_s=sum(piece.until_s - piece.from_s for piece in group) - seconds,
+        eligible=first.inside,
         price=price,
         quantity=quantity,
-        hours=decimal(quantity * piece.seconds, per_hour),
+        hours=decimal(quantity * seconds, per_hour),
         amount_micro=amount_micro,
     )
 

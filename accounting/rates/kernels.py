@@ -26,27 +26,58 @@ def _compiled(function: F) -> F:
     return cast(F, compiled)
 
 
+FROM, UNTIL, RATE, FIRST, LAST, BAND = range(6)
+"""Columns of a slot: a rate and when it holds; BAND < 0: at all hours, else a band of the calendar
+in the rows FIRST to LAST."""
+
+
 @_compiled
-def _overlap(from_s: int, until_s: int, begin_s: int, end_s: int) -> int:
-    return max(0, min(until_s, end_s) - max(from_s, begin_s))
+def _band_s(slot: Int64s, calendar: Int64s, at_s: int) -> int:
+    """Return the seconds of a slot's band from the calendar's begin to an instant."""
+    low, high, band = slot[FIRST], slot[LAST], slot[BAND]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if calendar[middle, 0] <= at_s:
+            low = middle
+        else:
+            high = middle
+    since_s = at_s - calendar[low, 0] if calendar[low, 1] == band else 0
+    return int(calendar[low, 2 + band] + since_s)
+
+
+@_compiled
+def _seconds(slot: Int64s, calendar: Int64s, from_s: int, until_s: int) -> int:
+    """Return the seconds of an interval in which a slot holds."""
+    begin_s, end_s = max(from_s, slot[FROM]), min(until_s, slot[UNTIL])
+    if begin_s >= end_s:
+        return 0
+    if slot[BAND] < 0:
+        return int(end_s - begin_s)
+    return _band_s(slot, calendar, end_s) - _band_s(slot, calendar, begin_s)
+
+
+@_compiled
+def _valid(slot: Int64s, calendar: Int64s, span: Int64s) -> int:
+    """Return those of the seconds of a run that lie in its window."""
+    return _seconds(slot, calendar, max(span[0], span[3]), min(span[1], span[4]))
 
 
 @_compiled
 def _dearest(
-    steps: Int64s, first: int, last: int, span: Int64s, below: int
+    slots: Int64s, calendar: Int64s, first: int, last: int, span: Int64s, below: int
 ) -> tuple[int, int, int]:
     """Return the highest rate under `below` in a span and its seconds inside and outside."""
     best, inside, outside = -1, 0, 0
     for j in range(first, last):
-        until_s = steps[j + 1, 0] if j + 1 < last else span[1]
-        seconds = _overlap(steps[j, 0], until_s, span[0], span[1])
-        rate = steps[j, 1]
-        if seconds == 0 or rate >= below or rate < best:
+        rate = slots[j, RATE]
+        if rate >= below or rate < best:
+            continue
+        seconds = _seconds(slots[j], calendar, span[0], span[1])
+        if seconds == 0:
             continue
         if rate > best:
             best, inside, outside = rate, 0, 0
-        begin_s, end_s = max(steps[j, 0], span[0]), min(until_s, span[1])
-        valid = _overlap(begin_s, end_s, span[3], span[4])
+        valid = _valid(slots[j], calendar, span)
         inside += valid
         outside += seconds - valid
     return best, inside, outside
@@ -54,32 +85,39 @@ def _dearest(
 
 @_compiled
 def price_runs(
-    item: Int64s, spans: Int64s, firsts: Int64s, steps: Int64s, unit: Int64s, out: Int64s
+    item: Int64s,
+    spans: Int64s,
+    firsts: Int64s,
+    slots: Int64s,
+    calendar: Int64s,
+    unit: Int64s,
+    out: Int64s,
 ) -> None:
-    """Price runs over the steps of their items; `rating.rate` documents the arrays."""
+    """Price runs over the slots of their items; `rating.rate` documents the arrays."""
     for i in range(item.shape[0]):
         first, last = firsts[item[i]], firsts[item[i] + 1]
         span = spans[i]
-        while first + 1 < last and steps[first + 1, 0] <= span[0]:
+        while first + 1 < last and slots[first, UNTIL] <= span[0]:
             first += 1
         total, eligible, problem = 0, 0, -1
         for j in range(first, last):
-            begin_s = max(steps[j, 0], span[0])
-            if begin_s >= span[1]:
+            if slots[j, FROM] >= span[1]:
                 break
-            if steps[j, 1] < 0:
+            seconds = _seconds(slots[j], calendar, span[0], span[1])
+            if seconds == 0:
+                continue
+            if slots[j, RATE] < 0:
                 problem = j
                 break
-            end_s = min(steps[j + 1, 0], span[1]) if j + 1 < last else span[1]
-            total += steps[j, 1] * (end_s - begin_s)
-            eligible += steps[j, 1] * _overlap(begin_s, end_s, span[3], span[4])
+            total += slots[j, RATE] * seconds
+            eligible += slots[j, RATE] * _valid(slots[j], calendar, span)
         if problem >= 0:
             out[i, 0] = -1 - problem
             out[i, 1] = 0
             continue
         left, below = span[2], _HIGHEST
         while left > 0 and below >= 0:
-            below, inside, outside = _dearest(steps, first, last, span, below)
+            below, inside, outside = _dearest(slots, calendar, first, last, span, below)
             cut = min(left, inside)
             eligible -= cut * below
             cut += min(left - cut, outside)

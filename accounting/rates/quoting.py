@@ -4,14 +4,19 @@ Nobody knows when a waiting job will start, so a quote is the highest fee over e
 now on, with all prices that are known today. It does not know of balances or vouchers.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from accounting.errors import TariffMissing, UsageInvalid
+from accounting.rates.bands import DAY_S, LAST_CLOCK_S
 from accounting.rates.basis import RATE_UNIT, Basis, Kind, Step, asked, basis, read_gres
 from accounting.rates.definition import NOWHEN, Window, pieces
 from accounting.rates.tariff import Tariff
+
+YEAR_S = 366 * DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,8 @@ def most(
     type of that name: any of them may be given.
 
     The fee as a function of the start is straight between instants at which the start or the end
-    meets a change of price, so the highest is at one of these, or now.
+    meets a change of price or band, so the highest is at one of these, or now. The bands of the
+    last price are followed for a year, so that both changes of summer time are among them.
 
     Args:
         tariff: The price list.
@@ -63,13 +69,11 @@ def most(
     if limit_s <= 0:
         raise ValueError(f"a time limit is above 0 s, not {limit_s}")
     found = basis(tariff, _fastest_types(tariff, kind))
-    steps = _from_now(found.steps, now_s)
+    steps = _from_now(found.steps, now_s, limit_s)
     for step in steps:
         if step.problem:
             raise TariffMissing(step.problem)
-    changes = [step.from_s for step in steps[1:]]
-    starts = {now_s, *changes, *(change - limit_s for change in changes)}
-    fees = {start: _fee(steps, start, limit_s) for start in sorted(starts) if start >= now_s}
+    fees = _fees(steps, limit_s, now_s)
     starts_s = max(fees, key=fees.__getitem__)
     return Quote(
         fee_micro=-(-fees[starts_s] // RATE_UNIT),
@@ -95,10 +99,30 @@ def _fastest_types(tariff: Tariff, kind: Kind) -> Kind:
     return kind._replace(gres=asked(*kind[:3], cards, kind.cpus).gres)
 
 
-def _from_now(steps: Sequence[Step], now_s: int) -> list[Step]:
-    """Leave out the steps that are over."""
-    over = [step for step in steps if step.from_s <= now_s][:-1]
-    return [step for step in steps if step not in over]
+def _from_now(steps: Sequence[Step], now_s: int, limit_s: int) -> list[Step]:
+    """Leave out the steps that are over, and those that nobody will wait for."""
+    now_from_s = max(step.from_s for step in steps if step.from_s <= max(now_s, steps[0].from_s))
+    reach_s = max(now_s + limit_s, LAST_CLOCK_S)
+    return [step for step in steps if now_from_s <= step.from_s < reach_s]
+
+
+def _fees(steps: Sequence[Step], limit_s: int, now_s: int) -> dict[int, int]:
+    """Return the fee in micro-yuan × RATE_UNIT of each start that may be the dearest, in order."""
+    last = steps[-1]
+    banded = last.price is not None and last.price.plan is not None
+    end_s = max(now_s, last.from_s) + limit_s + (YEAR_S if banded else 0)
+    parts = pieces(steps, now_s, end_s, NOWHEN)
+    edges = [now_s, *(part.until_s for part in parts)]
+    sums = [0, *accumulate(part.seconds * part.step.rate for part in parts)]
+
+    def until(at_s: int) -> int:
+        """Return what all seconds before an instant cost."""
+        i = min(bisect_right(edges, at_s) - 1, len(parts) - 1)
+        return sums[i] + (at_s - edges[i]) * parts[i].step.rate
+
+    starts = {start for edge in edges for start in (edge, edge - limit_s)}
+    within = sorted(start for start in starts if now_s <= start <= end_s - limit_s)
+    return {start: until(start + limit_s) - until(start) for start in within}
 
 
 def _fee(steps: Sequence[Step], start_s: int, limit_s: int, within: Window | None = None) -> int:

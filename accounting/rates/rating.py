@@ -5,16 +5,14 @@ QOS, cards, cores) share an item: the tariff is put to each kind once, and a ker
 the rows.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from accounting.rates import definition
-from accounting.rates.basis import FIRST_S, LAST_S, RATE_UNIT, Basis, Kind, Step, basis
+from accounting.rates import definition, items
+from accounting.rates.basis import FIRST_S, LAST_S, Kind, basis
 from accounting.rates.definition import CHARGED, FREE, LARGEST, UNRATED, Rating, Window, define
 from accounting.rates.tariff import Tariff
 from accounting.runs import usage
@@ -26,9 +24,6 @@ Bools = npt.NDArray[np.bool_]
 
 COLUMNS = tuple(name for name in usage.RATED.names if name not in ("revision", "account"))
 """What `rate` returns; types as in usage.RATED."""
-
-_KERNEL_MAX = 2**62
-"""Half of what int64 holds: rounding half up doubles the sum."""
 
 
 def rate(
@@ -52,19 +47,20 @@ def rate(
         One row for each run, in the same order, with the columns COLUMNS.
     """
     item, kinds = _kinds(table)
-    items = _items([basis(tariff, kind) for kind in kinds])
     spans, billed_s, fit = _spans(table, windows, accounts)
+    whole = _whole_span(spans[billed_s > 0])
+    known = items.build([basis(tariff, kind) for kind in kinds], *whole)
     answers = _Answers(len(item))
     _settle_states(answers, table, states)
     answers.settle(~fit, UNRATED, definition.BAD_TIMES)
     answers.settle(billed_s == 0, FREE, definition.NO_SECOND)
 
-    amounts = _priced(answers, items, item, spans)
-    over = billed_s > items.most_s[item]
+    amounts = _priced(answers, known, item, spans)
+    over = billed_s > known.most_s[item]
     answers.replace(over, UNRATED, definition.TOO_LARGE)
     amounts[over] = 0
-    gflops_s = np.where(over, 0, billed_s) * items.gflops[item]
-    return _result(answers, items, item, tariff.version, np.column_stack([gflops_s, amounts]))
+    gflops_s = np.where(over, 0, billed_s) * known.gflops[item]
+    return _result(answers, known, item, tariff.version, np.column_stack([gflops_s, amounts]))
 
 
 class _Answers:
@@ -122,6 +118,13 @@ def _spans(
     return np.column_stack([begin, end, end - begin - billed, window]), billed, fit
 
 
+def _whole_span(spans: Int64s) -> tuple[int, int]:
+    """Return when the first run begins and the last one ends."""
+    if not len(spans):
+        return FIRST_S, FIRST_S
+    return int(spans[:, 0].min()), int(spans[:, 1].max())
+
+
 def _windows(
     windows: Mapping[str, Window], accounts: pa.Array | pa.ChunkedArray | None, rows: int
 ) -> Int64s:
@@ -177,76 +180,20 @@ def _dense(codes: Int64s) -> tuple[Int64s, int]:
     return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
 
 
-@dataclass(frozen=True, slots=True)
-class _Items:
-    """Kinds of runs as the kernel reads them, m steps of k items.
-
-    Attributes:
-        bases: What the tariff says of each item.
-        firsts: int64[k + 1], first step of each item.
-        steps: int64[m, 2], first second and rate in micro-yuan per `unit` seconds; -1: not known.
-        unit: int64[k], RATE_UNIT reduced together with the item's rates.
-        longest_s: int64[k], longest run that int64 prices exactly; 0: none.
-        gflops: int64[k].
-        most_s: int64[k], most billed seconds whose card-GFLOPS int64 holds.
-    """
-
-    bases: list[Basis]
-    firsts: Int64s
-    steps: Int64s
-    unit: Int64s
-    longest_s: Int64s
-    gflops: Int64s
-    most_s: Int64s
-
-
-def _items(bases: list[Basis]) -> _Items:
-    units, longest_s, steps, firsts = [], [], [], [0]
-    for found in bases:
-        unit, longest, reduced = _reduced(found.steps)
-        units.append(unit)
-        longest_s.append(longest)
-        steps += reduced
-        firsts.append(len(steps))
-    gflops = [found.gflops for found in bases]
-    most_s = [min(LAST_S, LARGEST // max(1, each)) for each in gflops]
-    listed = (firsts, units, longest_s, gflops, most_s)
-    first, unit_, longest_, gflops_, most_ = (np.array(each, np.int64) for each in listed)
-    step_array = np.array(steps, np.int64).reshape(-1, 2)
-    return _Items(bases, first, step_array, unit_, longest_, gflops_, most_)
-
-
-def _reduced(steps: Sequence[Step]) -> tuple[int, int, list[tuple[int, int]]]:
-    """Reduce rates and their unit by what divides all of them.
-
-    Returns:
-        The unit; the longest run in seconds for which twice its charge in that unit fits into
-        int64; and each step with its rate, -1 where there is none.
-    """
-    rates = [step.rate for step in steps if not step.problem]
-    divisor = math.gcd(RATE_UNIT, *rates)
-    unit, highest = RATE_UNIT // divisor, max(rates, default=0) // divisor
-    longest_s = (_KERNEL_MAX - unit) // max(1, highest)
-    if longest_s == 0:
-        return unit, 0, [(step.from_s, 0) for step in steps]
-    return unit, longest_s, [(s.from_s, -1 if s.problem else s.rate // divisor) for s in steps]
-
-
-def _priced(answers: _Answers, items: _Items, item: Int64s, spans: Int64s) -> Int64s:
+def _priced(answers: _Answers, known: items.Items, item: Int64s, spans: Int64s) -> Int64s:
     """Price the open rows as int64[n, 2], charge and eligible part; settle those without price."""
     amounts = np.zeros((len(item), 2), np.int64)
-    small = answers.open() & (spans[:, 1] - spans[:, 0] <= items.longest_s[item])
+    small = answers.open() & (spans[:, 1] - spans[:, 0] <= known.longest_s[item])
     large = np.flatnonzero(answers.open() & ~small)
     if small.any():
-        amounts[small] = _by_kernel(items, item[small], spans[small])
+        amounts[small] = _by_kernel(known, item[small], spans[small])
     problem = -1 - amounts[:, 0]
-    reasons = [step.problem for found in items.bases for step in found.steps]
     for number in np.unique(problem[problem >= 0]).tolist():
-        answers.settle(problem == number, UNRATED, reasons[number])
+        answers.settle(problem == number, UNRATED, known.steps[number].problem)
     amounts[problem >= 0] = 0
     for i in large.tolist():
         begin_s, end_s, unbilled_s, *window = spans[i].tolist()
-        found, billed_s = items.bases[item[i]], end_s - begin_s - unbilled_s
+        found, billed_s = known.bases[item[i]], end_s - begin_s - unbilled_s
         *pair, why = definition.price(found, begin_s, end_s, billed_s, (window[0], window[1]))
         if why or pair[0] > LARGEST:
             answers.replace(i, UNRATED, why or definition.TOO_LARGE)
@@ -255,16 +202,16 @@ def _priced(answers: _Answers, items: _Items, item: Int64s, spans: Int64s) -> In
     return amounts
 
 
-def _by_kernel(items: _Items, item: Int64s, spans: Int64s) -> Int64s:
+def _by_kernel(known: items.Items, item: Int64s, spans: Int64s) -> Int64s:
     from accounting.rates import kernels  # numba takes its time; only who rates shall wait for it
 
     out = np.empty((len(item), 2), np.int64)
-    kernels.price_runs(item, spans, items.firsts, items.steps, items.unit, out)
+    kernels.price_runs(item, spans, known.firsts, known.slots, known.calendar, known.unit, out)
     return out
 
 
 def _result(
-    answers: _Answers, items: _Items, item: Int64s, version: str, figures: Int64s
+    answers: _Answers, known: items.Items, item: Int64s, version: str, figures: Int64s
 ) -> pa.Table:
     """Put the columns together; `figures` is int64[n, 3]."""
     listed = list(answers.listed)
@@ -272,8 +219,8 @@ def _result(
     columns = {
         "status": _words([status for status, _ in listed], row),
         "reason": _words([reason for _, reason in listed], row),
-        "chip": _words([found.chip for found in items.bases], item),
-        "provider": _words([found.provider for found in items.bases], item),
+        "chip": _words([found.chip for found in known.bases], item),
+        "provider": _words([found.provider for found in known.bases], item),
         "tariff": _words([version], ones),
         "gflops_s": pa.array(figures[:, 0]),
         "charge_micro": pa.array(figures[:, 1]),

@@ -11,41 +11,20 @@ earlier runs cost.
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from accounting import money, period, yamlfile
+from accounting import period, yamlfile
 from accounting.errors import ConfigInvalid, TariffMissing
-from accounting.rates import chips
+from accounting.rates import chips, prices
+from accounting.rates.bands import Plan
 from accounting.rates.chips import Chip
+from accounting.rates.prices import ANY, PFLOPS_HOUR, Price
 from accounting.yamlfile import at, need, only
 
-PFLOPS_HOUR = "pflops_hour"
-CORE_HOUR = "core_hour"
-UNITS = (PFLOPS_HOUR, CORE_HOUR)
-ANY = "*"
-"""Names every partition of a cluster that is not named itself."""
-
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """One price, in force from an instant until a later one of the same QOS.
-
-    Attributes:
-        from_s: First second in force.
-        qos: None: every QOS that is not priced by name.
-        unit: PFLOPS_HOUR or CORE_HOUR.
-        micro: Micro-yuan per unit, >= 0.
-    """
-
-    from_s: int
-    qos: str | None
-    unit: str
-    micro: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +120,8 @@ class Tariff:
                 f"partition {cluster}/{partition} has no price for QOS {qos} before {first}; "
                 f"add one that is in force at {period.clock(at_s, self.timezone)}"
             )
-        return begun[-1]
+        newest = [price for price in begun if price.from_s == begun[-1].from_s]
+        return next(price for price in newest if price.holds_at(at_s))
 
 
 @lru_cache(maxsize=64)
@@ -158,7 +138,7 @@ def load(text: str, source: str) -> Tariff:
     """
     content = only(
         yamlfile.read(text, source),
-        ("tariff", "chips", "own_chips", "clusters", "timezone"),
+        ("tariff", "chips", "own_chips", "bands", "clusters", "timezone"),
         source,
     )
     version = need(content, "tariff", str, source)
@@ -171,12 +151,22 @@ def load(text: str, source: str) -> Tariff:
         own = need(content, "own_chips", dict, source)
         known |= chips.parse(own, at(source, "own_chips"))
     clusters = need(content, "clusters", dict, source)
+    plans = prices.read_plans(content.get("bands", {}), timezone, at(source, "bands"))
     return Tariff(
         version=version,
         catalogue=catalogue,
-        partitions=_clusters(clusters, known, timezone, at(source, "clusters")),
+        partitions=_clusters(clusters, _Known(known, plans, timezone), at(source, "clusters")),
         timezone=timezone,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the entries of a file may refer to."""
+
+    chips: Mapping[str, Chip]
+    plans: Mapping[str, Plan]
+    timezone: str
 
 
 def _timezone(content: Mapping[str, Any], source: str) -> str:
@@ -189,7 +179,7 @@ def _timezone(content: Mapping[str, Any], source: str) -> str:
 
 
 def _clusters(
-    clusters: Mapping[str, Any], known: Mapping[str, Chip], timezone: str, where: str
+    clusters: Mapping[str, Any], known: _Known, where: str
 ) -> dict[tuple[str, str], Partition]:
     found = {}
     for cluster, value in _some(clusters, where).items():
@@ -197,7 +187,7 @@ def _clusters(
         partitions = need(only(value, ("partitions",), here), "partitions", dict, here)
         here = at(here, "partitions")
         for name, entry in _some(partitions, here).items():
-            found[cluster, name] = _partition(entry, known, timezone, at(here, name))
+            found[cluster, name] = _partition(entry, known, at(here, name))
     return found
 
 
@@ -207,11 +197,14 @@ def _some(mapping: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     return mapping
 
 
-def _partition(value: object, known: Mapping[str, Chip], timezone: str, where: str) -> Partition:
+def _partition(value: object, known: _Known, where: str) -> Partition:
     entry = only(value, ("provider", "gres", "capacity", "prices"), where)
-    gres = _gres(need(entry, "gres", dict, where) if "gres" in entry else {}, known, where)
-    prices = _in_order(_listed(entry, "prices", where), timezone, at(where, "prices"))
-    if any(price.unit == PFLOPS_HOUR for price in prices) and not gres:
+    gres = _gres(need(entry, "gres", dict, where) if "gres" in entry else {}, known.chips, where)
+    timezone = known.timezone
+    listed = prices.in_order(
+        _listed(entry, "prices", where), known.plans, timezone, at(where, "prices")
+    )
+    if any(price.unit == PFLOPS_HOUR for price in listed) and not gres:
         raise ConfigInvalid(f"{where}: is priced per PFLOPS·hour without cards; add gres: to chips")
     capacity = []
     if "capacity" in entry:
@@ -219,12 +212,12 @@ def _partition(value: object, known: Mapping[str, Chip], timezone: str, where: s
             _capacity(each, gres, timezone, here)
             for each, here in _listed(entry, "capacity", where)
         ]
-    _no_doubles(((each.from_s, None) for each in capacity), timezone, at(where, "capacity"))
+    prices.no_doubles(((each.from_s, None) for each in capacity), timezone, at(where, "capacity"))
     provider = need(entry, "provider", str, where)
     if not provider:
         raise ConfigInvalid(f"{at(where, 'provider')}: is empty; name who provides the partition")
     by_time = tuple(sorted(capacity, key=lambda each: each.from_s))
-    return Partition(provider, gres, prices, by_time)
+    return Partition(provider, gres, listed, by_time)
 
 
 def _listed(entry: Mapping[str, Any], key: str, where: str) -> list[tuple[Any, str]]:
@@ -254,44 +247,4 @@ def _capacity(value: object, gres: Mapping[str, Chip], timezone: str, where: str
     for name in cards:
         if need(cards, name, int, at(where, "cards")) < 0:
             raise ConfigInvalid(f"{at(where, 'cards')}.{name}: {cards[name]} cards; use 0 or more")
-    return Capacity(_from(entry, timezone, where), cards)
-
-
-def _in_order(
-    entries: Iterable[tuple[object, str]], timezone: str, where: str
-) -> tuple[Price, ...]:
-    prices = [_price(value, timezone, here) for value, here in entries]
-    _no_doubles(((price.from_s, price.qos) for price in prices), timezone, where)
-    return tuple(sorted(prices, key=lambda price: price.from_s))
-
-
-def _price(value: object, timezone: str, where: str) -> Price:
-    amounts = {f"yuan_per_{unit}": unit for unit in UNITS}
-    entry = only(value, ("from", "qos", *amounts), where)
-    given = [key for key in amounts if key in entry]
-    if len(given) != 1:
-        raise ConfigInvalid(f"{where}: has {len(given)} prices; give one of {', '.join(amounts)}")
-    qos = need(entry, "qos", str, where) if "qos" in entry else None
-    if qos in ("", ANY):
-        raise ConfigInvalid(f"{at(where, 'qos')}: {qos!r} names none; leave qos out to mean all")
-    try:
-        amount = money.micro(need(entry, given[0], str, where))
-    except ValueError as error:
-        raise ConfigInvalid(f"{at(where, given[0])}: {error}") from None
-    return Price(_from(entry, timezone, where), qos, amounts[given[0]], amount)
-
-
-def _from(entry: Mapping[str, Any], timezone: str, where: str) -> int:
-    if "from" not in entry:
-        raise ConfigInvalid(f"{where}: key 'from' is missing; add the day it is in force from")
-    return yamlfile.instant(entry["from"], timezone, at(where, "from"))
-
-
-def _no_doubles(instants: Iterable[tuple[int, str | None]], timezone: str, where: str) -> None:
-    seen = set()
-    for from_s, qos in instants:
-        if (from_s, qos) in seen:
-            when = period.clock(from_s, timezone)
-            whom = f" for QOS {qos}" if qos else ""
-            raise ConfigInvalid(f"{where}: two entries{whom} are in force from {when}; keep one")
-        seen.add((from_s, qos))
+    return Capacity(prices.since(entry, timezone, where), cards)

@@ -1,0 +1,125 @@
+"""Kinds of runs as the kernel reads them: their rates in small integers, and when these hold.
+
+A price with bands is one slot for each band, beside a calendar that counts the seconds of each
+band. So what a slot costs over any span is two look-ups, and a calendar is shared by all kinds that
+have the same plan, however many they are and however long the span is.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from accounting.rates.bands import LAST_CLOCK_S, Plan
+from accounting.rates.basis import FIRST_S, LAST_S, RATE_UNIT, Basis, Step
+from accounting.rates.definition import LARGEST
+
+Int64s = npt.NDArray[np.int64]
+
+_KERNEL_MAX = 2**62
+"""Half of what int64 holds: rounding half up doubles the sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The arrays, m slots of k items.
+
+    Attributes:
+        bases: What the tariff says of each item.
+        firsts: int64[k + 1], first slot of each item.
+        slots: int64[m, 6]: first second; the first after it; rate in micro-yuan per `unit`
+            seconds, -1: not known; first and last row of the calendar and the band in it, -1: at
+            all hours.
+        steps: The step behind each slot.
+        calendar: int64[e, 2 + b]: when a band begins, which, and the seconds of each band before.
+        unit: int64[k], RATE_UNIT reduced together with the item's rates.
+        longest_s: int64[k], longest run that int64 prices exactly; 0: none.
+        gflops: int64[k].
+        most_s: int64[k], most billed seconds whose card-GFLOPS int64 holds.
+    """
+
+    bases: list[Basis]
+    firsts: Int64s
+    slots: Int64s
+    steps: list[Step]
+    calendar: Int64s
+    unit: Int64s
+    longest_s: Int64s
+    gflops: Int64s
+    most_s: Int64s
+
+
+def build(bases: list[Basis], begin_s: int, end_s: int) -> Items:
+    """Put bases into arrays, good for runs within [begin, end)."""
+    steps = [step for found in bases for step in found.steps]
+    plans = {step.price.plan: None for step in steps if step.price and step.price.plan}
+    calendar, rows = _calendars(list(plans), begin_s, end_s)
+    units, longest_s, slots, firsts = [], [], [], [0]
+    for found in bases:
+        unit, longest, rates = _reduced(found.steps)
+        units.append(unit)
+        longest_s.append(longest)
+        slots += [
+            (step.from_s, _until(found.steps, step), rate, *_band(step, rows))
+            for step, rate in zip(found.steps, rates, strict=True)
+        ]
+        firsts.append(len(slots))
+    gflops = [found.gflops for found in bases]
+    most_s = [min(LAST_S, LARGEST // max(1, each)) for each in gflops]
+    listed = (firsts, units, longest_s, gflops, most_s)
+    first, unit_, longest_, gflops_, most_ = (np.array(each, np.int64) for each in listed)
+    slot_array = np.array(slots, np.int64).reshape(-1, 6)
+    return Items(bases, first, slot_array, steps, calendar, unit_, longest_, gflops_, most_)
+
+
+def _until(steps: Sequence[Step], step: Step) -> int:
+    later = [each.from_s for each in steps if each.from_s > step.from_s]
+    return min(later, default=2 * LAST_S)
+
+
+def _band(step: Step, rows: dict[Plan, tuple[int, int]]) -> tuple[int, int, int]:
+    if step.price is None or step.price.plan is None or step.price.band is None:
+        return 0, 0, -1
+    plan = step.price.plan
+    return (*rows[plan], plan.bands.index(step.price.band))
+
+
+def _calendars(
+    plans: Sequence[Plan], begin_s: int, end_s: int
+) -> tuple[Int64s, dict[Plan, tuple[int, int]]]:
+    """Count the seconds of each band of each plan; return the rows of all and where each lies."""
+    begin_s, end_s = max(FIRST_S, begin_s), min(end_s, LAST_CLOCK_S)
+    tables = [_calendar(plan, begin_s, max(begin_s + 1, end_s)) for plan in plans]
+    width = max((table.shape[1] for table in tables), default=2)
+    padded = [np.pad(table, ((0, 0), (0, width - table.shape[1]))) for table in tables]
+    ends = np.cumsum([0, *(len(table) for table in tables)]).tolist()
+    rows = {plan: (ends[i], ends[i + 1]) for i, plan in enumerate(plans)}
+    return np.concatenate([np.zeros((0, width), np.int64), *padded]), rows
+
+
+def _calendar(plan: Plan, begin_s: int, end_s: int) -> Int64s:
+    changes = plan.changes(begin_s, end_s)
+    number = {band: i for i, band in enumerate(plan.bands)}
+    at_s = np.array([at for at, _ in changes], np.int64)
+    band = np.array([number[name] for _, name in changes], np.int64)
+    lasts_s = np.diff(at_s)[:, None] * (band[:-1, None] == np.arange(len(number)))
+    before = np.concatenate([np.zeros((1, len(number)), np.int64), np.cumsum(lasts_s, axis=0)])
+    return np.column_stack([at_s, band, before])
+
+
+def _reduced(steps: Sequence[Step]) -> tuple[int, int, list[int]]:
+    """Reduce rates and their unit by what divides all of them.
+
+    Returns:
+        The unit; the longest run in seconds for which twice its charge in that unit fits into
+        int64; and the rate of each step, -1 where there is none.
+    """
+    rates = [step.rate for step in steps if not step.problem]
+    divisor = math.gcd(RATE_UNIT, *rates)
+    unit, highest = RATE_UNIT // divisor, max(rates, default=0) // divisor
+    longest_s = (_KERNEL_MAX - unit) // max(1, highest)
+    if longest_s == 0:
+        return unit, 0, [0 for _ in steps]
+    return unit, longest_s, [-1 if step.problem else step.rate // divisor for step in steps]
