@@ -60,6 +60,7 @@ AMOUNTS = st.one_of(
     st.sampled_from([0, 1, 24_000_000, 23_999_999, 10**12 - 1, 10**12]),
     st.integers(0, 10**12),
 )
+FACTORS_BP = st.sampled_from([10_000, 24_000, 37_500, 60_000, 13_333, 1, 9_999, 10**8])
 SPANS_S = st.one_of(
     st.sampled_from([0, 1, 2, 3599, 3600, DAY_S, 400 * DAY_S]), st.integers(0, 400 * DAY_S)
 )
@@ -108,11 +109,12 @@ def tariffs(draw, whole=False):
     before = draw(st.sampled_from([0] if whole else [0, EPOCH_S - 100 * DAY_S]))
     whose = [[None], [None, "urgent"]] if whole else [[None], ["urgent"], [None, "urgent"]]
     steps = [
-        Price(from_s, qos, unit, draw(AMOUNTS), plan, band)
+        Price(from_s, qos, unit, draw(AMOUNTS), plan, band, factor)
         for from_s in sorted({before, *(EPOCH_S + each for each in instants)})
         for qos in draw(st.sampled_from(whose))
         for unit in [draw(st.sampled_from(units))]
         for plan in [draw(st.none() | plans())]
+        for factor in [draw(FACTORS_BP)]
         for band in (plan.bands if plan else [None])
     ]
     partition = Partition("p", chip_of, tuple(steps), ())

@@ -56,6 +56,14 @@ def test_hours_of_a_band_stand_together():
     ]
 
 
+def test_a_factor_stands_beside_its_price():
+    """A QOS that is multiplied says by what."""
+    run = dataclasses.replace(RUN, partition="qos", qos="shared")
+    found = explaining.explain(run, price_list("options-1"), STATES)
+
+    assert "× 10.000000 yuan/PFLOPS·h × 2.4 = 72.192000 yuan" in list(found.lines())[2]
+
+
 def test_what_is_not_charged_says_why():
     """A free and an unrated run end with their reason."""
     free = explaining.explain(dataclasses.replace(RUN, state="NODE_FAIL"), PRICES, STATES)

@@ -120,7 +120,8 @@ def second_by_second(run, prices, window):
             known = prices.partition(run.cluster, run.partition).gres
             quantity = Fraction(sum(known[name].gflops * n for name, n in counts), 10**6)
         inside = window is not None and window[0] <= at_s < window[1]
-        seconds.append((quantity * price.micro / Fraction(3600), inside))
+        per_s = quantity * price.micro * Fraction(price.factor_bp, 10**4) / 3600
+        seconds.append((per_s, inside))
     seconds.sort(key=lambda second: (-second[0], not second[1]))
     billed = seconds[len(seconds) - definition.billable_s(run) :]
     charge = sum((amount for amount, _ in billed), Fraction(0))

@@ -115,6 +115,12 @@ def test_bands_are_priced_by_the_clock():
         ("valley: ", "vally: ", "key 'vally' is unknown; did you mean 'valley'?"),
         ('peak: "36.00"', 'peak: "x"', "yuan_per_pflops_hour.peak: 'x' is no amount"),
         ("            bands: city\n", "", "stands where text"),
+        ('shared: "2.40"', 'shared: "2.40001"', "qos.shared: '2.40001' is no factor above 0"),
+        ('shared: "2.40"', 'shared: "0"', "qos.shared: '0' is no factor above 0"),
+        ('shared: "2.40"', "shared: 2", "qos.shared: 2 stands where text"),
+        ('qos: {rush: "1.50"}', "qos: {}", "prices[2].qos: '' names none; leave qos out"),
+        ('qos: {rush: "1.50"}', 'qos: {"*": "1.50"}', "prices[2].qos: '*' names none"),
+        ('qos: {rush: "1.50"}', "qos: [rush]", "prices[2].qos: ['rush'] stands where text"),
         ("from: 2024-07-01", "from: 2345-07-01", "from: 2345-07-01 is after 2242"),
     ],
 )

@@ -2,7 +2,8 @@
 
 Rates are whole numbers of micro-yuan per RATE_UNIT seconds, so that card prices and core prices
 share one denominator: GFLOPS × micro-yuan per PFLOPS·hour, or cpus × micro-yuan per core-hour
-× 10^6. Where the tariff does not say what a second costs, the step carries the reason instead.
+× 10^6, times the factor of the QOS in ten-thousandths. Where the tariff does not say what a second
+costs, the step carries the reason instead.
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from accounting import period
+from accounting import money, period
 from accounting.errors import TariffMissing
 from accounting.rates.bands import LAST_CLOCK_S
 from accounting.rates.chips import Chip
@@ -19,7 +20,7 @@ from accounting.rates.tariff import Tariff
 
 GFLOPS_PER_PFLOPS = 1_000_000
 SECONDS_PER_HOUR = 3_600
-RATE_UNIT = GFLOPS_PER_PFLOPS * SECONDS_PER_HOUR
+RATE_UNIT = GFLOPS_PER_PFLOPS * SECONDS_PER_HOUR * money.BP
 FIRST_S = 0
 LAST_S = 2**40
 """Runs lie within these instants (1970 to the year 36812); anything else is no time."""
@@ -169,7 +170,7 @@ def _step(bare: Basis, kind: Kind, price: Price) -> Step:
         problem = f"{_name(kind)}: is priced by {what} and none is in the allocation"
         return Step(price.from_s, 0, price, problem)
     scale = 1 if price.unit == PFLOPS_HOUR else GFLOPS_PER_PFLOPS
-    return Step(price.from_s, quantity * price.micro * scale, price, "")
+    return Step(price.from_s, quantity * price.micro * price.factor_bp * scale, price, "")
 
 
 def _name(kind: Kind) -> str:

@@ -80,6 +80,8 @@ class Explanation:
         suspended = f" ({part.suspended_s} s suspended)" if part.suspended_s else ""
         unit = "PFLOPS·h" if part.price.unit == PFLOPS_HOUR else "core-h"
         price = f"{money.yuan_micro(part.price.micro)} yuan/{unit}"
+        if part.price.factor_bp != money.BP:
+            price += f" × {decimal(part.price.factor_bp, money.BP)}"
         outside = ", not eligible" if self.window and not part.eligible else ""
         return (
             f"{begin} to {end}{band}: {part.seconds} s{suspended} = {part.hours} {unit} × {price}"

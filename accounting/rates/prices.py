@@ -1,7 +1,7 @@
 """What a price is: an amount per unit, in force from an instant, for a QOS, at hours of the day.
 
-One entry of the file may make several prices: one for each band of its day. They begin together
-and are superseded together.
+One entry of the file may make several prices: one for each QOS that it multiplies, one for each
+band of its day. They begin together and are superseded together.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,9 +30,10 @@ class Price:
         from_s: First second in force.
         qos: None: every QOS that is not priced by name.
         unit: PFLOPS_HOUR or CORE_HOUR.
-        micro: Micro-yuan per unit, >= 0.
+        micro: Micro-yuan per unit, >= 0, before the factor.
         plan: When the bands of its day begin. None: it holds at all hours.
         band: The band in which it holds. None: it holds at all hours.
+        factor_bp: What the amount is multiplied by, in ten-thousandths, > 0.
     """
 
     from_s: int
@@ -41,6 +42,7 @@ class Price:
     micro: int
     plan: Plan | None = None
     band: str | None = None
+    factor_bp: int = money.BP
 
     def holds_at(self, at_s: int) -> bool:
         """Tell whether the clock shows its band."""
@@ -55,27 +57,66 @@ def in_order(
     Raises:
         ConfigInvalid: One is wrong, or two are in force from the same instant.
     """
-    groups = [_entry(value, plans, timezone, here) for value, here in entries]
+    groups = [group for value, here in entries for group in _entry(value, plans, timezone, here)]
     no_doubles(((group[0].from_s, group[0].qos) for group in groups), timezone, where)
     return tuple(sorted((one for group in groups for one in group), key=lambda one: one.from_s))
 
 
-def _entry(value: object, plans: Mapping[str, Plan], timezone: str, where: str) -> list[Price]:
+def _entry(
+    value: object, plans: Mapping[str, Plan], timezone: str, where: str
+) -> list[list[Price]]:
+    """Read one entry: for each QOS, its prices by band."""
     entry = only(value, ("from", "qos", "bands", *AMOUNTS), where)
     given = [key for key in AMOUNTS if key in entry]
     if len(given) != 1:
         raise ConfigInvalid(f"{where}: has {len(given)} prices; give one of {', '.join(AMOUNTS)}")
     [key] = given
-    qos = need(entry, "qos", str, where) if "qos" in entry else None
-    if qos in ("", ANY):
-        raise ConfigInvalid(f"{at(where, 'qos')}: {qos!r} names none; leave qos out to mean all")
-    start = (since(entry, timezone, where), qos, AMOUNTS[key])
+    from_s = since(entry, timezone, where)
+    amounts = _amounts(entry, key, plans, where)
+    return [
+        [Price(from_s, qos, AMOUNTS[key], *amount, factor_bp) for amount in amounts]
+        for qos, factor_bp in _whom(entry, at(where, "qos"))
+    ]
+
+
+def _amounts(
+    entry: Mapping[str, Any], key: str, plans: Mapping[str, Plan], where: str
+) -> list[tuple[int, Plan | None, str | None]]:
+    """Read the amount of an entry, or one for each band of its plan."""
     if "bands" not in entry:
-        return [Price(*start, _micro(entry, key, where))]
+        return [(_micro(entry, key, where), None, None)]
     plan = _plan(need(entry, "bands", str, where), plans, at(where, "bands"))
     by_band = only(need(entry, key, dict, where), plan.bands, at(where, key))
-    here = at(where, key)
-    return [Price(*start, _micro(by_band, band, here), plan, band) for band in plan.bands]
+    return [(_micro(by_band, band, at(where, key)), plan, band) for band in plan.bands]
+
+
+def _whom(entry: Mapping[str, Any], where: str) -> list[tuple[str | None, int]]:
+    """Read for which QOS an entry holds, each with its factor.
+
+    Example:
+        {shared: "2.40", urgent: "6.00"}: shared by 24,000 and urgent by 60,000 ten-thousandths.
+    """
+    if "qos" not in entry:
+        return [(None, money.BP)]
+    if not isinstance(entry["qos"], dict):
+        named = [(yamlfile.kind(entry["qos"], str, where), money.BP)]
+    else:
+        named = [(name, factor_bp(entry["qos"], name, where)) for name in entry["qos"]]
+    for name in [name for name, _ in named if name in ("", ANY)] or [""] * (not named):
+        raise ConfigInvalid(f"{where}: {name!r} names none; leave qos out to mean all")
+    return list(named)
+
+
+def factor_bp(entry: Mapping[str, Any], key: str, where: str) -> int:
+    """Read a factor above 0 with at most four decimals: '2.40' is 24000."""
+    text = need(entry, key, str, where)
+    try:
+        found, rest = divmod(money.micro(text), money.MICRO_PER_YUAN // money.BP)
+    except ValueError:
+        found, rest = 0, 0
+    if found == 0 or rest:
+        raise ConfigInvalid(f"{at(where, key)}: {text!r} is no factor above 0, such as 2.40 or 0.5")
+    return found
 
 
 def _plan(name: str, plans: Mapping[str, Plan], where: str) -> Plan:
