@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from accounting import period
 from accounting.rates import chips, tariff
 from accounting.rates.bands import Plan
-from accounting.rates.prices import CORE_HOUR, PFLOPS_HOUR, Price
+from accounting.rates.prices import CORE_HOUR, FREE, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Partition, Tariff
 from accounting.runs import usage
 
@@ -109,7 +109,9 @@ def tariffs(draw, whole=False):
     before = draw(st.sampled_from([0] if whole else [0, EPOCH_S - 100 * DAY_S]))
     whose = [[None], [None, "urgent"]] if whole else [[None], ["urgent"], [None, "urgent"]]
     steps = [
-        Price(from_s, qos, unit, draw(AMOUNTS), plan, band, factor)
+        Price(from_s, qos, FREE, 0)
+        if plan is None and draw(st.integers(0, 9)) == 0
+        else Price(from_s, qos, unit, draw(AMOUNTS), plan, band, factor)
         for from_s in sorted({before, *(EPOCH_S + each for each in instants)})
         for qos in draw(st.sampled_from(whose))
         for unit in [draw(st.sampled_from(units))]

@@ -64,6 +64,19 @@ def test_a_factor_stands_beside_its_price():
     assert "× 10.000000 yuan/PFLOPS·h × 2.4 = 72.192000 yuan" in list(found.lines())[2]
 
 
+def test_free_hours_stand_beside_charged_ones():
+    """A run that is free until New Year says so of its first part."""
+    run = dataclasses.replace(
+        RUN, partition="free", start_s=NEW_YEAR_S - 60, billed_from_s=NEW_YEAR_S - 60,
+        end_s=NEW_YEAR_S + 60, elapsed_s=120,
+    )  # fmt: skip
+    found = explaining.explain(run, price_list("options-1"), STATES)
+
+    assert list(found.lines())[2] == (
+        "2023-12-31T23:59:00+08:00 to 2024-01-01T00:00:00+08:00: 60 s free"
+    )
+
+
 def test_what_is_not_charged_says_why():
     """A free and an unrated run end with their reason."""
     free = explaining.explain(dataclasses.replace(RUN, state="NODE_FAIL"), PRICES, STATES)

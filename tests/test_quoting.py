@@ -80,6 +80,20 @@ def test_the_dearest_hours_to_come_are_quoted():
     assert (six.fee_micro, six.starts_s) == (153_408_000, night_s + 9 * HOUR_S)
 
 
+def test_what_is_free_is_quoted_as_nothing():
+    """A QOS that is said to be free has a quote, and it is zero; until it ends, no longer."""
+    now_s = period.instant(date(2023, 8, 1), period.SHANGHAI)
+    teaching, normal = (
+        quoting.most(
+            price_list("options-1"), basis.asked("chengdu", "free", qos, TWO, 8), 60, now_s
+        )
+        for qos in ("teaching", "normal")
+    )
+
+    assert teaching.fee_micro == 0
+    assert normal.starts_s == NEW_YEAR_S
+
+
 def test_a_past_price_does_not_count():
     """After New Year only 30.00 is left, though 24.00 still stands in the list."""
     assert quote(TWO, NEW_YEAR_S).fee_micro == 22_560_000

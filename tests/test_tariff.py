@@ -121,6 +121,9 @@ def test_bands_are_priced_by_the_clock():
         ('qos: {rush: "1.50"}', "qos: {}", "prices[2].qos: '' names none; leave qos out"),
         ('qos: {rush: "1.50"}', 'qos: {"*": "1.50"}', "prices[2].qos: '*' names none"),
         ('qos: {rush: "1.50"}', "qos: [rush]", "prices[2].qos: ['rush'] stands where text"),
+        ("free: true", "free: false", "prices[0]: free stands alone as true"),
+        ("free: true", "free: true, bands: city", "prices[0]: free stands alone as true"),
+        ("free: true", 'free: true, yuan_per_core_hour: "1"', "prices[0]: has 2 prices"),
         ("from: 2024-07-01", "from: 2345-07-01", "from: 2345-07-01 is after 2242"),
     ],
 )

@@ -15,7 +15,7 @@ from accounting import money, period
 from accounting.errors import TariffMissing
 from accounting.rates.bands import LAST_CLOCK_S
 from accounting.rates.chips import Chip
-from accounting.rates.prices import PFLOPS_HOUR, Price
+from accounting.rates.prices import FREE, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Tariff
 
 GFLOPS_PER_PFLOPS = 1_000_000
@@ -60,12 +60,14 @@ class Step:
         rate: Micro-yuan per RATE_UNIT seconds, >= 0; 0 where `problem` says why it is not known.
         price: None: no price is in force yet.
         problem: '' where the rate is known.
+        free: Why nothing is charged; '' where there is a price.
     """
 
     from_s: int
     rate: int
     price: Price | None
     problem: str
+    free: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,9 @@ class Basis:
         return ",".join(sorted({each.chip.key for each in self.cards})) or None
 
     def quantity(self, price: Price) -> int:
-        """What a price is multiplied by: GFLOPS, or cores."""
+        """What a price is multiplied by: GFLOPS, or cores; 0 where it is free."""
+        if price.unit == FREE:
+            return 0
         return self.gflops if price.unit == PFLOPS_HOUR else self.cpus
 
 
@@ -164,6 +168,9 @@ def _cards(tariff: Tariff, kind: Kind) -> tuple[Cards, ...]:
 
 
 def _step(bare: Basis, kind: Kind, price: Price) -> Step:
+    if price.unit == FREE:
+        whom = f"QOS {price.qos}" if price.qos else "every QOS without a price of its own"
+        return Step(price.from_s, 0, price, "", f"{_name(kind)}: {whom} is free")
     quantity = bare.quantity(price)
     if quantity <= 0:
         what = "cards" if price.unit == PFLOPS_HOUR else "cores"

@@ -174,13 +174,18 @@ def amounts(parts: Sequence[Piece]) -> tuple[int, int]:
 
 def price(
     found: Basis, begin_s: int, end_s: int, billed_s: int, window: Window
-) -> tuple[int, int, str]:
-    """Return charge, eligible part and '' for a run, or zeros and why it has no price."""
+) -> tuple[int, int, str, str]:
+    """Return charge, eligible part, status and reason of a run that lasted some billed seconds.
+
+    It is free where every second of it is; where one has a price, it is charged, if with zero.
+    """
     parts = pieces(found.steps, begin_s, end_s, window)
     for part in parts:
         if part.step.problem:
-            return 0, 0, part.step.problem
-    return (*amounts(take_off(parts, end_s - begin_s - billed_s)), "")
+            return 0, 0, UNRATED, part.step.problem
+    if all(part.step.free for part in parts):
+        return 0, 0, FREE, parts[0].step.free
+    return (*amounts(take_off(parts, end_s - begin_s - billed_s)), CHARGED, "")
 
 
 def define(
@@ -208,8 +213,7 @@ def define(
         assert billed_s is not None
         assert run.billed_from_s is not None
         span = (run.billed_from_s, run.end_s, billed_s)
-        charge, eligible, reason = price(found, *span, window or NOWHEN)
-        status = UNRATED if reason else CHARGED
+        charge, eligible, status, reason = price(found, *span, window or NOWHEN)
     gflops_s = found.gflops * (billed_s or 0)
     if max(charge, gflops_s) > LARGEST:
         status, reason, charge, eligible = UNRATED, TOO_LARGE, 0, 0

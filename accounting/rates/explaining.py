@@ -11,7 +11,7 @@ from accounting import money, period
 from accounting.rates import definition
 from accounting.rates.basis import GFLOPS_PER_PFLOPS, SECONDS_PER_HOUR, Basis, Cards, basis
 from accounting.rates.definition import CHARGED, Piece, Rating, Window
-from accounting.rates.prices import PFLOPS_HOUR, Price
+from accounting.rates.prices import FREE, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Tariff
 from accounting.runs.usage import Run
 
@@ -78,11 +78,13 @@ class Explanation:
         begin, end = (period.clock(at, self.timezone) for at in (part.from_s, part.until_s))
         band = f", {part.price.band}" if part.price.band else ""
         suspended = f" ({part.suspended_s} s suspended)" if part.suspended_s else ""
+        outside = ", not eligible" if self.window and not part.eligible else ""
+        if part.price.unit == FREE:
+            return f"{begin} to {end}: {part.seconds} s{suspended} free{outside}"
         unit = "PFLOPS·h" if part.price.unit == PFLOPS_HOUR else "core-h"
         price = f"{money.yuan_micro(part.price.micro)} yuan/{unit}"
         if part.price.factor_bp != money.BP:
             price += f" × {decimal(part.price.factor_bp, money.BP)}"
-        outside = ", not eligible" if self.window and not part.eligible else ""
         return (
             f"{begin} to {end}{band}: {part.seconds} s{suspended} = {part.hours} {unit} × {price}"
             f" = {money.yuan_micro(part.amount_micro)} yuan{outside}"

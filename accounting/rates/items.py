@@ -30,8 +30,8 @@ class Items:
         bases: What the tariff says of each item.
         firsts: int64[k + 1], first slot of each item.
         slots: int64[m, 6]: first second; the first after it; rate in micro-yuan per `unit`
-            seconds, -1: not known; first and last row of the calendar and the band in it, -1: at
-            all hours.
+            seconds, -1: not known, -2: free; first and last row of the calendar and the band in
+            it, -1: at all hours.
         steps: The step behind each slot.
         calendar: int64[e, 2 + b]: when a band begins, which, and the seconds of each band before.
         unit: int64[k], RATE_UNIT reduced together with the item's rates.
@@ -114,7 +114,7 @@ def _reduced(steps: Sequence[Step]) -> tuple[int, int, list[int]]:
 
     Returns:
         The unit; the longest run in seconds for which twice its charge in that unit fits into
-        int64; and the rate of each step, -1 where there is none.
+        int64; and the rate of each step, as a slot has it.
     """
     rates = [step.rate for step in steps if not step.problem]
     divisor = math.gcd(RATE_UNIT, *rates)
@@ -122,4 +122,10 @@ def _reduced(steps: Sequence[Step]) -> tuple[int, int, list[int]]:
     longest_s = (_KERNEL_MAX - unit) // max(1, highest)
     if longest_s == 0:
         return unit, 0, [0 for _ in steps]
-    return unit, longest_s, [-1 if step.problem else step.rate // divisor for step in steps]
+    return unit, longest_s, [_rate(step, divisor) for step in steps]
+
+
+def _rate(step: Step, divisor: int) -> int:
+    if step.problem:
+        return -1
+    return -2 if step.free else step.rate // divisor

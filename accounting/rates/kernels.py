@@ -30,6 +30,9 @@ FROM, UNTIL, RATE, FIRST, LAST, BAND = range(6)
 """Columns of a slot: a rate and when it holds; BAND < 0: at all hours, else a band of the calendar
 in the rows FIRST to LAST."""
 
+UNKNOWN, FREE = -1, -2
+"""Rates that are none."""
+
 
 @_compiled
 def _band_s(slot: Int64s, calendar: Int64s, at_s: int) -> int:
@@ -99,18 +102,24 @@ def price_runs(
         span = spans[i]
         while first + 1 < last and slots[first, UNTIL] <= span[0]:
             first += 1
-        total, eligible, problem = 0, 0, -1
+        total, eligible, problem, free, paid = 0, 0, -1, -1, False
         for j in range(first, last):
             if slots[j, FROM] >= span[1]:
                 break
             seconds = _seconds(slots[j], calendar, span[0], span[1])
             if seconds == 0:
                 continue
-            if slots[j, RATE] < 0:
+            if slots[j, RATE] == UNKNOWN:
                 problem = j
                 break
+            if slots[j, RATE] == FREE:
+                free = j if free < 0 else free
+                continue
+            paid = True
             total += slots[j, RATE] * seconds
             eligible += slots[j, RATE] * _valid(slots[j], calendar, span)
+        if problem < 0 and not paid:
+            problem = free
         if problem >= 0:
             out[i, 0] = -1 - problem
             out[i, 1] = 0

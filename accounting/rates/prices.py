@@ -16,8 +16,10 @@ from accounting.yamlfile import at, need, only
 
 PFLOPS_HOUR = "pflops_hour"
 CORE_HOUR = "core_hour"
+FREE = "free"
+"""No unit: nothing is charged, and that is said in so many words."""
 UNITS = (PFLOPS_HOUR, CORE_HOUR)
-AMOUNTS = {f"yuan_per_{unit}": unit for unit in UNITS}
+AMOUNTS = {f"yuan_per_{unit}": unit for unit in UNITS} | {FREE: FREE}
 ANY = "*"
 """Names every partition of a cluster that is not named itself."""
 
@@ -29,7 +31,7 @@ class Price:
     Attributes:
         from_s: First second in force.
         qos: None: every QOS that is not priced by name.
-        unit: PFLOPS_HOUR or CORE_HOUR.
+        unit: One of UNITS, or FREE.
         micro: Micro-yuan per unit, >= 0, before the factor.
         plan: When the bands of its day begin. None: it holds at all hours.
         band: The band in which it holds. None: it holds at all hours.
@@ -83,6 +85,10 @@ def _amounts(
     entry: Mapping[str, Any], key: str, plans: Mapping[str, Plan], where: str
 ) -> list[tuple[int, Plan | None, str | None]]:
     """Read the amount of an entry, or one for each band of its plan."""
+    if key == FREE:
+        if need(entry, FREE, bool, where) is False or "bands" in entry:
+            raise ConfigInvalid(f"{where}: free stands alone as true; or give an amount instead")
+        return [(0, None, None)]
     if "bands" not in entry:
         return [(_micro(entry, key, where), None, None)]
     plan = _plan(need(entry, "bands", str, where), plans, at(where, "bands"))

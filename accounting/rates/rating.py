@@ -189,14 +189,20 @@ def _priced(answers: _Answers, known: items.Items, item: Int64s, spans: Int64s) 
         amounts[small] = _by_kernel(known, item[small], spans[small])
     problem = -1 - amounts[:, 0]
     for number in np.unique(problem[problem >= 0]).tolist():
-        answers.settle(problem == number, UNRATED, known.steps[number].problem)
+        step = known.steps[number]
+        status, reason = (UNRATED, step.problem) if step.problem else (FREE, step.free)
+        answers.settle(problem == number, status, reason)
     amounts[problem >= 0] = 0
     for i in large.tolist():
         begin_s, end_s, unbilled_s, *window = spans[i].tolist()
         found, billed_s = known.bases[item[i]], end_s - begin_s - unbilled_s
-        *pair, why = definition.price(found, begin_s, end_s, billed_s, (window[0], window[1]))
-        if why or pair[0] > LARGEST:
-            answers.replace(i, UNRATED, why or definition.TOO_LARGE)
+        *pair, status, why = definition.price(
+            found, begin_s, end_s, billed_s, (window[0], window[1])
+        )
+        if status == CHARGED and pair[0] > LARGEST:
+            status, why = UNRATED, definition.TOO_LARGE
+        if status != CHARGED:
+            answers.replace(i, status, why)
         else:
             amounts[i] = pair
     return amounts
