@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from accounting import period
 from accounting.rates import chips, tariff
 from accounting.rates.bands import Plan
-from accounting.rates.prices import CORE_HOUR, FREE, PFLOPS_HOUR, Price
+from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, UNITS, Price
 from accounting.rates.tariff import Partition, Tariff
 from accounting.runs import usage
 
@@ -94,7 +94,7 @@ def plans(draw):
 
 @st.composite
 def tariffs(draw, whole=False):
-    """Prices that change a few times around the runs, by cards, by cores or by both in turn.
+    """Prices that change a few times around the runs, by cards, cores, nodes or all in turn.
 
     `whole` leaves no QOS and no instant without one.
     """
@@ -105,7 +105,7 @@ def tariffs(draw, whole=False):
     instants = draw(
         st.lists(st.integers(-10, 10) | st.integers(-30 * DAY_S, 400 * DAY_S), max_size=5)
     )
-    units = draw(st.sampled_from([[PFLOPS_HOUR], [CORE_HOUR], [PFLOPS_HOUR, CORE_HOUR]]))
+    units = draw(st.sampled_from([[PFLOPS_HOUR], [CORE_HOUR], [NODE_HOUR], list(UNITS)]))
     before = draw(st.sampled_from([0] if whole else [0, EPOCH_S - 100 * DAY_S]))
     whose = [[None], [None, "urgent"]] if whole else [[None], ["urgent"], [None, "urgent"]]
     steps = [
@@ -140,6 +140,7 @@ ODD = [
     {"gres": "", "cards": 8},
     {"gres": "", "cards": 0},
     {"cpus": 0},
+    {"nodes": 0},
     {"req_gres": "gpu:a=1"},
     {"req_gres": "npu=1"},
 ]
@@ -162,6 +163,7 @@ def runs(draw, spans_s=SPANS_S):
         elapsed_s=max(0, span_s - suspended_s),
         qos=draw(st.sampled_from(["normal", "urgent"])),
         cpus=draw(st.sampled_from([1, 96, 100_000])),
+        nodes=draw(st.sampled_from([1, 4, 10_000])),
         gres=gres,
         cards=a + b,
     )

@@ -64,6 +64,14 @@ def test_a_factor_stands_beside_its_price():
     assert "× 10.000000 yuan/PFLOPS·h × 2.4 = 72.192000 yuan" in list(found.lines())[2]
 
 
+def test_nodes_are_explained_by_the_node():
+    """Node-hours stand where core-hours stand elsewhere."""
+    run = dataclasses.replace(RUN, partition="whole", nodes=4, gres="", cards=0)
+    found = explaining.explain(run, price_list("options-1"), STATES)
+
+    assert "4 node-h × 6.500000 yuan/node-h = 26.000000 yuan" in list(found.lines())[1]
+
+
 def test_free_hours_stand_beside_charged_ones():
     """A run that is free until New Year says so of its first part."""
     run = dataclasses.replace(

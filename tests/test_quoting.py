@@ -128,6 +128,17 @@ def test_cores_are_quoted_by_the_core():
     assert quote({}, NEW_YEAR_S, partition="cpu", cpus=96).fee_micro == 2_880_000
 
 
+def test_nodes_are_quoted_by_the_node():
+    """3 nodes for 1 h at 6.50: 19.50 yuan; how many it gets must be known."""
+    by_node = basis.asked("chengdu", "whole", "normal", {}, 64, 3)
+    unknown = by_node._replace(nodes=0)
+
+    found = quoting.most(price_list("options-1"), by_node, HOUR_S, NEW_YEAR_S)
+    assert found.fee_micro == 19_500_000
+    with pytest.raises(TariffMissing, match="is priced by nodes and none is in the allocation"):
+        quoting.most(price_list("options-1"), unknown, HOUR_S, NEW_YEAR_S)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

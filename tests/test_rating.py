@@ -14,7 +14,7 @@ from prices import EPOCH_S, PRICES, RUN, STATES, WINDOWS, odd_runs, price_list, 
 
 from accounting import money, period, yamlfile
 from accounting.rates import basis, chips, definition, items, rating
-from accounting.rates.prices import PFLOPS_HOUR, Price
+from accounting.rates.prices import NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Partition, Tariff
 from accounting.runs import usage
 
@@ -114,7 +114,7 @@ def second_by_second(run, prices, window):
     seconds = []
     for at_s in range(run.billed_from_s, run.end_s):
         price = prices.price_at(run.cluster, run.partition, run.qos, at_s)
-        quantity = run.cpus
+        quantity = run.nodes if price.unit == NODE_HOUR else run.cpus
         if price.unit == PFLOPS_HOUR:
             counts = basis.read_gres(run.gres).items()
             known = prices.partition(run.cluster, run.partition).gres

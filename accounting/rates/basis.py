@@ -1,9 +1,9 @@
 """What a second of a run costs, and from when: one tariff put to one kind of run.
 
-Rates are whole numbers of micro-yuan per RATE_UNIT seconds, so that card prices and core prices
-share one denominator: GFLOPS × micro-yuan per PFLOPS·hour, or cpus × micro-yuan per core-hour
-× 10^6, times the factor of the QOS in ten-thousandths. Where the tariff does not say what a second
-costs, the step carries the reason instead.
+Rates are whole numbers of micro-yuan per RATE_UNIT seconds, so that prices of cards, cores and
+nodes share one denominator: GFLOPS × micro-yuan per PFLOPS·hour, or cores or nodes × micro-yuan per
+their hour × 10^6, times the factor of the QOS in ten-thousandths. Where the tariff does not say
+what a second costs, the step carries the reason instead.
 """
 
 import re
@@ -15,7 +15,7 @@ from accounting import money, period
 from accounting.errors import TariffMissing
 from accounting.rates.bands import LAST_CLOCK_S
 from accounting.rates.chips import Chip
-from accounting.rates.prices import FREE, PFLOPS_HOUR, Price
+from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Tariff
 
 GFLOPS_PER_PFLOPS = 1_000_000
@@ -38,6 +38,7 @@ class Kind(NamedTuple):
     req_gres: str
     cards: int
     cpus: int
+    nodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,14 @@ class Basis:
         cards: In the order of the gres text; empty for a run on processors alone, and where a
             card is not known.
         cpus: Allocated cores.
+        nodes: Allocated nodes; 0: not known.
         steps: By time; the first begins at FIRST_S.
     """
 
     provider: str | None
     cards: tuple[Cards, ...]
     cpus: int
+    nodes: int
     steps: tuple[Step, ...]
 
     @property
@@ -98,16 +101,17 @@ class Basis:
         return ",".join(sorted({each.chip.key for each in self.cards})) or None
 
     def quantity(self, price: Price) -> int:
-        """What a price is multiplied by: GFLOPS, or cores; 0 where it is free."""
-        if price.unit == FREE:
-            return 0
-        return self.gflops if price.unit == PFLOPS_HOUR else self.cpus
+        """What a price is multiplied by: GFLOPS, cores or nodes; 0 where it is free."""
+        of = {PFLOPS_HOUR: self.gflops, CORE_HOUR: self.cpus, NODE_HOUR: self.nodes, FREE: 0}
+        return of[price.unit]
 
 
-def asked(cluster: str, partition: str, qos: str, gres: Mapping[str, int], cpus: int) -> Kind:
-    """Return the kind of a run that would be given these cards and cores."""
+def asked(
+    cluster: str, partition: str, qos: str, gres: Mapping[str, int], cpus: int, nodes: int = 0
+) -> Kind:
+    """Return the kind of a run that would be given these cards, cores and nodes; 0: not known."""
     text = ",".join(f"{name}={count}" for name, count in sorted(gres.items()) if count)
-    return Kind(cluster, partition, qos, text, "", sum(gres.values()), cpus)
+    return Kind(cluster, partition, qos, text, "", sum(gres.values()), cpus, nodes)
 
 
 def read_gres(text: str) -> dict[str, int]:
@@ -130,14 +134,14 @@ def basis(tariff: Tariff, kind: Kind) -> Basis:
         prices = tariff.prices(kind.cluster, kind.partition, kind.qos)
         cards = _cards(tariff, kind)
     except (TariffMissing, ValueError) as error:
-        return Basis(provider, (), kind.cpus, (Step(FIRST_S, 0, None, str(error)),))
-    bare = Basis(provider, cards, kind.cpus, ())
+        return Basis(provider, (), kind.cpus, kind.nodes, (Step(FIRST_S, 0, None, str(error)),))
+    bare = Basis(provider, cards, kind.cpus, kind.nodes, ())
     steps = [_step(bare, kind, price) for price in prices]
     if steps[0].from_s > FIRST_S:
         first = period.clock(steps[0].from_s, tariff.timezone)
         problem = f"{_name(kind)}: no price for QOS {kind.qos} before {first}"
         steps.insert(0, Step(FIRST_S, 0, None, problem))
-    return Basis(provider, cards, kind.cpus, tuple(_by_the_clock(steps, kind)))
+    return Basis(provider, cards, kind.cpus, kind.nodes, tuple(_by_the_clock(steps, kind)))
 
 
 def _by_the_clock(steps: list[Step], kind: Kind) -> list[Step]:
@@ -173,7 +177,7 @@ def _step(bare: Basis, kind: Kind, price: Price) -> Step:
         return Step(price.from_s, 0, price, "", f"{_name(kind)}: {whom} is free")
     quantity = bare.quantity(price)
     if quantity <= 0:
-        what = "cards" if price.unit == PFLOPS_HOUR else "cores"
+        what = {PFLOPS_HOUR: "cards", CORE_HOUR: "cores", NODE_HOUR: "nodes"}[price.unit]
         problem = f"{_name(kind)}: is priced by {what} and none is in the allocation"
         return Step(price.from_s, 0, price, problem)
     scale = 1 if price.unit == PFLOPS_HOUR else GFLOPS_PER_PFLOPS

@@ -111,7 +111,9 @@ def billable_s(run: Run) -> int | None:
 
 def kind_of(run: Run) -> Kind:
     """Return what decides the price of a run, besides when it ran."""
-    return Kind(run.cluster, run.partition, run.qos, run.gres, run.req_gres, run.cards, run.cpus)
+    return Kind(
+        run.cluster, run.partition, run.qos, run.gres, run.req_gres, run.cards, run.cpus, run.nodes
+    )
 
 
 def pieces(steps: Sequence[Step], begin_s: int, end_s: int, window: Window) -> list[Piece]:

@@ -11,10 +11,11 @@ from accounting import money, period
 from accounting.rates import definition
 from accounting.rates.basis import GFLOPS_PER_PFLOPS, SECONDS_PER_HOUR, Basis, Cards, basis
 from accounting.rates.definition import CHARGED, Piece, Rating, Window
-from accounting.rates.prices import FREE, PFLOPS_HOUR, Price
+from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Tariff
 from accounting.runs.usage import Run
 
+UNIT_NAMES = {PFLOPS_HOUR: "PFLOPS·h", CORE_HOUR: "core-h", NODE_HOUR: "node-h"}
 _DIGITS = 9
 
 
@@ -29,8 +30,8 @@ class Part:
         suspended_s: Seconds of the same price that are not billed.
         eligible: Whether they count for the voucher.
         price: What they were priced by.
-        quantity: GFLOPS of all cards, or cores.
-        hours: PFLOPS·hours or core-hours, exact or marked with ….
+        quantity: GFLOPS of all cards, cores or nodes.
+        hours: PFLOPS·hours, core-hours or node-hours, exact or marked with ….
         amount_micro: Share of the charge.
     """
 
@@ -81,7 +82,7 @@ class Explanation:
         outside = ", not eligible" if self.window and not part.eligible else ""
         if part.price.unit == FREE:
             return f"{begin} to {end}: {part.seconds} s{suspended} free{outside}"
-        unit = "PFLOPS·h" if part.price.unit == PFLOPS_HOUR else "core-h"
+        unit = UNIT_NAMES[part.price.unit]
         price = f"{money.yuan_micro(part.price.micro)} yuan/{unit}"
         if part.price.factor_bp != money.BP:
             price += f" × {decimal(part.price.factor_bp, money.BP)}"

@@ -16,9 +16,10 @@ from accounting.yamlfile import at, need, only
 
 PFLOPS_HOUR = "pflops_hour"
 CORE_HOUR = "core_hour"
+NODE_HOUR = "node_hour"
 FREE = "free"
 """No unit: nothing is charged, and that is said in so many words."""
-UNITS = (PFLOPS_HOUR, CORE_HOUR)
+UNITS = (PFLOPS_HOUR, CORE_HOUR, NODE_HOUR)
 AMOUNTS = {f"yuan_per_{unit}": unit for unit in UNITS} | {FREE: FREE}
 ANY = "*"
 """Names every partition of a cluster that is not named itself."""
