@@ -11,6 +11,7 @@ from accounting.rates import chips, tariff
 from accounting.rates.bands import Plan
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, UNITS, Price
 from accounting.rates.tariff import Partition, Tariff
+from accounting.rates.terms import Terms
 from accounting.runs import usage
 
 HERE = Path(__file__).parent
@@ -61,6 +62,8 @@ AMOUNTS = st.one_of(
     st.integers(0, 10**12),
 )
 FACTORS_BP = st.sampled_from([10_000, 24_000, 37_500, 60_000, 13_333, 1, 9_999, 10**8])
+TERMS = st.tuples(st.sampled_from([1, 60, 3600]), st.sampled_from([0, 0, 10**4, 10**12]))
+CHANGES = st.just([]) | st.lists(st.integers(-10, 10) | st.integers(-400, 400), max_size=3)
 SPANS_S = st.one_of(
     st.sampled_from([0, 1, 2, 3599, 3600, DAY_S, 400 * DAY_S]), st.integers(0, 400 * DAY_S)
 )
@@ -119,7 +122,10 @@ def tariffs(draw, whole=False):
         for factor in [draw(FACTORS_BP)]
         for band in (plan.bands if plan else [None])
     ]
-    partition = Partition("p", chip_of, tuple(steps), ())
+    terms = tuple(
+        Terms(at_s, *draw(TERMS)) for at_s in sorted({EPOCH_S + d for d in draw(CHANGES)})
+    )
+    partition = Partition("p", chip_of, tuple(steps), (), terms)
     return Tariff("t", "none", {("chengdu", "ai"): partition}, period.SHANGHAI)
 
 

@@ -72,6 +72,23 @@ def test_nodes_are_explained_by_the_node():
     assert "4 node-h × 6.500000 yuan/node-h = 26.000000 yuan" in list(found.lines())[1]
 
 
+def test_terms_are_said():
+    """A run that is rounded up and raised to the minimum says so before its charge."""
+    run = dataclasses.replace(
+        RUN, partition="begun", gres="", cards=0, cpus=1, start_s=NEW_YEAR_S,
+        billed_from_s=NEW_YEAR_S, end_s=NEW_YEAR_S + 1, elapsed_s=1,
+    )  # fmt: skip
+    found = explaining.explain(run, price_list("options-1"), STATES)
+
+    assert list(found.lines())[1:] == [
+        "2024-01-01T00:00:00+08:00 to 2024-01-01T01:00:00+08:00: 3600 s = 1 core-h × "
+        "0.600000 yuan/core-h = 1.000000 yuan",
+        "billed by the hour, rounded up",
+        "minimum charge 1.000000 yuan",
+        "charge 1.000000 yuan",
+    ]
+
+
 def test_free_hours_stand_beside_charged_ones():
     """A run that is free until New Year says so of its first part."""
     run = dataclasses.replace(
@@ -105,7 +122,8 @@ def test_parts_add_up(prices, run, window):
     eligible = sum(part.amount_micro for part in found.parts if part.eligible)
     assert eligible == found.rating.eligible_micro
     if found.parts:
-        assert sum(part.seconds for part in found.parts) == definition.billable_s(run)
+        billed_s = definition.billable_s(run)
+        assert sum(part.seconds for part in found.parts) == billed_s + found.terms.added_s(billed_s)
     assert all("\n" not in line for line in found.lines())
 
 

@@ -12,6 +12,7 @@ ROWS = """
     yamlfile triggers archive reports
     bands chips ledger policy resized
     prices
+    terms
     tariff signing registry
     basis issuing holds
     definition releasing

@@ -128,6 +128,14 @@ def test_cores_are_quoted_by_the_core():
     assert quote({}, NEW_YEAR_S, partition="cpu", cpus=96).fee_micro == 2_880_000
 
 
+def test_terms_to_come_are_quoted():
+    """10 cores for 61 s are 0.20 by the minute, and 6.00 by the hour from New Year on."""
+    kind = basis.asked("chengdu", "begun", "normal", {}, 10)
+    found = quoting.most(price_list("options-1"), kind, 61, NEW_YEAR_S - DAY_S)
+
+    assert (found.fee_micro, found.starts_s) == (6_000_000, NEW_YEAR_S)
+
+
 def test_nodes_are_quoted_by_the_node():
     """3 nodes for 1 h at 6.50: 19.50 yuan; how many it gets must be known."""
     by_node = basis.asked("chengdu", "whole", "normal", {}, 64, 3)

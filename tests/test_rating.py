@@ -16,6 +16,7 @@ from accounting import money, period, yamlfile
 from accounting.rates import basis, chips, definition, items, rating
 from accounting.rates.prices import NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Partition, Tariff
+from accounting.rates.terms import Terms
 from accounting.runs import usage
 
 WORKED = sorted((Path(__file__).parent / "worked").glob("rating-*.yaml"))
@@ -112,21 +113,26 @@ def test_a_charge_keeps_its_promises(prices, run, window):
 def second_by_second(run, prices, window):
     """Price every second on its own and take the suspended ones off, dearest first."""
     seconds = []
-    for at_s in range(run.billed_from_s, run.end_s):
+    known = prices.partition(run.cluster, run.partition)
+    [*_, terms] = [Terms(0), *(each for each in known.terms if each.from_s <= run.billed_from_s)]
+    billed_s = -(-definition.billable_s(run) // terms.per_s) * terms.per_s
+    for at_s in range(run.billed_from_s, run.end_s + billed_s - definition.billable_s(run)):
         price = prices.price_at(run.cluster, run.partition, run.qos, at_s)
         quantity = run.nodes if price.unit == NODE_HOUR else run.cpus
         if price.unit == PFLOPS_HOUR:
             counts = basis.read_gres(run.gres).items()
-            known = prices.partition(run.cluster, run.partition).gres
-            quantity = Fraction(sum(known[name].gflops * n for name, n in counts), 10**6)
+            quantity = Fraction(sum(known.gres[name].gflops * n for name, n in counts), 10**6)
         inside = window is not None and window[0] <= at_s < window[1]
         per_s = quantity * price.micro * Fraction(price.factor_bp, 10**4) / 3600
         seconds.append((per_s, inside))
     seconds.sort(key=lambda second: (-second[0], not second[1]))
-    billed = seconds[len(seconds) - definition.billable_s(run) :]
+    billed = seconds[len(seconds) - billed_s :]
     charge = sum((amount for amount, _ in billed), Fraction(0))
     eligible = sum((amount for amount, inside in billed if inside), Fraction(0))
-    return tuple(money.half_up(each.numerator, each.denominator) for each in (charge, eligible))
+    parts = [money.half_up(each.numerator, each.denominator) for each in (charge, eligible)]
+    if charge and parts[0] < terms.minimum_micro:
+        return terms.minimum_micro, terms.minimum_micro if eligible == charge else parts[1]
+    return tuple(parts)
 
 
 @settings(max_examples=150, deadline=None)

@@ -17,6 +17,7 @@ from accounting.rates.bands import LAST_CLOCK_S
 from accounting.rates.chips import Chip
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Tariff
+from accounting.rates.terms import Terms
 
 GFLOPS_PER_PFLOPS = 1_000_000
 SECONDS_PER_HOUR = 3_600
@@ -82,6 +83,7 @@ class Basis:
         cpus: Allocated cores.
         nodes: Allocated nodes; 0: not known.
         steps: By time; the first begins at FIRST_S.
+        terms: How runs are counted, by time.
     """
 
     provider: str | None
@@ -89,6 +91,7 @@ class Basis:
     cpus: int
     nodes: int
     steps: tuple[Step, ...]
+    terms: tuple[Terms, ...] = ()
 
     @property
     def gflops(self) -> int:
@@ -131,6 +134,7 @@ def basis(tariff: Tariff, kind: Kind) -> Basis:
     cards: tuple[Cards, ...] = ()
     try:
         provider = tariff.provider(kind.cluster, kind.partition)
+        terms = tariff.partition(kind.cluster, kind.partition).terms
         prices = tariff.prices(kind.cluster, kind.partition, kind.qos)
         cards = _cards(tariff, kind)
     except (TariffMissing, ValueError) as error:
@@ -141,7 +145,7 @@ def basis(tariff: Tariff, kind: Kind) -> Basis:
         first = period.clock(steps[0].from_s, tariff.timezone)
         problem = f"{_name(kind)}: no price for QOS {kind.qos} before {first}"
         steps.insert(0, Step(FIRST_S, 0, None, problem))
-    return Basis(provider, cards, kind.cpus, kind.nodes, tuple(_by_the_clock(steps, kind)))
+    return Basis(provider, cards, kind.cpus, kind.nodes, tuple(_by_the_clock(steps, kind)), terms)
 
 
 def _by_the_clock(steps: list[Step], kind: Kind) -> list[Step]:

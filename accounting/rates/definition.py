@@ -15,6 +15,7 @@ from itertools import pairwise
 from accounting import money
 from accounting.rates.basis import FIRST_S, LAST_S, RATE_UNIT, Basis, Kind, Step, basis
 from accounting.rates.tariff import Tariff
+from accounting.rates.terms import in_force
 from accounting.runs.usage import Run
 
 CHARGED = "charged"
@@ -159,8 +160,23 @@ def take_off(parts: Sequence[Piece], seconds: int) -> list[Piece]:
     return left
 
 
-def amounts(parts: Sequence[Piece]) -> tuple[int, int]:
+def billed_pieces(
+    found: Basis, begin_s: int, end_s: int, billed_s: int, window: Window
+) -> list[Piece]:
+    """Return the pieces of a run with the seconds that it is billed for.
+
+    Where these are rounded up, the rest of the last minute or hour is priced as if it had gone on.
+    """
+    until_s = end_s + in_force(found.terms, begin_s).added_s(billed_s)
+    parts = pieces(found.steps, begin_s, until_s, window)
+    return take_off(parts, end_s - begin_s - billed_s)
+
+
+def amounts(parts: Sequence[Piece], minimum_micro: int = 0) -> tuple[int, int]:
     """Return charge and eligible part in micro-yuan, each rounded half up once.
+
+    A run that costs anything costs the minimum. What is added to reach it is eligible if all of
+    the charge is, else no part of it.
 
     Source:
         DESIGN.md, decision 5: one exact rational over all segments, rounded once.
@@ -171,7 +187,9 @@ def amounts(parts: Sequence[Piece]) -> tuple[int, int]:
     """
     charge = sum(part.seconds * part.step.rate for part in parts)
     eligible = sum(part.seconds * part.step.rate for part in parts if part.inside)
-    return money.half_up(charge, RATE_UNIT), money.half_up(eligible, RATE_UNIT)
+    charge_micro = max(money.half_up(charge, RATE_UNIT), minimum_micro if charge else 0)
+    whole = eligible == charge
+    return charge_micro, charge_micro if whole else money.half_up(eligible, RATE_UNIT)
 
 
 def price(
@@ -181,13 +199,13 @@ def price(
 
     It is free where every second of it is; where one has a price, it is charged, if with zero.
     """
-    parts = pieces(found.steps, begin_s, end_s, window)
+    parts = billed_pieces(found, begin_s, end_s, billed_s, window)
     for part in parts:
         if part.step.problem:
             return 0, 0, UNRATED, part.step.problem
     if all(part.step.free for part in parts):
         return 0, 0, FREE, parts[0].step.free
-    return (*amounts(take_off(parts, end_s - begin_s - billed_s)), CHARGED, "")
+    return (*amounts(parts, in_force(found.terms, begin_s).minimum_micro), CHARGED, "")
 
 
 def define(

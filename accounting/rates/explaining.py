@@ -13,6 +13,7 @@ from accounting.rates.basis import GFLOPS_PER_PFLOPS, SECONDS_PER_HOUR, Basis, C
 from accounting.rates.definition import CHARGED, Piece, Rating, Window
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Tariff
+from accounting.rates.terms import PLAIN, Terms, in_force
 from accounting.runs.usage import Run
 
 UNIT_NAMES = {PFLOPS_HOUR: "PFLOPS·h", CORE_HOUR: "core-h", NODE_HOUR: "node-h"}
@@ -54,6 +55,7 @@ class Explanation:
     rating: Rating
     cards: tuple[Cards, ...]
     parts: tuple[Part, ...]
+    terms: Terms
     window: Window | None
     timezone: str
 
@@ -68,6 +70,10 @@ class Explanation:
             yield f"{each.count} × {each.gres}: {chip.name}, {chip.tflops} TFLOPS FP16{status}"
         for part in self.parts:
             yield self._line(part)
+        if self.terms.per_s > 1:
+            yield f"billed by the {self.terms.unit}, rounded up"
+        if self.terms.minimum_micro:
+            yield f"minimum charge {money.yuan_micro(self.terms.minimum_micro)} yuan"
         if rating.status == CHARGED:
             eligible = f", eligible {money.yuan_micro(rating.eligible_micro)}"
             charge = money.yuan_micro(rating.charge_micro)
@@ -106,17 +112,18 @@ def explain(
     found = basis(tariff, definition.kind_of(run))
     rating = definition.define(run, tariff, states, window)
     parts: list[Part] = []
+    counted = PLAIN
     billed_s = definition.billable_s(run)
     if rating.status == CHARGED and run.billed_from_s is not None and billed_s is not None:
         begin_s, end_s = run.billed_from_s, run.end_s
-        cut = definition.pieces(found.steps, begin_s, end_s, window or definition.NOWHEN)
-        left = definition.take_off(cut, end_s - begin_s - billed_s)
-        alike = _alike(left)
+        counted = in_force(found.terms, begin_s)
+        span = (begin_s, end_s, billed_s)
+        alike = _alike(definition.billed_pieces(found, *span, window or definition.NOWHEN))
         parts = [
             _part(group, found, amount)
             for group, amount in zip(alike, _amounts(rating, alike), strict=True)
         ]
-    return Explanation(run, rating, found.cards, tuple(parts), window, tariff.timezone)
+    return Explanation(run, rating, found.cards, tuple(parts), counted, window, tariff.timezone)
 
 
 def _alike(pieces: Sequence[Piece]) -> list[list[Piece]]:

@@ -134,3 +134,7 @@ def price_runs(
             left -= cut
         out[i, 0] = (2 * total + unit[item[i]]) // (2 * unit[item[i]])
         out[i, 1] = (2 * eligible + unit[item[i]]) // (2 * unit[item[i]])
+        if total > 0 and out[i, 0] < span[5]:
+            out[i, 0] = span[5]
+            if eligible == total:
+                out[i, 1] = span[5]

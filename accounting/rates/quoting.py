@@ -8,15 +8,17 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from accounting.errors import TariffMissing, UsageInvalid
 from accounting.rates.bands import DAY_S, LAST_CLOCK_S
 from accounting.rates.basis import RATE_UNIT, Basis, Kind, Step, asked, basis, read_gres
 from accounting.rates.definition import NOWHEN, Window, pieces
 from accounting.rates.tariff import Tariff
+from accounting.rates.terms import PER_S, Terms, in_force
 
 YEAR_S = 366 * DAY_S
+LONGEST_S = max(PER_S.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ def most(
 
     The fee as a function of the start is straight between instants at which the start or the end
     meets a change of price or band, so the highest is at one of these, or now. The bands of the
-    last price are followed for a year, so that both changes of summer time are among them.
+    last price are followed for a year, so that both changes of summer time are among them. Where
+    terms change, the last second before it counts as well.
 
     Args:
         tariff: The price list.
@@ -73,11 +76,11 @@ def most(
     for step in steps:
         if step.problem:
             raise TariffMissing(step.problem)
-    fees = _fees(steps, limit_s, now_s)
+    fees = _fees(steps, found.terms, limit_s, now_s)
     starts_s = max(fees, key=fees.__getitem__)
     return Quote(
         fee_micro=-(-fees[starts_s] // RATE_UNIT),
-        eligible_micro=_fee(steps, now_s, limit_s, window or NOWHEN) // RATE_UNIT,
+        eligible_micro=_eligible(found, limit_s, now_s, window or NOWHEN) // RATE_UNIT,
         starts_s=starts_s,
         limit_s=limit_s,
         basis=found,
@@ -106,12 +109,15 @@ def _from_now(steps: Sequence[Step], now_s: int, limit_s: int) -> list[Step]:
     return [step for step in steps if now_from_s <= step.from_s < reach_s]
 
 
-def _fees(steps: Sequence[Step], limit_s: int, now_s: int) -> dict[int, int]:
+def _fees(
+    steps: Sequence[Step], terms: Sequence[Terms], limit_s: int, now_s: int
+) -> dict[int, int]:
     """Return the fee in micro-yuan × RATE_UNIT of each start that may be the dearest, in order."""
     last = steps[-1]
     banded = last.price is not None and last.price.plan is not None
-    end_s = max(now_s, last.from_s) + limit_s + (YEAR_S if banded else 0)
-    parts = pieces(steps, now_s, end_s, NOWHEN)
+    changes = [now_s, *(each.from_s for each in terms if each.from_s > now_s)]
+    last_s = max(*changes, last.from_s) + (YEAR_S if banded else 0)
+    parts = pieces(steps, now_s, last_s + limit_s + LONGEST_S, NOWHEN)
     edges = [now_s, *(part.until_s for part in parts)]
     sums = [0, *accumulate(part.seconds * part.step.rate for part in parts)]
 
@@ -120,12 +126,19 @@ def _fees(steps: Sequence[Step], limit_s: int, now_s: int) -> dict[int, int]:
         i = min(bisect_right(edges, at_s) - 1, len(parts) - 1)
         return sums[i] + (at_s - edges[i]) * parts[i].step.rate
 
-    starts = {start for edge in edges for start in (edge, edge - limit_s)}
-    within = sorted(start for start in starts if now_s <= start <= end_s - limit_s)
-    return {start: until(start + limit_s) - until(start) for start in within}
+    fees = {}
+    for from_s, next_s in pairwise([*changes, last_s + 1]):
+        counted = in_force(terms, from_s)
+        long_s = limit_s + counted.added_s(limit_s)
+        starts = {start for edge in edges for start in (edge, edge - long_s)} | {from_s, next_s - 1}
+        for start in sorted(start for start in starts if from_s <= start < next_s):
+            fee = until(start + long_s) - until(start)
+            fees[start] = max(fee, counted.minimum_micro * RATE_UNIT if fee else 0)
+    return fees
 
 
-def _fee(steps: Sequence[Step], start_s: int, limit_s: int, within: Window | None = None) -> int:
-    """Return the fee in micro-yuan × RATE_UNIT, of the seconds within a window if one is given."""
-    cut = pieces(steps, start_s, start_s + limit_s, within or NOWHEN)
-    return sum(piece.seconds * piece.step.rate for piece in cut if within is None or piece.inside)
+def _eligible(found: Basis, limit_s: int, now_s: int, window: Window) -> int:
+    """Return micro-yuan × RATE_UNIT of the seconds within a window of a job that starts now."""
+    long_s = limit_s + in_force(found.terms, now_s).added_s(limit_s)
+    cut = pieces(found.steps, now_s, now_s + long_s, window)
+    return sum(piece.seconds * piece.step.rate for piece in cut if piece.inside)

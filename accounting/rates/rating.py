@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from accounting.rates import definition, items
-from accounting.rates.basis import FIRST_S, LAST_S, Kind, basis
+from accounting.rates.basis import FIRST_S, LAST_S, Basis, Kind, basis
 from accounting.rates.definition import CHARGED, FREE, LARGEST, UNRATED, Rating, Window, define
 from accounting.rates.tariff import Tariff
 from accounting.runs import usage
@@ -48,14 +48,15 @@ def rate(
     """
     item, kinds = _kinds(table)
     spans, billed_s, fit = _spans(table, windows, accounts)
-    whole = _whole_span(spans[billed_s > 0])
-    known = items.build([basis(tariff, kind) for kind in kinds], *whole)
+    bases = [basis(tariff, kind) for kind in kinds]
+    counted = _counted(spans, billed_s, bases, item)
+    known = items.build(bases, *_whole_span(counted[billed_s > 0]))
     answers = _Answers(len(item))
     _settle_states(answers, table, states)
     answers.settle(~fit, UNRATED, definition.BAD_TIMES)
     answers.settle(billed_s == 0, FREE, definition.NO_SECOND)
 
-    amounts = _priced(answers, known, item, spans)
+    amounts = _priced(answers, known, item, spans, counted)
     over = billed_s > known.most_s[item]
     answers.replace(over, UNRATED, definition.TOO_LARGE)
     amounts[over] = 0
@@ -116,6 +117,23 @@ def _spans(
     billed = np.where(fit, billed, 0)
     window = _windows(windows, accounts, len(start))
     return np.column_stack([begin, end, end - begin - billed, window]), billed, fit
+
+
+def _counted(spans: Int64s, billed_s: Int64s, bases: Sequence[Basis], item: Int64s) -> Int64s:
+    """Put rows to the terms of their partitions.
+
+    Returns:
+        int64[n, 6]: the spans with their ends rounded up, and the minimum charge of each row.
+    """
+    counted = np.column_stack([spans, np.zeros(len(spans), np.int64)])
+    for terms in {found.terms for found in bases if found.terms}:
+        theirs = np.array([found.terms == terms for found in bases])[item]
+        begun = np.searchsorted([each.from_s for each in terms], spans[theirs, 0], "right")
+        per_s = np.array([1, *(each.per_s for each in terms)], np.int64)[begun]
+        counted[theirs, 1] += -billed_s[theirs] % per_s
+        minima = np.array([0, *(each.minimum_micro for each in terms)], np.int64)
+        counted[theirs, 5] = minima[begun]
+    return counted
 
 
 def _whole_span(spans: Int64s) -> tuple[int, int]:
@@ -180,13 +198,15 @@ def _dense(codes: Int64s) -> tuple[Int64s, int]:
     return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
 
 
-def _priced(answers: _Answers, known: items.Items, item: Int64s, spans: Int64s) -> Int64s:
+def _priced(
+    answers: _Answers, known: items.Items, item: Int64s, spans: Int64s, counted: Int64s
+) -> Int64s:
     """Price the open rows as int64[n, 2], charge and eligible part; settle those without price."""
     amounts = np.zeros((len(item), 2), np.int64)
-    small = answers.open() & (spans[:, 1] - spans[:, 0] <= known.longest_s[item])
+    small = answers.open() & (counted[:, 1] - counted[:, 0] <= known.longest_s[item])
     large = np.flatnonzero(answers.open() & ~small)
     if small.any():
-        amounts[small] = _by_kernel(known, item[small], spans[small])
+        amounts[small] = _by_kernel(known, item[small], counted[small])
     problem = -1 - amounts[:, 0]
     for number in np.unique(problem[problem >= 0]).tolist():
         step = known.steps[number]

@@ -18,10 +18,11 @@ from typing import Any
 
 from accounting import period, yamlfile
 from accounting.errors import ConfigInvalid, TariffMissing
-from accounting.rates import chips, prices
+from accounting.rates import chips, prices, terms
 from accounting.rates.bands import Plan
 from accounting.rates.chips import Chip
 from accounting.rates.prices import ANY, PFLOPS_HOUR, Price
+from accounting.rates.terms import Terms
 from accounting.yamlfile import at, need, only
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -37,12 +38,13 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What a tariff says of one partition; prices and capacity are in order of time."""
+    """What a tariff says of one partition; prices, capacity and terms are in order of time."""
 
     provider: str
     gres: Mapping[str, Chip]
     prices: tuple[Price, ...]
     capacity: tuple[Capacity, ...]
+    terms: tuple[Terms, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ def _some(mapping: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 
 
 def _partition(value: object, known: _Known, where: str) -> Partition:
-    entry = only(value, ("provider", "gres", "capacity", "prices"), where)
+    entry = only(value, ("provider", "gres", "capacity", "prices", "terms"), where)
     gres = _gres(need(entry, "gres", dict, where) if "gres" in entry else {}, known.chips, where)
     timezone = known.timezone
     listed = prices.in_order(
@@ -217,7 +219,9 @@ def _partition(value: object, known: _Known, where: str) -> Partition:
     if not provider:
         raise ConfigInvalid(f"{at(where, 'provider')}: is empty; name who provides the partition")
     by_time = tuple(sorted(capacity, key=lambda each: each.from_s))
-    return Partition(provider, gres, listed, by_time)
+    counted = _listed(entry, "terms", where) if "terms" in entry else []
+    by_terms = terms.in_order(counted, timezone, at(where, "terms"))
+    return Partition(provider, gres, listed, by_time, by_terms)
 
 
 def _listed(entry: Mapping[str, Any], key: str, where: str) -> list[tuple[Any, str]]:
