@@ -64,6 +64,7 @@ AMOUNTS = st.one_of(
 FACTORS_BP = st.sampled_from([10_000, 24_000, 37_500, 60_000, 13_333, 1, 9_999, 10**8])
 TERMS = st.tuples(st.sampled_from([1, 60, 3600]), st.sampled_from([0, 0, 10**4, 10**12]))
 CHANGES = st.just([]) | st.lists(st.integers(-10, 10) | st.integers(-400, 400), max_size=3)
+PARTS = st.sampled_from([1000, 143, 1, 999])
 SPANS_S = st.one_of(
     st.sampled_from([0, 1, 2, 3599, 3600, DAY_S, 400 * DAY_S]), st.integers(0, 400 * DAY_S)
 )
@@ -102,7 +103,9 @@ def tariffs(draw, whole=False):
     `whole` leaves no QOS and no instant without one.
     """
     chip_of = {
-        f"gpu:{name}": chips.Chip(name, name, draw(st.integers(1, 10**6)), "test", "site")
+        f"gpu:{name}": chips.Chip(
+            name, name, draw(st.integers(1, 10**6) | st.just(10**9 - 1)), "test", "site"
+        )
         for name in ("a", "b")
     }
     instants = draw(
@@ -125,11 +128,12 @@ def tariffs(draw, whole=False):
     terms = tuple(
         Terms(at_s, *draw(TERMS)) for at_s in sorted({EPOCH_S + d for d in draw(CHANGES)})
     )
-    partition = Partition("p", chip_of, tuple(steps), (), terms)
+    partition = Partition("p", chip_of, tuple(steps), (), terms, {"gpu:b": draw(PARTS)})
     return Tariff("t", "none", {("chengdu", "ai"): partition}, period.SHANGHAI)
 
 
 ODD = [
+    {"gres": "gpu:a=2147483647", "cards": 2**31 - 1},
     {"state": "NODE_FAIL"},
     {"state": "UNHEARD_OF"},
     {"start_s": None, "billed_from_s": None},

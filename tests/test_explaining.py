@@ -89,6 +89,15 @@ def test_terms_are_said():
     ]
 
 
+def test_a_part_of_a_card_is_said():
+    """A gres that is a part of a card says how much of it."""
+    run = dataclasses.replace(RUN, partition="parts", gres="gpu:mig_1g=8")
+    found = explaining.explain(run, price_list("options-1"), STATES)
+
+    assert list(found.lines())[1].endswith("376 TFLOPS FP16, unverified, 0.143 of it")
+    assert "0.430144 PFLOPS·h × 10.000000 yuan/PFLOPS·h = 4.301440 yuan" in list(found.lines())[2]
+
+
 def test_free_hours_stand_beside_charged_ones():
     """A run that is free until New Year says so of its first part."""
     run = dataclasses.replace(

@@ -136,6 +136,14 @@ def test_terms_to_come_are_quoted():
     assert (found.fee_micro, found.starts_s) == (6_000_000, NEW_YEAR_S)
 
 
+def test_untyped_cards_are_never_quoted_as_a_part():
+    """--gres=gpu:2 may be given whole cards: 0.752 × 10.00 = 7.52."""
+    kind = basis.asked("chengdu", "parts", "normal", {"gpu": 2}, 8)
+    found = quoting.most(price_list("options-1"), kind, HOUR_S, NEW_YEAR_S)
+
+    assert found.fee_micro == 7_520_000
+
+
 def test_nodes_are_quoted_by_the_node():
     """3 nodes for 1 h at 6.50: 19.50 yuan; how many it gets must be known."""
     by_node = basis.asked("chengdu", "whole", "normal", {}, 64, 3)

@@ -121,7 +121,13 @@ def second_by_second(run, prices, window):
         quantity = run.nodes if price.unit == NODE_HOUR else run.cpus
         if price.unit == PFLOPS_HOUR:
             counts = basis.read_gres(run.gres).items()
-            quantity = Fraction(sum(known.gres[name].gflops * n for name, n in counts), 10**6)
+            quantity = Fraction(
+                sum(
+                    known.gres[name].gflops * n * known.thousandths.get(name, 1000)
+                    for name, n in counts
+                ),
+                10**9,
+            )
         inside = window is not None and window[0] <= at_s < window[1]
         per_s = quantity * price.micro * Fraction(price.factor_bp, 10**4) / 3600
         seconds.append((per_s, inside))

@@ -1,9 +1,9 @@
 """What a second of a run costs, and from when: one tariff put to one kind of run.
 
 Rates are whole numbers of micro-yuan per RATE_UNIT seconds, so that prices of cards, cores and
-nodes share one denominator: GFLOPS × micro-yuan per PFLOPS·hour, or cores or nodes × micro-yuan per
-their hour × 10^6, times the factor of the QOS in ten-thousandths. Where the tariff does not say
-what a second costs, the step carries the reason instead.
+nodes share one denominator: MFLOPS × micro-yuan per PFLOPS·hour, or thousandths of cores or nodes
+× micro-yuan per their hour × 10^6, times the factor of the QOS in ten-thousandths. Where the tariff
+does not say what a second costs, the step carries the reason instead.
 """
 
 import re
@@ -16,12 +16,13 @@ from accounting.errors import TariffMissing
 from accounting.rates.bands import LAST_CLOCK_S
 from accounting.rates.chips import Chip
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
-from accounting.rates.tariff import Tariff
+from accounting.rates.tariff import WHOLE, Tariff
 from accounting.rates.terms import Terms
 
 GFLOPS_PER_PFLOPS = 1_000_000
 SECONDS_PER_HOUR = 3_600
-RATE_UNIT = GFLOPS_PER_PFLOPS * SECONDS_PER_HOUR * money.BP
+MFLOPS_PER_GFLOPS = 1_000
+RATE_UNIT = GFLOPS_PER_PFLOPS * MFLOPS_PER_GFLOPS * SECONDS_PER_HOUR * money.BP
 FIRST_S = 0
 LAST_S = 2**40
 """Runs lie within these instants (1970 to the year 36812); anything else is no time."""
@@ -49,6 +50,12 @@ class Cards:
     gres: str
     count: int
     chip: Chip
+    thousandths: int = WHOLE
+
+    @property
+    def mflops(self) -> int:
+        """Of all of them; a thousandth of a GFLOPS for each thousandth of a card."""
+        return self.count * self.chip.gflops * self.thousandths
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +101,23 @@ class Basis:
     terms: tuple[Terms, ...] = ()
 
     @property
-    def gflops(self) -> int:
+    def mflops(self) -> int:
         """Sum over all cards."""
-        return sum(each.count * each.chip.gflops for each in self.cards)
+        return sum(each.mflops for each in self.cards)
+
+    def gflops_s(self, seconds: int) -> int:
+        """Return card-GFLOPS × seconds, rounded down where a card is divided."""
+        return self.mflops * seconds // MFLOPS_PER_GFLOPS
 
     @property
     def chip(self) -> str | None:
         """Keys of the chips, joined by commas. None: no cards, or not known."""
         return ",".join(sorted({each.chip.key for each in self.cards})) or None
 
-    def quantity(self, price: Price) -> int:
-        """What a price is multiplied by: GFLOPS, cores or nodes; 0 where it is free."""
-        of = {PFLOPS_HOUR: self.gflops, CORE_HOUR: self.cpus, NODE_HOUR: self.nodes, FREE: 0}
-        return of[price.unit]
+    def quantity_milli(self, price: Price) -> int:
+        """What a price is multiplied by: thousandths of GFLOPS, cores or nodes; 0 if it is free."""
+        whole = {CORE_HOUR: self.cpus, NODE_HOUR: self.nodes, FREE: 0}
+        return self.mflops if price.unit == PFLOPS_HOUR else whole[price.unit] * 1_000
 
 
 def asked(
@@ -169,8 +180,9 @@ def _cards(tariff: Tariff, kind: Kind) -> tuple[Cards, ...]:
             )
     if sum(allocated.values()) != kind.cards:
         raise ValueError(f"{_name(kind)}: {kind.cards} cards do not match gres {kind.gres!r}")
+    where = (kind.cluster, kind.partition)
     return tuple(
-        Cards(gres, count, tariff.chip(kind.cluster, kind.partition, gres))
+        Cards(gres, count, tariff.chip(*where, gres), tariff.thousandths(*where, gres))
         for gres, count in allocated.items()
     )
 
@@ -179,7 +191,7 @@ def _step(bare: Basis, kind: Kind, price: Price) -> Step:
     if price.unit == FREE:
         whom = f"QOS {price.qos}" if price.qos else "every QOS without a price of its own"
         return Step(price.from_s, 0, price, "", f"{_name(kind)}: {whom} is free")
-    quantity = bare.quantity(price)
+    quantity = bare.quantity_milli(price)
     if quantity <= 0:
         what = {PFLOPS_HOUR: "cards", CORE_HOUR: "cores", NODE_HOUR: "nodes"}[price.unit]
         problem = f"{_name(kind)}: is priced by {what} and none is in the allocation"

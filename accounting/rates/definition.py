@@ -234,7 +234,7 @@ def define(
         assert run.billed_from_s is not None
         span = (run.billed_from_s, run.end_s, billed_s)
         charge, eligible, status, reason = price(found, *span, window or NOWHEN)
-    gflops_s = found.gflops * (billed_s or 0)
+    gflops_s = found.gflops_s(billed_s or 0)
     if max(charge, gflops_s) > LARGEST:
         status, reason, charge, eligible = UNRATED, TOO_LARGE, 0, 0
         gflops_s = gflops_s if gflops_s <= LARGEST else 0

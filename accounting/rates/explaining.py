@@ -12,7 +12,7 @@ from accounting.rates import definition
 from accounting.rates.basis import GFLOPS_PER_PFLOPS, SECONDS_PER_HOUR, Basis, Cards, basis
 from accounting.rates.definition import CHARGED, Piece, Rating, Window
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
-from accounting.rates.tariff import Tariff
+from accounting.rates.tariff import WHOLE, Tariff
 from accounting.rates.terms import PLAIN, Terms, in_force
 from accounting.runs.usage import Run
 
@@ -31,7 +31,7 @@ class Part:
         suspended_s: Seconds of the same price that are not billed.
         eligible: Whether they count for the voucher.
         price: What they were priced by.
-        quantity: GFLOPS of all cards, cores or nodes.
+        quantity_milli: Thousandths of GFLOPS of all cards, of cores or of nodes.
         hours: PFLOPS·hours, core-hours or node-hours, exact or marked with ….
         amount_micro: Share of the charge.
     """
@@ -42,7 +42,7 @@ class Part:
     suspended_s: int
     eligible: bool
     price: Price
-    quantity: int
+    quantity_milli: int
     hours: str
     amount_micro: int
 
@@ -67,6 +67,8 @@ class Explanation:
         for each in self.cards:
             chip = each.chip
             status = "" if chip.status == "vendor" else f", {chip.status}"
+            if each.thousandths < WHOLE:
+                status += f", {decimal(each.thousandths, WHOLE)} of it"
             yield f"{each.count} × {each.gres}: {chip.name}, {chip.tflops} TFLOPS FP16{status}"
         for part in self.parts:
             yield self._line(part)
@@ -154,8 +156,9 @@ def _part(group: Sequence[Piece], found: Basis, amount_micro: int) -> Part:
     first, seconds = group[0], _billed_s(group)
     price = first.step.price
     assert price is not None, "a charged piece has a price"
-    quantity = found.quantity(price)
-    per_hour = SECONDS_PER_HOUR * (GFLOPS_PER_PFLOPS if price.unit == PFLOPS_HOUR else 1)
+    quantity_milli = found.quantity_milli(price)
+    per_hour = SECONDS_PER_HOUR * 1_000
+    per_hour *= GFLOPS_PER_PFLOPS if price.unit == PFLOPS_HOUR else 1
     return Part(
         from_s=first.from_s,
         until_s=group[-1].until_s,
@@ -163,8 +166,8 @@ def _part(group: Sequence[Piece], found: Basis, amount_micro: int) -> Part:
         suspended_s=sum(piece.until_s - piece.from_s for piece in group) - seconds,
         eligible=first.inside,
         price=price,
-        quantity=quantity,
-        hours=decimal(quantity * seconds, per_hour),
+        quantity_milli=quantity_milli,
+        hours=decimal(quantity_milli * seconds, per_hour),
         amount_micro=amount_micro,
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accounting.rates.bands import LAST_CLOCK_S, Plan
-from accounting.rates.basis import FIRST_S, LAST_S, RATE_UNIT, Basis, Step
+from accounting.rates.basis import FIRST_S, LAST_S, MFLOPS_PER_GFLOPS, RATE_UNIT, Basis, Step
 from accounting.rates.definition import LARGEST
 
 Int64s = npt.NDArray[np.int64]
@@ -36,7 +36,7 @@ class Items:
         calendar: int64[e, 2 + b]: when a band begins, which, and the seconds of each band before.
         unit: int64[k], RATE_UNIT reduced together with the item's rates.
         longest_s: int64[k], longest run that int64 prices exactly; 0: none.
-        gflops: int64[k].
+        speed: int64[k, 2], whole GFLOPS and the thousandths beyond.
         most_s: int64[k], most billed seconds whose card-GFLOPS int64 holds.
     """
 
@@ -47,7 +47,7 @@ class Items:
     calendar: Int64s
     unit: Int64s
     longest_s: Int64s
-    gflops: Int64s
+    speed: Int64s
     most_s: Int64s
 
 
@@ -66,12 +66,18 @@ def build(bases: list[Basis], begin_s: int, end_s: int) -> Items:
             for step, rate in zip(found.steps, rates, strict=True)
         ]
         firsts.append(len(slots))
-    gflops = [found.gflops for found in bases]
-    most_s = [min(LAST_S, LARGEST // max(1, each)) for each in gflops]
-    listed = (firsts, units, longest_s, gflops, most_s)
-    first, unit_, longest_, gflops_, most_ = (np.array(each, np.int64) for each in listed)
+    mflops = [found.mflops for found in bases]
+    most_s = [_most_s(each) for each in mflops]
+    listed = (firsts, units, longest_s, most_s)
+    first, unit_, longest_, most_ = (np.array(each, np.int64) for each in listed)
+    speed = np.array([divmod(each, MFLOPS_PER_GFLOPS) for each in mflops], np.int64).reshape(-1, 2)
     slot_array = np.array(slots, np.int64).reshape(-1, 6)
-    return Items(bases, first, slot_array, steps, calendar, unit_, longest_, gflops_, most_)
+    return Items(bases, first, slot_array, steps, calendar, unit_, longest_, speed, most_)
+
+
+def _most_s(mflops: int) -> int:
+    """Return the longest time whose whole GFLOPS-seconds int64 holds."""
+    return min(LAST_S, ((LARGEST + 1) * MFLOPS_PER_GFLOPS - 1) // max(1, mflops))
 
 
 def _until(steps: Sequence[Step], step: Step) -> int:

@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 
 from accounting.errors import TariffMissing, UsageInvalid
 from accounting.rates.bands import DAY_S, LAST_CLOCK_S
-from accounting.rates.basis import RATE_UNIT, Basis, Kind, Step, asked, basis, read_gres
+from accounting.rates.basis import RATE_UNIT, Basis, Cards, Kind, Step, asked, basis, read_gres
 from accounting.rates.definition import NOWHEN, Window, pieces
 from accounting.rates.tariff import Tariff
 from accounting.rates.terms import PER_S, Terms, in_force
@@ -89,16 +89,25 @@ def most(
 
 
 def _fastest_types(tariff: Tariff, kind: Kind) -> Kind:
-    mapped = tariff.partition(kind.cluster, kind.partition).gres
+    said = tariff.partition(kind.cluster, kind.partition)
+    mapped = said.gres
+    where = (kind.cluster, kind.partition)
     cards: Counter[str] = Counter()
     try:
         gres = read_gres(kind.gres)
     except ValueError as error:
         raise UsageInvalid(str(error)) from None
+
+    def speed(gres: str) -> int:
+        return Cards(gres, 1, tariff.chip(*where, gres), tariff.thousandths(*where, gres)).mflops
+
     for name, count in gres.items():
         types = [each for each in mapped if each.startswith(f"{name}:")]
-        fastest = max(types, key=lambda each: mapped[each].gflops, default=name)
-        cards[name if name in mapped else fastest] += count
+        if name in mapped or ":" in name:
+            types = []
+        elif said.untyped is not None:
+            types.append(name)
+        cards[max(types, key=speed, default=name)] += count
     return kind._replace(gres=asked(*kind[:3], cards, kind.cpus).gres)
 
 

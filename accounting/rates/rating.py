@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from accounting.rates import definition, items
-from accounting.rates.basis import FIRST_S, LAST_S, Basis, Kind, basis
+from accounting.rates.basis import FIRST_S, LAST_S, MFLOPS_PER_GFLOPS, Basis, Kind, basis
 from accounting.rates.definition import CHARGED, FREE, LARGEST, UNRATED, Rating, Window, define
 from accounting.rates.tariff import Tariff
 from accounting.runs import usage
@@ -60,8 +60,14 @@ def rate(
     over = billed_s > known.most_s[item]
     answers.replace(over, UNRATED, definition.TOO_LARGE)
     amounts[over] = 0
-    gflops_s = np.where(over, 0, billed_s) * known.gflops[item]
+    gflops_s = _gflops_s(known.speed[item], np.where(over, 0, billed_s))
     return _result(answers, known, item, tariff.version, np.column_stack([gflops_s, amounts]))
+
+
+def _gflops_s(speed: Int64s, seconds: Int64s) -> Int64s:
+    """Multiply and round down to GFLOPS·s, without a product that is larger than the result."""
+    found: Int64s = speed[:, 0] * seconds + speed[:, 1] * seconds // MFLOPS_PER_GFLOPS
+    return found
 
 
 class _Answers:

@@ -12,7 +12,7 @@ earlier runs cost.
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +25,10 @@ from accounting.rates.prices import ANY, PFLOPS_HOUR, Price
 from accounting.rates.terms import Terms
 from accounting.yamlfile import at, need, only
 
+WHOLE = 1_000
+"""Thousandths of a card that is not divided."""
+
+_FRACTION = re.compile(r"([01])(?:\.([0-9]{1,3}))?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -38,13 +42,20 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What a tariff says of one partition; prices, capacity and terms are in order of time."""
+    """What a tariff says of one partition; prices, capacity and terms are in order of time.
+
+    Attributes:
+        thousandths: How much of its chip a gres is, 1 to 1000; the whole where it is not here.
+        untyped: The chip behind a gres without a type that is not mapped. None: not said.
+    """
 
     provider: str
     gres: Mapping[str, Chip]
     prices: tuple[Price, ...]
     capacity: tuple[Capacity, ...]
     terms: tuple[Terms, ...] = ()
+    thousandths: Mapping[str, int] = field(default_factory=dict)
+    untyped: Chip | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +93,20 @@ class Tariff:
 
     def chip(self, cluster: str, partition: str, gres: str) -> Chip:
         """Return the chip behind a gres such as gpu:ascend_910b. Raises TariffMissing."""
-        known = self.partition(cluster, partition).gres
+        said = self.partition(cluster, partition)
+        known, untyped = said.gres, None if ":" in gres else said.untyped
+        if gres not in known and untyped is not None:
+            return untyped
         if gres not in known:
             raise TariffMissing(
                 f"gres {gres} of partition {cluster}/{partition} has no chip in tariff "
                 f"{self.version}; add it under gres"
             )
         return known[gres]
+
+    def thousandths(self, cluster: str, partition: str, gres: str) -> int:
+        """Return how much of its chip a gres is: 143 for a seventh. Raises TariffMissing."""
+        return self.partition(cluster, partition).thousandths.get(gres, WHOLE)
 
     def prices(self, cluster: str, partition: str, qos: str) -> tuple[Price, ...]:
         """Return the prices that hold for a QOS, one after the other, at least one.
@@ -200,13 +218,15 @@ def _some(mapping: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 
 
 def _partition(value: object, known: _Known, where: str) -> Partition:
-    entry = only(value, ("provider", "gres", "capacity", "prices", "terms"), where)
-    gres = _gres(need(entry, "gres", dict, where) if "gres" in entry else {}, known.chips, where)
+    entry = only(value, ("provider", "gres", "chip", "capacity", "prices", "terms"), where)
+    mapped = need(entry, "gres", dict, where) if "gres" in entry else {}
+    gres, thousandths = _gres(mapped, known.chips, at(where, "gres"))
+    untyped = _chip(entry, "chip", known.chips, where) if "chip" in entry else None
     timezone = known.timezone
     listed = prices.in_order(
         _listed(entry, "prices", where), known.plans, timezone, at(where, "prices")
     )
-    if any(price.unit == PFLOPS_HOUR for price in listed) and not gres:
+    if any(price.unit == PFLOPS_HOUR for price in listed) and not (gres or untyped):
         raise ConfigInvalid(f"{where}: is priced per PFLOPS·hour without cards; add gres: to chips")
     capacity = []
     if "capacity" in entry:
@@ -221,7 +241,7 @@ def _partition(value: object, known: _Known, where: str) -> Partition:
     by_time = tuple(sorted(capacity, key=lambda each: each.from_s))
     counted = _listed(entry, "terms", where) if "terms" in entry else []
     by_terms = terms.in_order(counted, timezone, at(where, "terms"))
-    return Partition(provider, gres, listed, by_time, by_terms)
+    return Partition(provider, gres, listed, by_time, by_terms, thousandths, untyped)
 
 
 def _listed(entry: Mapping[str, Any], key: str, where: str) -> list[tuple[Any, str]]:
@@ -232,16 +252,38 @@ def _listed(entry: Mapping[str, Any], key: str, where: str) -> list[tuple[Any, s
     return [(value, at(here, number)) for number, value in enumerate(values)]
 
 
-def _gres(mapping: Mapping[str, Any], known: Mapping[str, Chip], where: str) -> dict[str, Chip]:
-    found = {}
-    for gres in mapping:
-        here = at(where, "gres")
-        key = need(mapping, gres, str, here)
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            advice = f"did you mean {near[0]!r}?" if near else "add it under own_chips"
-            raise ConfigInvalid(f"{at(here, gres)}: chip {key!r} is not in the catalogue; {advice}")
-        found[gres] = known[key]
+def _gres(
+    mapping: Mapping[str, Any], known: Mapping[str, Chip], where: str
+) -> tuple[dict[str, Chip], dict[str, int]]:
+    """Read the chip of each gres, and how much of it a gres is that is a part of a card."""
+    found, thousandths = {}, {}
+    for gres, value in mapping.items():
+        if isinstance(value, dict):
+            here = at(where, gres)
+            part = only(value, ("chip", "fraction"), here)
+            found[gres] = _chip(part, "chip", known, here)
+            thousandths[gres] = _thousandths(part, here)
+        else:
+            found[gres] = _chip(mapping, gres, known, where)
+    return found, thousandths
+
+
+def _chip(entry: Mapping[str, Any], name: str, known: Mapping[str, Chip], where: str) -> Chip:
+    key = need(entry, name, str, where)
+    if key not in known:
+        near = difflib.get_close_matches(key, known, 1)
+        advice = f"did you mean {near[0]!r}?" if near else "add it under own_chips"
+        raise ConfigInvalid(f"{at(where, name)}: chip {key!r} is not in the catalogue; {advice}")
+    return known[key]
+
+
+def _thousandths(entry: Mapping[str, Any], where: str) -> int:
+    text = need(entry, "fraction", str, where)
+    match = _FRACTION.fullmatch(text)
+    found = int(match[1] + (match[2] or "").ljust(3, "0")) if match else 0
+    if not 0 < found <= WHOLE:
+        here = at(where, "fraction")
+        raise ConfigInvalid(f"{here}: {text!r} is no part of a card; write 0.001 to 1, as in 0.143")
     return found
 
 
