@@ -384,6 +384,7 @@ def _submit(url, worker, begin, counts):
     counts.put(taken)
 
 
+@pytest.mark.thorough
 def test_eight_submitters_do_not_overspend(town):
     """Eight processes at once hold 25 times 4,000 of an account of 100,000, and no more."""
     many = multiprocessing.get_context("forkserver")

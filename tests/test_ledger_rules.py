@@ -8,6 +8,7 @@ changes nothing.
 import shutil
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -284,6 +285,7 @@ def charge_entry(number, month, charge, eligible):
     return Entry(f"usage:{number}", "charge", stamp(), rows, postings if charge else [])
 
 
+@pytest.mark.thorough
 def test_any_order_of_steps_adds_up(tmp_path, made):
     """Random sequences of steps leave book and model in the same state after each step."""
     quick = settings(

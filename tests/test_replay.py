@@ -78,6 +78,7 @@ def at_once(shops: Path, keys: Mapping[str, Mapping[str, str]], tmp_path_factory
     return said
 
 
+@pytest.mark.thorough
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 @given(pieces=arrivals())
 def test_same_data_same_statements(
