@@ -31,7 +31,7 @@ CONTRACT = "2024-AI-001"
 ACCOUNT = "CD24-0001"
 VOUCHER = "CD24-0001-1"
 
-OPERATOR = Actor("chen", "operator")
+OPERATOR = Actor("operations", "operator")
 REGULATOR = Actor("eic-review", "regulator")
 TREASURY = Actor("finance", "treasury")
 SIGNERS = (REGULATOR, TREASURY, Actor("book-head", "system"))
