@@ -223,3 +223,14 @@ def content(engine: Engine, leave_out: Iterable[str] = ()) -> dict[str, list[str
         query = select(*columns, total).group_by(*columns)
         said["balances"] = sorted(str(tuple(row)) for row in conn.execute(query) if row[2])
     return said
+
+
+LINES = [f"S-{ACCOUNT}-2024-11/{i}" for i in (1, 2)]
+"""The lines of `november`: 100.00 and 40.00 off the voucher."""
+
+
+def november(town: Town) -> None:
+    """Deliver and close a November with two lines."""
+    load_prices(town)
+    take(town, yuan(1, 200, qos="a"), yuan(2, 80, qos="b"))
+    close(town, "2024-11")

@@ -29,15 +29,13 @@ from accounting.errors import InvalidInput, NotAllowed, Refused
 from accounting.redeem import redemption
 
 Q4 = f"C-{PROVIDER}-2024-Q4-1"
-LINES = [f"S-{ACCOUNT}-2024-11/{i}" for i in (1, 2)]
+LINES = delivery.LINES
 
 
 @pytest.fixture
 def shop(town: Town) -> Iterator[Town]:
     """The town after November: lines of 100.00 and 40.00 in a statement that is not invoiced."""
-    delivery.load_prices(town)
-    take(town, yuan(1, 200, qos="a"), yuan(2, 80, qos="b"))
-    close(town, "2024-11")
+    delivery.november(town)
     yield town
     assert delivery.findings(town) == []
 

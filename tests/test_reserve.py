@@ -19,21 +19,19 @@ from delivery import (
     take,
     yuan,
 )
-from town import ACCOUNT, PROVIDER, Town, stamp
+from town import PROVIDER, Town, stamp
 
 from accounting.errors import InvalidInput, NotAllowed, Refused
 from accounting.redeem import reserve
 
 Q4 = f"C-{PROVIDER}-2024-Q4-1"
-LINES = [f"S-{ACCOUNT}-2024-11/{i}" for i in (1, 2)]
+LINES = delivery.LINES
 
 
 @pytest.fixture
 def shop(town: Town) -> Iterator[Town]:
     """The town after November, invoiced: lines of 100.00 and 40.00, a fund of 130.00."""
-    delivery.load_prices(town)
-    take(town, yuan(1, 200, qos="a"), yuan(2, 80, qos="b"))
-    close(town, "2024-11")
+    delivery.november(town)
     invoice(town, "2024-11")
     grant(town, "130.00")
     yield town

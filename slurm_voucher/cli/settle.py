@@ -6,7 +6,7 @@ import click
 from sqlalchemy import select
 
 from accounting.book import ledger, schema
-from accounting.money import yuan, yuan_micro
+from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
 from accounting.settle import invoicing, settlement
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.output import Show, output_options, say
@@ -100,7 +100,7 @@ def _print_statement(site: Site, statement_id: str) -> None:
         f"  fee 结算费用 {yuan(row['fee_fen'])}, deduction 抵扣 {yuan(row['deduction_fen'])}, "
         f"cash part {yuan(row['cash_fen'])}, of which owed {yuan(row['receivable_fen'])}"
     )
-    below = row["charge_micro"] - row["fee_fen"] * 10_000
+    below = row["charge_micro"] - row["fee_fen"] * MICRO_PER_FEN
     click.echo(f"  below the fen {yuan_micro(below)}; entry {row['seq']}, hash {head[:32]}")
 
 
