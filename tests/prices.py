@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from accounting import period
 from accounting.rates import chips, tariff
 from accounting.rates.bands import Plan
+from accounting.rates.footprint import MAX_SHARE, NODE, PLAIN, Footprint
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, UNITS, Price
 from accounting.rates.tariff import Partition, Tariff
 from accounting.rates.terms import Terms
@@ -65,6 +66,8 @@ FACTORS_BP = st.sampled_from([10_000, 24_000, 37_500, 60_000, 13_333, 1, 9_999, 
 TERMS = st.tuples(st.sampled_from([1, 60, 3600]), st.sampled_from([0, 0, 10**4, 10**12]))
 CHANGES = st.just([]) | st.lists(st.integers(-10, 10) | st.integers(-400, 400), max_size=3)
 PARTS = st.sampled_from([1000, 143, 1, 999])
+MEMORY_MB = st.sampled_from([524_288, 1, 100_003, 3 * 1024, 400_000_000, None, 0])
+ON_A_NODE = st.sampled_from([8, 1, 3, 100_000])
 SPANS_S = st.one_of(
     st.sampled_from([0, 1, 2, 3599, 3600, DAY_S, 400 * DAY_S]), st.integers(0, 400 * DAY_S)
 )
@@ -94,6 +97,16 @@ def plans(draw):
     names = draw(st.permutations(["peak", "flat", "valley", "peak", "flat", "deep"]))
     listed = [(each % DAY_S, name) for each, name in zip(sorted(begins), names, strict=False)]
     return Plan(tuple(sorted(dict(listed).items())), zone)
+
+
+@st.composite
+def footprints(draw, cards):
+    """Nodes of which a run takes all, a share, or what it was given."""
+    how = draw(st.sampled_from([None, None, MAX_SHARE, MAX_SHARE, NODE]))
+    if how is None:
+        return PLAIN
+    of_node = [dataclasses.replace(each, count=draw(ON_A_NODE)) for each in cards]
+    return Footprint(how, tuple(of_node), draw(ON_A_NODE), 1024 * draw(ON_A_NODE))
 
 
 @st.composite
@@ -129,6 +142,8 @@ def tariffs(draw, whole=False):
         Terms(at_s, *draw(TERMS)) for at_s in sorted({EPOCH_S + d for d in draw(CHANGES)})
     )
     partition = Partition("p", chip_of, tuple(steps), (), terms, {"gpu:b": draw(PARTS)})
+    footprint = draw(footprints([partition.cards(name) for name in chip_of]))
+    partition = dataclasses.replace(partition, footprint=footprint)
     return Tariff("t", "none", {("chengdu", "ai"): partition}, period.SHANGHAI)
 
 
@@ -151,6 +166,8 @@ ODD = [
     {"gres": "", "cards": 0},
     {"cpus": 0},
     {"nodes": 0},
+    {"mem_mb": -1},
+    {"mem_mb": 2**63 - 1},
     {"req_gres": "gpu:a=1"},
     {"req_gres": "npu=1"},
 ]
@@ -174,6 +191,7 @@ def runs(draw, spans_s=SPANS_S):
         qos=draw(st.sampled_from(["normal", "urgent"])),
         cpus=draw(st.sampled_from([1, 96, 100_000])),
         nodes=draw(st.sampled_from([1, 4, 10_000])),
+        mem_mb=draw(MEMORY_MB),
         gres=gres,
         cards=a + b,
     )

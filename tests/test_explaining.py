@@ -98,6 +98,25 @@ def test_a_part_of_a_card_is_said():
     assert "0.430144 PFLOPS·h × 10.000000 yuan/PFLOPS·h = 4.301440 yuan" in list(found.lines())[2]
 
 
+def test_a_footprint_says_which_share_was_the_largest():
+    """A run that is priced by its share of a node says of what, and what the others were."""
+    run = dataclasses.replace(
+        RUN, gres="gpu:ascend_910b=1", cards=1, cpus=12, mem_mb=384 * 1024
+    )  # fmt: skip
+    found = explaining.explain(run, price_list("footprint-1"), STATES)
+    whole = dataclasses.replace(run, partition="whole", nodes=2)
+
+    assert list(found.lines())[2:] == [
+        "priced as 0.75 nodes by memory (by gpu:ascend_910b 0.125; cores 0.125)",
+        "2023-11-15T06:13:20+08:00 to 2023-11-15T07:13:20+08:00: 3600 s = 2.256 PFLOPS·h × "
+        "10.000000 yuan/PFLOPS·h = 22.560000 yuan",
+        "charge 22.560000 yuan",
+    ]
+    assert "priced as 2 nodes, all of each" in list(
+        explaining.explain(whole, price_list("footprint-1"), STATES).lines()
+    )
+
+
 def test_free_hours_stand_beside_charged_ones():
     """A run that is free until New Year says so of its first part."""
     run = dataclasses.replace(

@@ -12,7 +12,7 @@ ROWS = """
     yamlfile triggers archive reports
     bands chips ledger policy resized
     prices
-    terms
+    terms footprint
     tariff signing registry
     basis issuing holds
     definition releasing

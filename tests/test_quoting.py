@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from prices import DAY_S, EPOCH_S, PRICES, STATES, WINDOWS, price_list, runs, tariffs
 
-from accounting import period
+from accounting import money, period
 from accounting.errors import TariffMissing, UsageInvalid
 from accounting.rates import basis, definition, quoting
 from accounting.rates.prices import PFLOPS_HOUR, Price
@@ -157,6 +157,42 @@ def test_nodes_are_quoted_by_the_node():
 
 
 @pytest.mark.parametrize(
+    ("gres", "cpus", "nodes", "mem_mb", "fee_yuan"),
+    [
+        ({"gpu:ascend_910b": 1}, 12, 1, 65_536, "3.76"),  # 1/8 of everything
+        ({"gpu:ascend_910b": 1}, 12, 1, 393_216, "22.56"),  # 3/4 of the memory
+        ({"gpu:ascend_910b": 1}, 12, 1, None, "30.08"),  # memory not known: all of it
+        ({"gpu:ascend_910b": 1}, 12, 2, None, "60.16"),  # on each of its nodes
+        ({"gpu": 1}, 12, 1, 65_536, "3.76"),  # any type, and there is one
+        ({"gpu:ascend_910b": 99}, 999, 2, 2**40, "60.16"),  # no job takes more than its nodes
+    ],
+)
+def test_shares_of_nodes_are_quoted(gres, cpus, nodes, mem_mb, fee_yuan):
+    """An hour is quoted by the largest share that the job can take: 3.008 PFLOPS a node at 10."""
+    kind = basis.asked("chengdu", "ai", "normal", gres, cpus, nodes, mem_mb)
+    found = quoting.most(price_list("footprint-1"), kind, HOUR_S, NEW_YEAR_S)
+
+    assert found.fee_micro == money.micro(fee_yuan)
+
+
+def test_untyped_cards_are_quoted_as_the_rarest_type():
+    """Where shares are priced, one of 2 Z100 is half a node, though a K100 is faster: 2.245."""
+    kind = basis.asked("chengdu", "two", "normal", {"dcu": 1}, 1, 1, 1024)
+    found = quoting.most(price_list("footprint-1"), kind, HOUR_S, NEW_YEAR_S)
+
+    assert found.basis.chip == "dcu_z100"
+    assert found.fee_micro == 2_245_000
+
+
+def test_whole_nodes_are_quoted():
+    """Where a run is priced by all of its nodes, 3 nodes are quoted: 3 × 30.08."""
+    kind = basis.asked("chengdu", "whole", "normal", {"gpu:ascend_910b": 1}, 1, 3)
+    found = quoting.most(price_list("footprint-1"), kind, HOUR_S, NEW_YEAR_S)
+
+    assert found.fee_micro == 90_240_000
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"gres": TWO, "partition": "x"}, "partition chengdu/x is not in tariff cd-2024-1"),
@@ -186,7 +222,7 @@ def test_no_charge_exceeds_its_quote(prices, run, waits_s, window):
     limit_s = run.end_s - run.start_s
     try:
         found = quoting.most(
-            prices, definition.kind_of(run), limit_s, run.start_s - waits_s, window
+            prices, definition.kind_of(run, prices), limit_s, run.start_s - waits_s, window
         )
     except TariffMissing:
         assume(False)
@@ -203,7 +239,8 @@ def test_a_quote_is_reached(prices, run):
     limit_s = run.end_s - run.start_s
     whole = dataclasses.replace(run, billed_from_s=run.start_s, elapsed_s=limit_s)
     try:
-        found = quoting.most(prices, definition.kind_of(run), limit_s, EPOCH_S - 400 * DAY_S)
+        kind = definition.kind_of(run, prices)
+        found = quoting.most(prices, kind, limit_s, EPOCH_S - 400 * DAY_S)
     except TariffMissing:
         assume(False)
     start_s = found.starts_s

@@ -14,7 +14,7 @@ from prices import EPOCH_S, PRICES, RUN, STATES, WINDOWS, odd_runs, price_list, 
 
 from accounting import money, period, yamlfile
 from accounting.rates import basis, chips, definition, items, rating
-from accounting.rates.prices import NODE_HOUR, PFLOPS_HOUR, Price
+from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Partition, Tariff
 from accounting.rates.terms import Terms
 from accounting.runs import usage
@@ -110,6 +110,30 @@ def test_a_charge_keeps_its_promises(prices, run, window):
     assert found["status"] == "charged" or found["charge_micro"] == 0
 
 
+def quantities(run, known):
+    """Return the PFLOPS, cores and nodes that a run is priced by, as fractions."""
+
+    def pflops(count, gres):
+        part = count * known.thousandths.get(gres, 1000)
+        return Fraction(part * known.gres[gres].gflops, 10**9)
+
+    given, footprint = basis.read_gres(run.gres), known.footprint
+    if footprint.how == "cards":
+        pflops_given = sum((pflops(n, gres) for gres, n in given.items()), Fraction(0))
+        return {PFLOPS_HOUR: pflops_given, CORE_HOUR: run.cpus, NODE_HOUR: run.nodes}
+    on_a_node = {each.gres: each.count for each in footprint.cards}
+    share = Fraction(run.nodes)
+    if footprint.how == "max_share":
+        of_cards = [Fraction(n, on_a_node[gres]) for gres, n in given.items()]
+        of_rest = Fraction(run.cpus, footprint.cpus), Fraction(run.mem_mb, footprint.mem_mb)
+        share = max(*of_cards, *of_rest)
+    return {
+        PFLOPS_HOUR: share * sum(pflops(n, gres) for gres, n in on_a_node.items()),
+        CORE_HOUR: share * footprint.cpus,
+        NODE_HOUR: share,
+    }
+
+
 def second_by_second(run, prices, window):
     """Price every second on its own and take the suspended ones off, dearest first."""
     seconds = []
@@ -118,16 +142,7 @@ def second_by_second(run, prices, window):
     billed_s = -(-definition.billable_s(run) // terms.per_s) * terms.per_s
     for at_s in range(run.billed_from_s, run.end_s + billed_s - definition.billable_s(run)):
         price = prices.price_at(run.cluster, run.partition, run.qos, at_s)
-        quantity = run.nodes if price.unit == NODE_HOUR else run.cpus
-        if price.unit == PFLOPS_HOUR:
-            counts = basis.read_gres(run.gres).items()
-            quantity = Fraction(
-                sum(
-                    known.gres[name].gflops * n * known.thousandths.get(name, 1000)
-                    for name, n in counts
-                ),
-                10**9,
-            )
+        quantity = 0 if price.unit == FREE else quantities(run, known)[price.unit]
         inside = window is not None and window[0] <= at_s < window[1]
         per_s = quantity * price.micro * Fraction(price.factor_bp, 10**4) / 3600
         seconds.append((per_s, inside))
@@ -189,7 +204,7 @@ def test_numbers_just_inside_and_outside_the_kernel():
         for each in lengths
         for n in (1, 8)
     ]
-    _, kinds = rating._kinds(usage.table(some))
+    _, kinds = rating._kinds(rating._priced_by(usage.table(some), prices))
     known = items.build([basis.basis(prices, kind) for kind in kinds], EPOCH_S, EPOCH_S + 2**20)
 
     assert min(lengths) < min(known.longest_s.tolist()) < max(lengths)

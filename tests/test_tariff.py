@@ -11,6 +11,7 @@ from accounting.rates import tariff
 TARIFFS = Path(__file__).parent / "data" / "tariffs"
 TEXT = (TARIFFS / "cd-2024-1.yaml").read_text(encoding="utf-8")
 OPTIONS = (TARIFFS / "options-1.yaml").read_text(encoding="utf-8")
+FOOTPRINT = (TARIFFS / "footprint-1.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +142,34 @@ def test_wrong_options_are_refused(old, new, message):
 
     with pytest.raises(ConfigInvalid) as caught:
         tariff.load(OPTIONS.replace(old, new, 1), "o.yaml")
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("max_share", "share", "ai.footprint: 'share' is unknown; use one of cards, max_share, no"),
+        ("max_share", "1", "ai.footprint: 1 stands where text"),
+        ("footprint: max_share", "footprint: cards", "ai.node: is used by no footprint; say max"),
+        ("        footprint: max_share\n", "", "ai.node: is used by no footprint"),
+        ("node: {cpus: 64, mem_gb: 3}", "", "fat: key 'node' is missing; add it as a mapping"),
+        (", mem_gb: 512", "", "ai.node: key 'mem_gb' is missing"),
+        (", cpus: 96, ", ", ", "ai.node: key 'cpus' is missing"),
+        (", mem_gb: 512", ", mem_gb: 0", "ai.node.mem_gb: 0 on a node; use 1 to 1000000000"),
+        (", mem_gb: 512", ', mem_gb: "512"', "ai.node.mem_gb: '512' stands where a whole number"),
+        (", mem_gb: 512", ", mem: 512", "ai.node: key 'mem' is unknown; did you mean 'mem_gb'?"),
+        ('"dcu:k100": 4', '"dcu:k100": 0', "two.node.cards.dcu:k100: 0 on a node; use 1 to"),
+        ('"dcu:k100": 4', '"dcu:k200": 4', "two.node.cards.dcu:k200: has no chip; add it under"),
+        ('{cards: {"dcu:k100": 4, "dcu:z100": 2}, ', "{", "two.node: has no cards to be priced by"),
+    ],
+)
+def test_wrong_footprints_are_refused(old, new, message):
+    """What a node has is said where it is needed, and nowhere else."""
+    assert old in FOOTPRINT
+
+    with pytest.raises(ConfigInvalid) as caught:
+        tariff.load(FOOTPRINT.replace(old, new, 1), "f.yaml")
 
     assert message in str(caught.value)
 

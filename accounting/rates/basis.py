@@ -2,8 +2,9 @@
 
 Rates are whole numbers of micro-yuan per RATE_UNIT seconds, so that prices of cards, cores and
 nodes share one denominator: MFLOPS × micro-yuan per PFLOPS·hour, or thousandths of cores or nodes
-× micro-yuan per their hour × 10^6, times the factor of the QOS in ten-thousandths. Where the tariff
-does not say what a second costs, the step carries the reason instead.
+× micro-yuan per their hour × 10^6, times the factor of the QOS in ten-thousandths. Where a run is
+priced by its share of nodes, the unit is RATE_UNIT times the denominator of the share. Where the
+tariff does not say what a second costs, the step carries the reason instead.
 """
 
 import re
@@ -14,9 +15,10 @@ from typing import NamedTuple
 from accounting import money, period
 from accounting.errors import TariffMissing
 from accounting.rates.bands import LAST_CLOCK_S
-from accounting.rates.chips import Chip
+from accounting.rates.chips import Cards
+from accounting.rates.footprint import NOTHING, Taken
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
-from accounting.rates.tariff import WHOLE, Tariff
+from accounting.rates.tariff import Tariff
 from accounting.rates.terms import Terms
 
 GFLOPS_PER_PFLOPS = 1_000_000
@@ -31,7 +33,11 @@ _GRES = re.compile(r"([a-z0-9_]+(?::[^=,:\s]+)?)=([1-9][0-9]{0,9})")
 
 
 class Kind(NamedTuple):
-    """What decides the price of a run, besides when it ran."""
+    """What decides the price of a run, besides when it ran.
+
+    `mem_mb` is None where it is not known, and for runs also where no price depends on it, so that
+    they are of few kinds.
+    """
 
     cluster: str
     partition: str
@@ -41,21 +47,7 @@ class Kind(NamedTuple):
     cards: int
     cpus: int
     nodes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Cards:
-    """Cards of one sort."""
-
-    gres: str
-    count: int
-    chip: Chip
-    thousandths: int = WHOLE
-
-    @property
-    def mflops(self) -> int:
-        """Of all of them; a thousandth of a GFLOPS for each thousandth of a card."""
-        return self.count * self.chip.gflops * self.thousandths
+    mem_mb: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +58,8 @@ class Step:
 
     Attributes:
         from_s: First second; the steps that begin at a later one supersede it.
-        rate: Micro-yuan per RATE_UNIT seconds, >= 0; 0 where `problem` says why it is not known.
+        rate: Micro-yuan per `unit` seconds of its basis, >= 0; 0 where `problem` says why it is
+            not known.
         price: None: no price is in force yet.
         problem: '' where the rate is known.
         free: Why nothing is charged; '' where there is a price.
@@ -87,18 +80,21 @@ class Basis:
         provider: None: the tariff does not know the partition.
         cards: In the order of the gres text; empty for a run on processors alone, and where a
             card is not known.
-        cpus: Allocated cores.
-        nodes: Allocated nodes; 0: not known.
+        taken: What prices are multiplied by.
         steps: By time; the first begins at FIRST_S.
         terms: How runs are counted, by time.
     """
 
     provider: str | None
     cards: tuple[Cards, ...]
-    cpus: int
-    nodes: int
+    taken: Taken
     steps: tuple[Step, ...]
     terms: tuple[Terms, ...] = ()
+
+    @property
+    def unit(self) -> int:
+        """The seconds that a rate is for."""
+        return RATE_UNIT * self.taken.denominator
 
     @property
     def mflops(self) -> int:
@@ -106,7 +102,11 @@ class Basis:
         return sum(each.mflops for each in self.cards)
 
     def gflops_s(self, seconds: int) -> int:
-        """Return card-GFLOPS × seconds, rounded down where a card is divided."""
+        """Return card-GFLOPS × seconds, rounded down where a card is divided.
+
+        This is what the run was given, also where it is priced by what it blocks: shares of
+        several runs can add up to more than a node, and what is metered is held to capacity.
+        """
         return self.mflops * seconds // MFLOPS_PER_GFLOPS
 
     @property
@@ -115,17 +115,26 @@ class Basis:
         return ",".join(sorted({each.chip.key for each in self.cards})) or None
 
     def quantity_milli(self, price: Price) -> int:
-        """What a price is multiplied by: thousandths of GFLOPS, cores or nodes; 0 if it is free."""
-        whole = {CORE_HOUR: self.cpus, NODE_HOUR: self.nodes, FREE: 0}
-        return self.mflops if price.unit == PFLOPS_HOUR else whole[price.unit] * 1_000
+        """What a price is multiplied by: thousandths of GFLOPS, cores or nodes, each over the
+        denominator of what is taken; 0 if it is free."""
+        taken = self.taken
+        whole = {CORE_HOUR: taken.cpus, NODE_HOUR: taken.nodes, FREE: 0}
+        return taken.mflops if price.unit == PFLOPS_HOUR else whole[price.unit] * 1_000
 
 
 def asked(
-    cluster: str, partition: str, qos: str, gres: Mapping[str, int], cpus: int, nodes: int = 0
+    cluster: str,
+    partition: str,
+    qos: str,
+    gres: Mapping[str, int],
+    cpus: int,
+    nodes: int = 0,
+    mem_mb: int | None = None,
 ) -> Kind:
-    """Return the kind of a run that would be given these cards, cores and nodes; 0: not known."""
+    """Return the kind of a run that would be given these cards, cores, nodes (0: not known) and
+    memory (None: not known)."""
     text = ",".join(f"{name}={count}" for name, count in sorted(gres.items()) if count)
-    return Kind(cluster, partition, qos, text, "", sum(gres.values()), cpus, nodes)
+    return Kind(cluster, partition, qos, text, "", sum(gres.values()), cpus, nodes, mem_mb)
 
 
 def read_gres(text: str) -> dict[str, int]:
@@ -149,14 +158,24 @@ def basis(tariff: Tariff, kind: Kind) -> Basis:
         prices = tariff.prices(kind.cluster, kind.partition, kind.qos)
         cards = _cards(tariff, kind)
     except (TariffMissing, ValueError) as error:
-        return Basis(provider, (), kind.cpus, kind.nodes, (Step(FIRST_S, 0, None, str(error)),))
-    bare = Basis(provider, cards, kind.cpus, kind.nodes, ())
-    steps = [_step(bare, kind, price) for price in prices]
+        return Basis(provider, (), NOTHING, (Step(FIRST_S, 0, None, str(error)),))
+    taken, unknown = _taken(tariff, kind, cards)
+    bare = Basis(provider, cards, taken, ())
+    steps = [_step(bare, kind, price, unknown) for price in prices]
     if steps[0].from_s > FIRST_S:
         first = period.clock(steps[0].from_s, tariff.timezone)
         problem = f"{_name(kind)}: no price for QOS {kind.qos} before {first}"
         steps.insert(0, Step(FIRST_S, 0, None, problem))
-    return Basis(provider, cards, kind.cpus, kind.nodes, tuple(_by_the_clock(steps, kind)), terms)
+    return Basis(provider, cards, taken, tuple(_by_the_clock(steps, kind)), terms)
+
+
+def _taken(tariff: Tariff, kind: Kind, cards: tuple[Cards, ...]) -> tuple[Taken, str]:
+    """Return what prices are multiplied by, or why that is not known."""
+    footprint = tariff.partition(kind.cluster, kind.partition).footprint
+    try:
+        return footprint.take(cards, kind.cpus, kind.nodes, kind.mem_mb), ""
+    except ValueError as error:
+        return NOTHING, f"{_name(kind)}: {error}"
 
 
 def _by_the_clock(steps: list[Step], kind: Kind) -> list[Step]:
@@ -181,16 +200,15 @@ def _cards(tariff: Tariff, kind: Kind) -> tuple[Cards, ...]:
     if sum(allocated.values()) != kind.cards:
         raise ValueError(f"{_name(kind)}: {kind.cards} cards do not match gres {kind.gres!r}")
     where = (kind.cluster, kind.partition)
-    return tuple(
-        Cards(gres, count, tariff.chip(*where, gres), tariff.thousandths(*where, gres))
-        for gres, count in allocated.items()
-    )
+    return tuple(tariff.cards(*where, gres, count) for gres, count in allocated.items())
 
 
-def _step(bare: Basis, kind: Kind, price: Price) -> Step:
+def _step(bare: Basis, kind: Kind, price: Price, unknown: str) -> Step:
     if price.unit == FREE:
         whom = f"QOS {price.qos}" if price.qos else "every QOS without a price of its own"
         return Step(price.from_s, 0, price, "", f"{_name(kind)}: {whom} is free")
+    if unknown:
+        return Step(price.from_s, 0, price, unknown)
     quantity = bare.quantity_milli(price)
     if quantity <= 0:
         what = {PFLOPS_HOUR: "cards", CORE_HOUR: "cores", NODE_HOUR: "nodes"}[price.unit]

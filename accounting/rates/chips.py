@@ -14,6 +14,8 @@ from accounting import yamlfile
 from accounting.errors import ConfigInvalid
 
 GFLOPS_PER_TFLOPS = 1_000
+WHOLE = 1_000
+"""Thousandths of a card that is not divided."""
 STATUSES = ("vendor", "site", "unverified")
 """Who stands for a figure: the maker of the chip, the site that runs it, or nobody yet."""
 
@@ -44,6 +46,21 @@ class Chip:
         """Exact TFLOPS as text: 24.5, 376."""
         whole, part = divmod(self.gflops, GFLOPS_PER_TFLOPS)
         return f"{whole}.{part:03d}".rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """Cards of one sort."""
+
+    gres: str
+    count: int
+    chip: Chip
+    thousandths: int = WHOLE
+
+    @property
+    def mflops(self) -> int:
+        """Of all of them; a thousandth of a GFLOPS for each thousandth of a card."""
+        return self.count * self.chip.gflops * self.thousandths
 
 
 def gflops(text: str, where: str) -> int:

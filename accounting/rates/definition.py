@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from accounting import money
-from accounting.rates.basis import FIRST_S, LAST_S, RATE_UNIT, Basis, Kind, Step, basis
+from accounting.rates.basis import FIRST_S, LAST_S, Basis, Kind, Step, basis
 from accounting.rates.tariff import Tariff
 from accounting.rates.terms import in_force
 from accounting.runs.usage import Run
@@ -110,11 +110,11 @@ def billable_s(run: Run) -> int | None:
     return left_s if left_s <= run.end_s - run.billed_from_s else None
 
 
-def kind_of(run: Run) -> Kind:
-    """Return what decides the price of a run, besides when it ran."""
-    return Kind(
-        run.cluster, run.partition, run.qos, run.gres, run.req_gres, run.cards, run.cpus, run.nodes
-    )
+def kind_of(run: Run, tariff: Tariff) -> Kind:
+    """Return what decides the price of a run in a tariff, besides when it ran."""
+    mem_mb = run.mem_mb if tariff.weighs_memory(run.cluster, run.partition) else None
+    given = (run.gres, run.req_gres, run.cards, run.cpus, run.nodes, mem_mb)
+    return Kind(run.cluster, run.partition, run.qos, *given)
 
 
 def pieces(steps: Sequence[Step], begin_s: int, end_s: int, window: Window) -> list[Piece]:
@@ -172,8 +172,10 @@ def billed_pieces(
     return take_off(parts, end_s - begin_s - billed_s)
 
 
-def amounts(parts: Sequence[Piece], minimum_micro: int = 0) -> tuple[int, int]:
+def amounts(parts: Sequence[Piece], unit: int, minimum_micro: int = 0) -> tuple[int, int]:
     """Return charge and eligible part in micro-yuan, each rounded half up once.
+
+    Rates are for `unit` seconds.
 
     A run that costs anything costs the minimum. What is added to reach it is eligible if all of
     the charge is, else no part of it.
@@ -187,9 +189,9 @@ def amounts(parts: Sequence[Piece], minimum_micro: int = 0) -> tuple[int, int]:
     """
     charge = sum(part.seconds * part.step.rate for part in parts)
     eligible = sum(part.seconds * part.step.rate for part in parts if part.inside)
-    charge_micro = max(money.half_up(charge, RATE_UNIT), minimum_micro if charge else 0)
+    charge_micro = max(money.half_up(charge, unit), minimum_micro if charge else 0)
     whole = eligible == charge
-    return charge_micro, charge_micro if whole else money.half_up(eligible, RATE_UNIT)
+    return charge_micro, charge_micro if whole else money.half_up(eligible, unit)
 
 
 def price(
@@ -205,7 +207,8 @@ def price(
             return 0, 0, UNRATED, part.step.problem
     if all(part.step.free for part in parts):
         return 0, 0, FREE, parts[0].step.free
-    return (*amounts(parts, in_force(found.terms, begin_s).minimum_micro), CHARGED, "")
+    minimum_micro = in_force(found.terms, begin_s).minimum_micro
+    return (*amounts(parts, found.unit, minimum_micro), CHARGED, "")
 
 
 def define(
@@ -219,7 +222,7 @@ def define(
         states: `charged` or `free` for each state of Slurm.
         window: Validity of the voucher account, from and until. None: no account.
     """
-    found = basis(tariff, kind_of(run))
+    found = basis(tariff, kind_of(run, tariff))
     billed_s = billable_s(run)
     charge = eligible = 0
     status, reason = state_reason(run.state, states)

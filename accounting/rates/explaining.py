@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from accounting import money, period
 from accounting.rates import definition
-from accounting.rates.basis import GFLOPS_PER_PFLOPS, SECONDS_PER_HOUR, Basis, Cards, basis
+from accounting.rates.basis import GFLOPS_PER_PFLOPS, SECONDS_PER_HOUR, Basis, basis
+from accounting.rates.chips import WHOLE, Cards
 from accounting.rates.definition import CHARGED, Piece, Rating, Window
+from accounting.rates.footprint import Taken
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
-from accounting.rates.tariff import WHOLE, Tariff
+from accounting.rates.tariff import Tariff
 from accounting.rates.terms import PLAIN, Terms, in_force
 from accounting.runs.usage import Run
 
@@ -31,7 +33,6 @@ class Part:
         suspended_s: Seconds of the same price that are not billed.
         eligible: Whether they count for the voucher.
         price: What they were priced by.
-        quantity_milli: Thousandths of GFLOPS of all cards, of cores or of nodes.
         hours: PFLOPS·hours, core-hours or node-hours, exact or marked with ….
         amount_micro: Share of the charge.
     """
@@ -42,7 +43,6 @@ class Part:
     suspended_s: int
     eligible: bool
     price: Price
-    quantity_milli: int
     hours: str
     amount_micro: int
 
@@ -54,6 +54,7 @@ class Explanation:
     run: Run
     rating: Rating
     cards: tuple[Cards, ...]
+    taken: Taken
     parts: tuple[Part, ...]
     terms: Terms
     window: Window | None
@@ -70,6 +71,8 @@ class Explanation:
             if each.thousandths < WHOLE:
                 status += f", {decimal(each.thousandths, WHOLE)} of it"
             yield f"{each.count} × {each.gres}: {chip.name}, {chip.tflops} TFLOPS FP16{status}"
+        if self.parts and self.taken.shares:
+            yield self._shares()
         for part in self.parts:
             yield self._line(part)
         if self.terms.per_s > 1:
@@ -82,6 +85,16 @@ class Explanation:
             yield f"charge {charge} yuan{eligible if self.window else ''}"
         else:
             yield f"{rating.status}: {rating.reason}"
+
+    def _shares(self) -> str:
+        """Say which share was the largest, and what the others were."""
+        (what, largest), *rest = (
+            (what, decimal(share.numerator, share.denominator)) for what, share in self.taken.shares
+        )
+        others = "; ".join(f"{other} {share}" for other, share in rest)
+        return (
+            f"priced as {largest} nodes{f' by {what} (by {others})' if rest else ', all of each'}"
+        )
 
     def _line(self, part: Part) -> str:
         begin, end = (period.clock(at, self.timezone) for at in (part.from_s, part.until_s))
@@ -111,7 +124,7 @@ def explain(
         states: `charged` or `free` for each state of Slurm.
         window: Validity of the voucher account, from and until. None: no account.
     """
-    found = basis(tariff, definition.kind_of(run))
+    found = basis(tariff, definition.kind_of(run, tariff))
     rating = definition.define(run, tariff, states, window)
     parts: list[Part] = []
     counted = PLAIN
@@ -125,7 +138,9 @@ def explain(
             _part(group, found, amount)
             for group, amount in zip(alike, _amounts(rating, alike), strict=True)
         ]
-    return Explanation(run, rating, found.cards, tuple(parts), counted, window, tariff.timezone)
+    return Explanation(
+        run, rating, found.cards, found.taken, tuple(parts), counted, window, tariff.timezone
+    )
 
 
 def _alike(pieces: Sequence[Piece]) -> list[list[Piece]]:
@@ -156,8 +171,7 @@ def _part(group: Sequence[Piece], found: Basis, amount_micro: int) -> Part:
     first, seconds = group[0], _billed_s(group)
     price = first.step.price
     assert price is not None, "a charged piece has a price"
-    quantity_milli = found.quantity_milli(price)
-    per_hour = SECONDS_PER_HOUR * 1_000
+    per_hour = SECONDS_PER_HOUR * 1_000 * found.taken.denominator
     per_hour *= GFLOPS_PER_PFLOPS if price.unit == PFLOPS_HOUR else 1
     return Part(
         from_s=first.from_s,
@@ -166,8 +180,7 @@ def _part(group: Sequence[Piece], found: Basis, amount_micro: int) -> Part:
         suspended_s=sum(piece.until_s - piece.from_s for piece in group) - seconds,
         eligible=first.inside,
         price=price,
-        quantity_milli=quantity_milli,
-        hours=decimal(quantity_milli * seconds, per_hour),
+        hours=decimal(found.quantity_milli(price) * seconds, per_hour),
         amount_micro=amount_micro,
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accounting.rates.bands import LAST_CLOCK_S, Plan
-from accounting.rates.basis import FIRST_S, LAST_S, MFLOPS_PER_GFLOPS, RATE_UNIT, Basis, Step
+from accounting.rates.basis import FIRST_S, LAST_S, MFLOPS_PER_GFLOPS, Basis, Step
 from accounting.rates.definition import LARGEST
 
 Int64s = npt.NDArray[np.int64]
@@ -34,7 +34,7 @@ class Items:
             it, -1: at all hours.
         steps: The step behind each slot.
         calendar: int64[e, 2 + b]: when a band begins, which, and the seconds of each band before.
-        unit: int64[k], RATE_UNIT reduced together with the item's rates.
+        unit: int64[k], the unit of the item's basis, reduced together with its rates.
         longest_s: int64[k], longest run that int64 prices exactly; 0: none.
         speed: int64[k, 2], whole GFLOPS and the thousandths beyond.
         most_s: int64[k], most billed seconds whose card-GFLOPS int64 holds.
@@ -58,7 +58,7 @@ def build(bases: list[Basis], begin_s: int, end_s: int) -> Items:
     calendar, rows = _calendars(list(plans), begin_s, end_s)
     units, longest_s, slots, firsts = [], [], [], [0]
     for found in bases:
-        unit, longest, rates = _reduced(found.steps)
+        unit, longest, rates = _reduced(found)
         units.append(unit)
         longest_s.append(longest)
         slots += [
@@ -115,20 +115,20 @@ def _calendar(plan: Plan, begin_s: int, end_s: int) -> Int64s:
     return np.column_stack([at_s, band, before])
 
 
-def _reduced(steps: Sequence[Step]) -> tuple[int, int, list[int]]:
-    """Reduce rates and their unit by what divides all of them.
+def _reduced(found: Basis) -> tuple[int, int, list[int]]:
+    """Reduce the rates of a basis and their unit by what divides all of them.
 
     Returns:
         The unit; the longest run in seconds for which twice its charge in that unit fits into
         int64; and the rate of each step, as a slot has it.
     """
-    rates = [step.rate for step in steps if not step.problem]
-    divisor = math.gcd(RATE_UNIT, *rates)
-    unit, highest = RATE_UNIT // divisor, max(rates, default=0) // divisor
+    rates = [step.rate for step in found.steps if not step.problem]
+    divisor = math.gcd(found.unit, *rates)
+    unit, highest = found.unit // divisor, max(rates, default=0) // divisor
     longest_s = (_KERNEL_MAX - unit) // max(1, highest)
-    if longest_s == 0:
-        return unit, 0, [0 for _ in steps]
-    return unit, longest_s, [_rate(step, divisor) for step in steps]
+    if longest_s <= 0:
+        return 1, 0, [0 for _ in found.steps]
+    return unit, longest_s, [_rate(step, divisor) for step in found.steps]
 
 
 def _rate(step: Step, divisor: int) -> int:

@@ -8,14 +8,16 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import accumulate, pairwise
 
 from accounting.errors import TariffMissing, UsageInvalid
 from accounting.rates.bands import DAY_S, LAST_CLOCK_S
-from accounting.rates.basis import RATE_UNIT, Basis, Cards, Kind, Step, asked, basis, read_gres
+from accounting.rates.basis import Basis, Kind, Step, asked, basis, read_gres
 from accounting.rates.definition import NOWHEN, Window, pieces
+from accounting.rates.footprint import MAX_SHARE
 from accounting.rates.tariff import Tariff
-from accounting.rates.terms import PER_S, Terms, in_force
+from accounting.rates.terms import PER_S, in_force
 
 YEAR_S = 366 * DAY_S
 LONGEST_S = max(PER_S.values())
@@ -47,8 +49,9 @@ def most(
 ) -> Quote:
     """Quote the most that a job can cost which may run `limit_s` seconds from any instant on.
 
-    Cards asked for without a type, where the tariff maps types only, are quoted as the fastest
-    type of that name: any of them may be given.
+    Cards asked for without a type, where the tariff maps types only, are quoted as the dearest
+    type of that name: any of them may be given. Memory that is not known is all that the nodes
+    have, where a run is priced by its share of them.
 
     The fee as a function of the start is straight between instants at which the start or the end
     meets a change of price or band, so the highest is at one of these, or now. The bands of the
@@ -71,16 +74,16 @@ def most(
     """
     if limit_s <= 0:
         raise ValueError(f"a time limit is above 0 s, not {limit_s}")
-    found = basis(tariff, _fastest_types(tariff, kind))
+    found = basis(tariff, _within(tariff, _dearest_types(tariff, kind)))
     steps = _from_now(found.steps, now_s, limit_s)
     for step in steps:
         if step.problem:
             raise TariffMissing(step.problem)
-    fees = _fees(steps, found.terms, limit_s, now_s)
+    fees = _fees(steps, found, limit_s, now_s)
     starts_s = max(fees, key=fees.__getitem__)
     return Quote(
-        fee_micro=-(-fees[starts_s] // RATE_UNIT),
-        eligible_micro=_eligible(found, limit_s, now_s, window or NOWHEN) // RATE_UNIT,
+        fee_micro=-(-fees[starts_s] // found.unit),
+        eligible_micro=_eligible(found, limit_s, now_s, window or NOWHEN) // found.unit,
         starts_s=starts_s,
         limit_s=limit_s,
         basis=found,
@@ -88,27 +91,47 @@ def most(
     )
 
 
-def _fastest_types(tariff: Tariff, kind: Kind) -> Kind:
+def _dearest_types(tariff: Tariff, kind: Kind) -> Kind:
+    """Give a type to cards that were asked for without one: the fastest, or the rarest on a node
+    where shares of nodes are priced."""
     said = tariff.partition(kind.cluster, kind.partition)
-    mapped = said.gres
-    where = (kind.cluster, kind.partition)
     cards: Counter[str] = Counter()
     try:
         gres = read_gres(kind.gres)
     except ValueError as error:
         raise UsageInvalid(str(error)) from None
 
-    def speed(gres: str) -> int:
-        return Cards(gres, 1, tariff.chip(*where, gres), tariff.thousandths(*where, gres)).mflops
+    def dear(name: str) -> Fraction:
+        one = tariff.cards(kind.cluster, kind.partition, name)
+        if said.footprint.how == MAX_SHARE:
+            return said.footprint.share(name, [one]) or Fraction(0)
+        return Fraction(one.mflops)
 
     for name, count in gres.items():
-        types = [each for each in mapped if each.startswith(f"{name}:")]
-        if name in mapped or ":" in name:
+        types = [each for each in said.gres if each.startswith(f"{name}:")]
+        if name in said.gres or ":" in name:
             types = []
         elif said.untyped is not None:
             types.append(name)
-        cards[max(types, key=speed, default=name)] += count
+        cards[max(types, key=dear, default=name)] += count
     return kind._replace(gres=asked(*kind[:3], cards, kind.cpus).gres)
+
+
+def _within(tariff: Tariff, kind: Kind) -> Kind:
+    """Keep a job within its nodes, where shares of them are priced: it can take all of them, and
+    does so in memory if nobody knows how much it will be given."""
+    footprint = tariff.partition(kind.cluster, kind.partition).footprint
+    if footprint.how != MAX_SHARE:
+        return kind
+    cards = read_gres(kind.gres)
+    for each in footprint.cards:
+        if each.gres in cards:
+            cards[each.gres] = min(cards[each.gres], kind.nodes * each.count)
+    cpus, mem_mb = kind.nodes * footprint.cpus, kind.nodes * footprint.mem_mb
+    if kind.mem_mb is not None:
+        mem_mb = min(mem_mb, kind.mem_mb)
+    given = asked(*kind[:3], cards, min(kind.cpus, cpus))
+    return kind._replace(gres=given.gres, cards=given.cards, cpus=given.cpus, mem_mb=mem_mb)
 
 
 def _from_now(steps: Sequence[Step], now_s: int, limit_s: int) -> list[Step]:
@@ -118,13 +141,11 @@ def _from_now(steps: Sequence[Step], now_s: int, limit_s: int) -> list[Step]:
     return [step for step in steps if now_from_s <= step.from_s < reach_s]
 
 
-def _fees(
-    steps: Sequence[Step], terms: Sequence[Terms], limit_s: int, now_s: int
-) -> dict[int, int]:
-    """Return the fee in micro-yuan × RATE_UNIT of each start that may be the dearest, in order."""
+def _fees(steps: Sequence[Step], found: Basis, limit_s: int, now_s: int) -> dict[int, int]:
+    """Return the fee in micro-yuan × unit of each start that may be the dearest, in order."""
     last = steps[-1]
     banded = last.price is not None and last.price.plan is not None
-    changes = [now_s, *(each.from_s for each in terms if each.from_s > now_s)]
+    changes = [now_s, *(each.from_s for each in found.terms if each.from_s > now_s)]
     last_s = max(*changes, last.from_s) + (YEAR_S if banded else 0)
     parts = pieces(steps, now_s, last_s + limit_s + LONGEST_S, NOWHEN)
     edges = [now_s, *(part.until_s for part in parts)]
@@ -137,17 +158,17 @@ def _fees(
 
     fees = {}
     for from_s, next_s in pairwise([*changes, last_s + 1]):
-        counted = in_force(terms, from_s)
+        counted = in_force(found.terms, from_s)
         long_s = limit_s + counted.added_s(limit_s)
         starts = {start for edge in edges for start in (edge, edge - long_s)} | {from_s, next_s - 1}
         for start in sorted(start for start in starts if from_s <= start < next_s):
             fee = until(start + long_s) - until(start)
-            fees[start] = max(fee, counted.minimum_micro * RATE_UNIT if fee else 0)
+            fees[start] = max(fee, counted.minimum_micro * found.unit if fee else 0)
     return fees
 
 
 def _eligible(found: Basis, limit_s: int, now_s: int, window: Window) -> int:
-    """Return micro-yuan × RATE_UNIT of the seconds within a window of a job that starts now."""
+    """Return micro-yuan × unit of the seconds within a window of a job that starts now."""
     long_s = limit_s + in_force(found.terms, now_s).added_s(limit_s)
     cut = pieces(found.steps, now_s, now_s + long_s, window)
     return sum(piece.seconds * piece.step.rate for piece in cut if piece.inside)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from accounting.rates import definition, items
 from accounting.rates.basis import FIRST_S, LAST_S, MFLOPS_PER_GFLOPS, Basis, Kind, basis
@@ -46,7 +47,7 @@ def rate(
     Returns:
         One row for each run, in the same order, with the columns COLUMNS.
     """
-    item, kinds = _kinds(table)
+    item, kinds = _kinds(_priced_by(table, tariff))
     spans, billed_s, fit = _spans(table, windows, accounts)
     bases = [basis(tariff, kind) for kind in kinds]
     counted = _counted(spans, billed_s, bases, item)
@@ -175,12 +176,28 @@ def _codes(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
     return code.astype(np.int64), whole.dictionary.to_pylist()
 
 
+def _priced_by(table: pa.Table, tariff: Tariff) -> pa.Table:
+    """Return what decides prices: the columns of Kind, with memory only where it is weighed."""
+    (cluster, clusters), (partition, partitions) = (
+        _codes(table.column(name)) for name in ("cluster", "partition")
+    )
+    known = [[tariff.weighs_memory(a, b) for b in partitions] for a in clusters]
+    weighed = np.array(known, bool).reshape(len(clusters), len(partitions))[cluster, partition]
+    memory = table.column("mem_mb").cast(pa.int64())
+    if not weighed.all():
+        memory = pc.if_else(pa.array(weighed), memory, pa.scalar(None, pa.int64()))
+    found = table.select([name for name in Kind._fields if name != "mem_mb"])
+    return found.append_column("mem_mb", memory).select(Kind._fields)
+
+
 def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
     """Number the kinds of runs: the number of each row's kind, and the kinds."""
     item, size = np.zeros(table.num_rows, np.int64), 1
     for name in Kind._fields:
         column = table.column(name)
-        if pa.types.is_integer(column.type):
+        if pa.types.is_int64(column.type):  # memory: any number, and null
+            code, choices = _dense(column)
+        elif pa.types.is_integer(column.type):
             values = usage.numbers(column)
             code = values - values.min(initial=0)
             choices = int(code.max(initial=0)) + 1
@@ -198,9 +215,10 @@ def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
     return item, [Kind(*values) for values in zip(*columns, strict=True)]
 
 
-def _dense(codes: Int64s) -> tuple[Int64s, int]:
-    """Renumber codes without gaps; return them and how many there are."""
-    encoded = pa.array(codes).dictionary_encode()
+def _dense(codes: Int64s | pa.ChunkedArray) -> tuple[Int64s, int]:
+    """Renumber codes without gaps, null among them; return them and how many there are."""
+    whole = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else pa.array(codes)
+    encoded = pc.dictionary_encode(whole, null_encoding="encode")
     return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
 
 

@@ -11,22 +11,20 @@ earlier runs cost.
 
 import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from accounting import period, yamlfile
 from accounting.errors import ConfigInvalid, TariffMissing
-from accounting.rates import chips, prices, terms
+from accounting.rates import chips, footprint, prices, terms
 from accounting.rates.bands import Plan
-from accounting.rates.chips import Chip
+from accounting.rates.chips import WHOLE, Cards, Chip
+from accounting.rates.footprint import MAX_SHARE, PLAIN, Footprint
 from accounting.rates.prices import ANY, PFLOPS_HOUR, Price
 from accounting.rates.terms import Terms
 from accounting.yamlfile import at, need, only
-
-WHOLE = 1_000
-"""Thousandths of a card that is not divided."""
 
 _FRACTION = re.compile(r"([01])(?:\.([0-9]{1,3}))?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -47,6 +45,7 @@ class Partition:
     Attributes:
         thousandths: How much of its chip a gres is, 1 to 1000; the whole where it is not here.
         untyped: The chip behind a gres without a type that is not mapped. None: not said.
+        footprint: What of its nodes a run is priced by.
     """
 
     provider: str
@@ -56,6 +55,14 @@ class Partition:
     terms: tuple[Terms, ...] = ()
     thousandths: Mapping[str, int] = field(default_factory=dict)
     untyped: Chip | None = None
+    footprint: Footprint = PLAIN
+
+    def cards(self, gres: str, count: int = 1) -> Cards | None:
+        """Return cards of one sort. None: it is not said what chip they are."""
+        chip = self.gres.get(gres, None if ":" in gres else self.untyped)
+        if chip is None:
+            return None
+        return Cards(gres, count, chip, self.thousandths.get(gres, WHOLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +98,26 @@ class Tariff:
         """Return who provides a partition. Raises TariffMissing."""
         return self.partition(cluster, partition).provider
 
-    def chip(self, cluster: str, partition: str, gres: str) -> Chip:
-        """Return the chip behind a gres such as gpu:ascend_910b. Raises TariffMissing."""
-        said = self.partition(cluster, partition)
-        known, untyped = said.gres, None if ":" in gres else said.untyped
-        if gres not in known and untyped is not None:
-            return untyped
-        if gres not in known:
+    def cards(self, cluster: str, partition: str, gres: str, count: int = 1) -> Cards:
+        """Return cards of one sort, such as gpu:ascend_910b. Raises TariffMissing."""
+        found = self.partition(cluster, partition).cards(gres, count)
+        if found is None:
             raise TariffMissing(
                 f"gres {gres} of partition {cluster}/{partition} has no chip in tariff "
                 f"{self.version}; add it under gres"
             )
-        return known[gres]
+        return found
 
-    def thousandths(self, cluster: str, partition: str, gres: str) -> int:
-        """Return how much of its chip a gres is: 143 for a seventh. Raises TariffMissing."""
-        return self.partition(cluster, partition).thousandths.get(gres, WHOLE)
+    def chip(self, cluster: str, partition: str, gres: str) -> Chip:
+        """Return the chip behind a gres. Raises TariffMissing."""
+        return self.cards(cluster, partition, gres).chip
+
+    def weighs_memory(self, cluster: str, partition: str) -> bool:
+        """Tell whether what a run costs in a partition depends on its memory."""
+        try:
+            return self.partition(cluster, partition).footprint.how == MAX_SHARE
+        except TariffMissing:
+            return False
 
     def prices(self, cluster: str, partition: str, qos: str) -> tuple[Price, ...]:
         """Return the prices that hold for a QOS, one after the other, at least one.
@@ -218,7 +229,8 @@ def _some(mapping: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 
 
 def _partition(value: object, known: _Known, where: str) -> Partition:
-    entry = only(value, ("provider", "gres", "chip", "capacity", "prices", "terms"), where)
+    known_keys = ("provider", "gres", "chip", "capacity", "prices", "terms", "footprint", "node")
+    entry = only(value, known_keys, where)
     mapped = need(entry, "gres", dict, where) if "gres" in entry else {}
     gres, thousandths = _gres(mapped, known.chips, at(where, "gres"))
     untyped = _chip(entry, "chip", known.chips, where) if "chip" in entry else None
@@ -226,7 +238,7 @@ def _partition(value: object, known: _Known, where: str) -> Partition:
     listed = prices.in_order(
         _listed(entry, "prices", where), known.plans, timezone, at(where, "prices")
     )
-    if any(price.unit == PFLOPS_HOUR for price in listed) and not (gres or untyped):
+    if _by_cards(listed) and not (gres or untyped):
         raise ConfigInvalid(f"{where}: is priced per PFLOPS·hour without cards; add gres: to chips")
     capacity = []
     if "capacity" in entry:
@@ -241,7 +253,15 @@ def _partition(value: object, known: _Known, where: str) -> Partition:
     by_time = tuple(sorted(capacity, key=lambda each: each.from_s))
     counted = _listed(entry, "terms", where) if "terms" in entry else []
     by_terms = terms.in_order(counted, timezone, at(where, "terms"))
-    return Partition(provider, gres, listed, by_time, by_terms, thousandths, untyped)
+    found = Partition(provider, gres, listed, by_time, by_terms, thousandths, untyped)
+    measured = footprint.read(entry, found.cards, where)
+    if measured != PLAIN and not measured.cards and _by_cards(listed):
+        raise ConfigInvalid(f"{at(where, 'node')}: has no cards to be priced by; add its cards:")
+    return replace(found, footprint=measured)
+
+
+def _by_cards(listed: Iterable[Price]) -> bool:
+    return any(price.unit == PFLOPS_HOUR for price in listed)
 
 
 def _listed(entry: Mapping[str, Any], key: str, where: str) -> list[tuple[Any, str]]:
