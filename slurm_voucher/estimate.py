@@ -1,4 +1,5 @@
-"""The most that a job asks for: from the fields of a submit to cards, cores, time and tasks.
+"""The most that a job asks for: from the fields of a submit to cards, cores, nodes, memory, time
+and tasks.
 
 Unset is not zero: what a submit leaves open is filled from the partition, and where even that
 does not say, the partition's worst case is taken.
@@ -10,19 +11,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accounting.errors import InvalidInput, NotEligible
-from accounting.rates.basis import Kind, asked
+from accounting.rates.basis import Kind, asked, read_gres
 from slurm_voucher import tres
 from slurm_voucher.partitions import Cluster, Partition
 
 TASKS_MAX = 4_000_001
 """Slurm's own highest MaxArraySize."""
 GRES_KEYS = ("tres_per_job", "tres_per_node", "tres_per_socket", "tres_per_task")
+MEMORY_KEYS = ("mem_per_node_mb", "mem_per_cpu_mb")
+"""0 in either, or neither: as much as the nodes have."""
 SHOWN = 48
 """Characters of a user's word that a refusal repeats."""
 
 _ARRAY = re.compile(r"(\d{1,7})(?:-(\d{1,7})(?::(\d{1,7}))?)?", re.ASCII)
 _WHOLE = re.compile(r"\d{1,10}", re.ASCII)
+_NODES = re.compile(r"(?:^|,)node=(\d{1,9})(?=,|$)", re.ASCII)
 _CPUS = re.compile(r"(?:^|,)cpu[:=](\d{1,9})(?=,|$)", re.ASCII)
+
+
+Given = tuple[dict[str, int], int, int, int | None]
+"""Cards by gres, cores, nodes, and memory in MiB (None: not known, so at most all of the nodes)."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +56,11 @@ def most(fields: Mapping[str, str], cluster: Cluster) -> Most:
     """
     partition = _partition(fields, cluster.partitions)
     if "tres_alloc" in fields:
-        cpus, cards = _allocated(fields["tres_alloc"])
+        given = _allocated(fields["tres_alloc"], _nodes(fields, partition))
     else:
-        nodes = _nodes(fields, partition)
-        tasks = _tasks(fields, nodes)
-        cpus = _cpus(fields, partition, nodes, tasks)
-        cards = _cards(fields, partition, nodes, tasks)
-        if fields.get("exclusive") or partition.whole:
-            cpus, cards = _whole(partition, nodes, cpus, cards)
+        given = _asked(fields, partition)
     qos = fields.get("qos") or cluster.default_qos
-    kind = asked(cluster.name, partition.name, qos, cards, cpus)
+    kind = asked(cluster.name, partition.name, qos, *given)
     return Most(kind, _limit_s(fields, partition), array_tasks(fields.get("array", "")))
 
 
@@ -83,6 +86,8 @@ def widest(
             fields[key] = ",".join([*cards, f"cpu:{cores}"] if cores else cards)
         elif before[key] == "unlimited" or changed[key] == "unlimited":
             fields[key] = "unlimited"
+        elif key in MEMORY_KEYS and "0" in (before[key], changed[key]):
+            fields[key] = "0"
         elif before[key].isdecimal() and changed[key].isdecimal() and key != "begin_s":
             fields[key] = max(before[key], changed[key], key=int)
     return fields
@@ -96,7 +101,8 @@ def _said(fields: Mapping[str, str], cluster: Cluster) -> dict[str, str]:
     except NotEligible:  # the partition has gone or lost its limit: the change may mend that
         return {}
     nodes = _nodes(fields, partition)
-    return {
+    memory = {} if fields.keys() & MEMORY_KEYS else dict.fromkeys(MEMORY_KEYS, "0")
+    return memory | {
         "time_limit": str(limit_s // 60),
         "max_nodes": str(nodes),
         "num_tasks": str(_tasks(fields, nodes)),
@@ -148,6 +154,19 @@ def _limit_s(fields: Mapping[str, str], partition: Partition) -> int:
     return minutes * 60
 
 
+def _asked(fields: Mapping[str, str], partition: Partition) -> Given:
+    """Return the most that a job can be given."""
+    nodes = _nodes(fields, partition)
+    tasks = _tasks(fields, nodes)
+    cpus = _cpus(fields, partition, nodes, tasks)
+    cards = _cards(fields, partition, nodes, tasks)
+    nodes = _spread(fields, partition, nodes)
+    mem_mb = _memory_mb(fields, nodes, cpus)
+    if fields.get("exclusive") or partition.whole:
+        cpus, cards = _whole(partition, nodes, cpus, cards)
+    return cards, cpus, nodes, mem_mb
+
+
 def _nodes(fields: Mapping[str, str], partition: Partition) -> int:
     """Return the most nodes that the job can get: without an upper limit, one for each task.
 
@@ -157,6 +176,23 @@ def _nodes(fields: Mapping[str, str], partition: Partition) -> int:
     if high:
         return max(low, high)
     return max(low, min(number(fields, "num_tasks") or 1, partition.nodes))
+
+
+def _spread(fields: Mapping[str, str], partition: Partition, nodes: int) -> int:
+    """Return the most nodes that the job can lie on: each of its cards may be on one of its own,
+    where they are asked for all together."""
+    if number(fields, "max_nodes"):
+        return nodes
+    cards = sum(tres.asked(fields.get("tres_per_job", "")).values())
+    return max(nodes, min(cards, partition.nodes))
+
+
+def _memory_mb(fields: Mapping[str, str], nodes: int, cpus: int) -> int | None:
+    """Return the most memory that the job can get in MiB, or None: as much as its nodes have."""
+    asked_mb = [number(fields, key) for key in MEMORY_KEYS]
+    if 0 in asked_mb or asked_mb == [None, None]:
+        return None
+    return max((each or 0) * times for each, times in zip(asked_mb, (nodes, cpus), strict=True))
 
 
 def _tasks(fields: Mapping[str, str], nodes: int) -> int:
@@ -211,14 +247,16 @@ def _has(there: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
     return all(gres in there or gres in names for gres, number in wanted.items() if number)
 
 
-def _allocated(text: str) -> tuple[int, dict[str, int]]:
-    """Read what a running job was given."""
+def _allocated(text: str, nodes: int) -> Given:
+    """Read what a running job was given: cards, cores, nodes (else as many as said) and memory."""
     try:
-        gres = tres.read(text).gres
+        given = tres.read(text)
+        cards = read_gres(given.gres)
     except ValueError as error:
         raise InvalidInput(f"tres {text[:SHOWN]!r}: {error}; tell the operator") from None
     cpus = max((int(cpus) for cpus in _CPUS.findall(text)), default=0)
-    return cpus, {name: int(n) for name, _, n in (g.partition("=") for g in gres.split(",") if g)}
+    nodes = max((int(nodes) for nodes in _NODES.findall(text)), default=nodes)
+    return cards, cpus, nodes, given.mem_mb
 
 
 def array_tasks(text: str) -> int:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fakeslurm import FakeSlurm
 from homes import GOOD, HEADER, PRICES, ROOT, XDMOD, Home, furnished, one_line
 
 
@@ -156,3 +157,29 @@ def test_pozidriv_by_the_command(home: Home) -> None:
         assert {row["card_hours"] for row in rows} == {"0.0000"}
     again = home.ok("import", file, "--cluster", "pozidriv", "--fields", fields)
     assert "0 new, 0 changed, 11704 known" in again
+
+
+@pytest.mark.parametrize(
+    ("options", "fee"),
+    [("-N 2", "16.00"), ("-n 64", "16.00"), ("--mem=5G", "4.00"), ("--mem=0", "8.00")],
+)
+def test_quote_counts_nodes_and_memory(home: Home, tmp_path, monkeypatch, options, fee) -> None:
+    """A quote is for the most nodes that a job can get, and for all memory where none is named."""
+    monkeypatch.setenv("PATH", f"{FakeSlurm(tmp_path / 'slurm').folder}:/usr/bin:/bin")
+    prices = tmp_path / "shares.yaml"
+    prices.write_text(
+        "{tariff: s-1, chips: 2024-07, timezone: Asia/Shanghai, clusters: {chengdu: {partitions: "
+        "{ai: {provider: cdaicc, footprint: max_share, node: {cpus: 192, mem_gb: 10}, "
+        'prices: [{from: 2023-07-01, yuan_per_node_hour: "8.00"}]}}}}}'
+    )
+    home.ok("price", "load", str(prices))
+
+    assert f"at most {fee} yuan" in home.ok("quote", "-p", "ai", "-t", "60", *options.split())
+
+
+def test_quote_of_memory_that_is_none(home: Home) -> None:
+    """What is no size of memory is wrong usage."""
+    done = home.run("quote", "--mem=much")
+
+    assert done.exit_code == 2
+    assert "'much' is no size of memory" in done.stderr

@@ -76,6 +76,52 @@ def test_options(option: str, fields: str, cards: int, cpus: int) -> None:
     assert (kind.cards, kind.cpus) == (cards, cpus)
 
 
+@pytest.mark.parametrize(
+    ("fields", "nodes"),
+    [
+        ("", 1),
+        ("min_nodes=2 max_nodes=2", 2),
+        ("min_nodes=2 max_nodes=4", 4),
+        ("num_tasks=64", 2),
+        ("num_tasks=64 max_nodes=1", 1),
+        ("num_tasks=64 partition=whole time_limit=1", 3),
+        ("tres_per_job=gres/gpu:16", 2),
+        ("tres_per_job=gres/gpu:16 max_nodes=1", 1),
+        ("tres_per_node=gres/gpu:8", 1),
+        ("tres_alloc=cpu=1,node=2,gres/gpu=2 num_tasks=64", 2),
+        ("tres_alloc=cpu=1 min_nodes=3", 3),
+    ],
+)
+def test_nodes(fields: str, nodes: int) -> None:
+    """A job counts with the most nodes that it can lie on, one that runs with those it has."""
+    assert most(fields).kind.nodes == nodes
+
+
+@pytest.mark.parametrize(
+    ("fields", "mem_mb"),
+    [
+        ("", None),
+        ("mem_per_node_mb=0", None),
+        ("mem_per_node_mb=1000", 1000),
+        ("mem_per_node_mb=1000 min_nodes=2 max_nodes=2", 2000),
+        ("mem_per_node_mb=1000 tres_per_job=gres/gpu:16", 2000),
+        ("mem_per_cpu_mb=1000 num_tasks=2 cpus_per_task=3", 6000),
+        ("mem_per_cpu_mb=0 num_tasks=2", None),
+        ("mem_per_node_mb=1000 mem_per_cpu_mb=900", 1000),
+        ("tres_alloc=cpu=1,mem=2G,node=1 mem_per_node_mb=1", 2048),
+        ("tres_alloc=cpu=1,node=1 mem_per_node_mb=1", None),
+    ],
+)
+def test_memory(fields: str, mem_mb: int | None) -> None:
+    """Memory is the most that was asked for on all nodes; not asked for, it is not known."""
+    assert most(fields).kind.mem_mb == mem_mb
+
+
+def test_whole_nodes_of_cards_asked_for_together() -> None:
+    """Whole nodes for 16 cards are two nodes, whether the cards have a type or not."""
+    assert most("exclusive=1 tres_per_job=gres/gpu:16").kind.gres == f"{CARD}=16"
+
+
 def test_tasks_without_nodes_spread_over_the_partition() -> None:
     """Tasks without a number of nodes count as a node each, up to the partition's nodes."""
     assert most(num_tasks="64", tres_per_node="gpu:1").kind.cards == 2
@@ -257,6 +303,8 @@ def test_gres_nonsense_is_refused(text: str) -> None:
         ({"tres_per_task": "cpu=2"}, "tres_per_task", "cpu:4"),
         ({"partition": "sc"}, "partition", "sc"),
         ({"num_tasks": "4"}, "num_tasks", "4"),
+        ({"mem_per_node_mb": "10"}, "mem_per_node_mb", "0"),
+        ({"mem_per_cpu_mb": "10"}, "mem_per_cpu_mb", "0"),
     ],
 )
 def test_change_keeps_the_higher(change: dict[str, str], key: str, value: str) -> None:
@@ -278,6 +326,8 @@ FIELD = st.fixed_dictionaries(
         "tres_per_task": st.sampled_from(["", "gres/gpu:1", "cpu=3"]),
         "tres_per_job": st.sampled_from(["", "gpu:ascend_910b:4"]),
         "exclusive": st.just("1"),
+        "mem_per_node_mb": st.sampled_from(["0", "1000", "5000"]),
+        "mem_per_cpu_mb": st.sampled_from(["0", "400", "6000"]),
     },
 )
 
@@ -290,6 +340,8 @@ def test_change_is_never_below_either(before: dict[str, str], change: dict[str, 
         one = estimate.most(fields, CLUSTER)
         assert wide.kind.cards >= one.kind.cards
         assert wide.kind.cpus >= one.kind.cpus
+        assert wide.kind.nodes >= one.kind.nodes
+        assert wide.kind.mem_mb is None or wide.kind.mem_mb >= (one.kind.mem_mb or 2**62)
         assert wide.limit_s >= one.limit_s
 
 

@@ -14,9 +14,10 @@ import time
 from pathlib import Path
 from urllib.parse import unquote
 
+import delivery
 import pytest
 import town as towns
-from fakeslurm import FakeSlurm, row
+from fakeslurm import CLUSTER, FakeSlurm, row
 from sqlalchemy import select
 from town import ACCOUNT, NOW, UID, instant
 
@@ -118,6 +119,35 @@ def test_hold(daemon, town) -> None:
 def test_hold_of_an_array(daemon, town) -> None:
     """An array is one hold for all its tasks."""
     assert ask(daemon, "HOLD", **JOB, array="1-10%2")["held"] == str(10 * CARD_HOUR)
+
+
+def priced(daemon, town, partition: str) -> None:
+    """Bring a price list with one partition into force, written after its name."""
+    text = towns.TARIFF.partition("clusters:")[0].replace("cd-2024-1", "one-1")
+    text += f"clusters: {{chengdu: {{partitions: {{ai: {{provider: cdaicc, {partition}}}}}}}}}"
+    delivery.load_prices(town, text, "one-1")
+    daemon.load_rules(CLUSTER)
+
+
+def test_hold_by_the_node(daemon, town) -> None:
+    """Where nodes are priced, a hold is for the most nodes that the job can get."""
+    priced(daemon, town, 'prices: [{from: 2023-07-01, yuan_per_node_hour: "6.50"}]')
+    job = {key: value for key, value in JOB.items() if key != "tres_per_node"}
+
+    assert ask(daemon, "HOLD", **job, num_tasks="64")["held"] == "13000000"
+
+
+def test_hold_of_a_share_of_a_node(daemon, town) -> None:
+    """Where shares are priced, memory that nobody asked for is held as all of the node's."""
+    node = 'footprint: max_share, node: {cpus: 100, mem_gb: 10, cards: {"gpu:ascend_910b": 8}}'
+    priced(
+        daemon, town, f'{node}, gres: {{"gpu:ascend_910b": ascend_910b2}}, '
+        'prices: [{from: 2023-07-01, yuan_per_node_hour: "8.00"}]',
+    )  # fmt: skip
+    given = JOB | {"hold": "0" * 31 + "2", "mem_per_node_mb": "5120"}
+
+    assert ask(daemon, "HOLD", **JOB)["held"] == "8000000"
+    assert ask(daemon, "HOLD", **given)["held"] == "4000000"
 
 
 def test_same_hold_twice_is_one(daemon, town) -> None:

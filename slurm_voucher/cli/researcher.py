@@ -16,7 +16,7 @@ from accounting.runs import usage
 from accounting.settle import charging, shares, stored
 from accounting.vouchers import holds
 from accounting.vouchers.holds import Position
-from slurm_voucher import estimate, partitions, times
+from slurm_voucher import estimate, partitions, times, tres
 from slurm_voucher.cli.output import Show, output_options, say
 from slurm_voucher.cli.site import TEXT, Site, pass_site
 
@@ -28,6 +28,7 @@ from slurm_voucher.cli.site import TEXT, Site, pass_site
 @click.option("-N", "--nodes", type=click.IntRange(min=1))
 @click.option("-n", "--ntasks", type=click.IntRange(min=1))
 @click.option("-c", "--cpus-per-task", type=click.IntRange(min=1))
+@click.option("--mem", help="As for sbatch, for each node: 64G, or 4000 in MiB.")
 @click.option("-a", "--array", default="", help="As for sbatch: 1-10%2.")
 @click.option("-q", "--qos", help="[default: the site's]")
 @click.option("--voucher", help="Would it be accepted on this account now?")
@@ -46,6 +47,7 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
         "min_nodes": asked["nodes"],
         "num_tasks": asked["ntasks"],
         "cpus_per_task": asked["cpus_per_task"],
+        "mem_per_node_mb": _memory_mb(asked["mem"]),
         "time_limit": _minutes(time_limit),
     }
     given = {name: str(value) for name, value in fields.items() if value}
@@ -71,6 +73,13 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
                 f"voucher {voucher}: would be accepted, {yuan(before.available_fen)} yuan is"
                 f" available; voucher part {yuan(after.held_share_fen - before.held_share_fen)}"
             )
+
+
+def _memory_mb(text: str | None) -> int | None:
+    try:
+        return tres.memory_mb(text) if text else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--mem") from None
 
 
 def _minutes(text: str | None) -> int | None:
