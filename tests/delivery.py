@@ -14,7 +14,7 @@ from accounting.book.ledger import Entry
 from accounting.proof import audit
 from accounting.redeem import redemption, reserve
 from accounting.runs import usage
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 from accounting.settle import charging, settlement
 from accounting.settle.charging import Taken
 

@@ -13,7 +13,7 @@ from accounting.rates.footprint import MAX_SHARE, NODE, PLAIN, Footprint
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, UNITS, Price
 from accounting.rates.tariff import Partition, Tariff
 from accounting.rates.terms import Terms
-from accounting.runs import usage
+from accounting.runs.run import Run
 
 HERE = Path(__file__).parent
 
@@ -29,7 +29,7 @@ CHARGED = "COMPLETED FAILED TIMEOUT CANCELLED OUT_OF_MEMORY DEADLINE REQUEUED RE
 STATES = dict.fromkeys(CHARGED.split(), "charged") | dict.fromkeys(("NODE_FAIL",), "free")
 EPOCH_S = 1_700_000_000
 
-RUN = usage.Run(
+RUN = Run(
     cluster="chengdu",
     job_id=7,
     job="7",

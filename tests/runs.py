@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from accounting.runs import usage
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 from slurm_voucher.sources import BadRow, sacct
 
 DATA = Path(__file__).parent / "data"

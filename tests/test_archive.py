@@ -13,7 +13,7 @@ from runs import a_run, rated
 
 from accounting.errors import InvariantBroken
 from accounting.runs import archive, usage
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 
 NOTHING = usage.STORED.empty_table()
 SOME = [

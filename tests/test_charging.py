@@ -19,7 +19,7 @@ from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, Town, stamp
 from accounting.book import ledger, schema
 from accounting.errors import BookUnavailable, Refused
 from accounting.runs import archive, usage
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 from accounting.settle import charging, grouping, stored
 from accounting.vouchers import holds
 

@@ -8,10 +8,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 ROWS = """
-    errors money period schema usage kernels
-    yamlfile triggers archive reports
-    bands chips ledger policy resized
-    prices
+    errors money period schema run segment kernels
+    yamlfile triggers usage
+    bands chips ledger policy archive reports
+    prices resized
     terms footprint
     tariff signing registry
     basis issuing holds

@@ -17,7 +17,7 @@ from town import ACCOUNT, Town
 
 from accounting.book import ledger, schema
 from accounting.proof import replay
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 
 OCTOBER = "2024-10-31T23:59:59+08:00"
 LATER = "2024-11-20T12:00:00+08:00"

@@ -9,7 +9,7 @@ from runs import a_run
 
 from accounting import period
 from accounting.runs import reports, usage
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 
 MIDNIGHT_S = 1_720_022_400
 """2024-07-04T00:00:00 in Asia/Shanghai."""

@@ -7,7 +7,7 @@ from runs import a_run
 
 from accounting.runs import usage
 from accounting.runs.resized import billed_from
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 
 
 def resized(start_s: int) -> list[Run]:

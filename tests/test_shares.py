@@ -8,7 +8,7 @@ import pytest
 from delivery import DECEMBER, NOVEMBER, close, run, take, yuan
 from town import ACCOUNT, Town
 
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 from accounting.settle import shares
 
 

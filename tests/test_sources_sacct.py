@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from runs import DATA, a_run, expected, header, pozidriv_lines
 
 from accounting.errors import SlurmUnavailable, UsageInvalid
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 from slurm_voucher import times
 from slurm_voucher.sources import BadRow, sacct, sacct_query
 from slurm_voucher.sources.states import ENDED, LIVE

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from runs import a_run
 
 from accounting.runs import usage
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 
 WORDS = st.sampled_from(["", "ai", "中文", "a=b,c|d"])
 SECONDS = st.integers(0, 2**40)

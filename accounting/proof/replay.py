@@ -23,7 +23,7 @@ from accounting.policy import Policy
 from accounting.rates import rating
 from accounting.rates import tariff as tariffs
 from accounting.runs import archive, usage
-from accounting.runs.archive import Segment
+from accounting.runs.segment import Segment
 from accounting.settle import charging, grouping, stating, stored
 from accounting.vouchers import holds
 

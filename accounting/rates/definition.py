@@ -16,7 +16,7 @@ from accounting import money
 from accounting.rates.basis import FIRST_S, LAST_S, Basis, Kind, Step, basis
 from accounting.rates.tariff import Tariff
 from accounting.rates.terms import in_force
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 
 CHARGED = "charged"
 FREE = "free"

@@ -16,7 +16,7 @@ from accounting.rates.footprint import Taken
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Tariff
 from accounting.rates.terms import PLAIN, Terms, in_force
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 
 UNIT_NAMES = {PFLOPS_HOUR: "PFLOPS·h", CORE_HOUR: "core-h", NODE_HOUR: "node-h"}
 _DIGITS = 9

@@ -14,7 +14,7 @@ from accounting.book import schema
 from accounting.book.ledger import canonical, hash_of, identity
 from accounting.money import yuan
 from accounting.redeem import redemption
-from accounting.runs.archive import Segment
+from accounting.runs.segment import Segment
 from accounting.vouchers.registry import find
 
 

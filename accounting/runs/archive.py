@@ -14,7 +14,6 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +24,8 @@ import pyarrow.parquet as pq
 
 from accounting.errors import InvariantBroken
 from accounting.runs import usage
+from accounting.runs.run import CLUSTER_NAME
+from accounting.runs.segment import Segment
 from accounting.runs.usage import Int64s
 
 FOLDER = "usage"
@@ -34,37 +35,6 @@ SUMS = ("gflops_s", "charge_micro", "eligible_micro")
 """Columns whose sums a segment's row in the book carries."""
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """What the book keeps about one file.
-
-    Attributes:
-        path: Below the root of the archive, with forward slashes.
-        cluster: Cluster of all its runs.
-        month: Month in which they ended, 2024-07.
-        rows: Number of rows, all revisions.
-        sha256: Of the file, hexadecimal.
-        size_bytes: Of the file.
-        submit_min_s: Earliest submit.
-        submit_max_s: Latest submit.
-        gflops_s: Sum over all rows.
-        charge_micro: Sum over all rows.
-        eligible_micro: Sum over all rows.
-    """
-
-    path: str
-    cluster: str
-    month: str
-    rows: int
-    sha256: str
-    size_bytes: int
-    submit_min_s: int
-    submit_max_s: int
-    gflops_s: int
-    charge_micro: int
-    eligible_micro: int
 
 
 class Compared(NamedTuple):
@@ -83,7 +53,7 @@ def write(root: Path, cluster: str, month: str, table: pa.Table) -> Segment:
         ValueError: There are no rows, rows of another cluster, two rows of one key and
             revision, or a cluster or month that is no name for a folder.
     """
-    if not usage.CLUSTER_NAME.fullmatch(cluster) or not _MONTH.fullmatch(month):
+    if not CLUSTER_NAME.fullmatch(cluster) or not _MONTH.fullmatch(month):
         raise ValueError(f"{cluster!r} and {month!r} are no cluster and month such as ai1, 2024-07")
     rows = _canonical(table)
     if not rows.num_rows or rows.column("cluster").unique().to_pylist() != [cluster]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from accounting import period
 from accounting.runs import usage
-from accounting.runs.archive import Segment
+from accounting.runs.segment import Segment
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from accounting.errors import BookUnavailable, ConfigInvalid
 from accounting.policy import Policy
 from accounting.rates import rating, tariff
 from accounting.runs import archive, resized, usage
-from accounting.runs.archive import Segment
+from accounting.runs.segment import Segment
 from accounting.settle import grouping, stored
 from accounting.vouchers import holds, releasing
 

@@ -13,8 +13,8 @@ from accounting import money
 from accounting.book import schema
 from accounting.rates import rating
 from accounting.runs import archive, usage
-from accounting.runs.archive import Segment
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
+from accounting.runs.segment import Segment
 from accounting.settle import grouping, stating
 
 _SUMMED = ("charge_micro", "eligible_micro")

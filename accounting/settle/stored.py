@@ -17,7 +17,7 @@ from accounting.book import schema
 from accounting.errors import InvariantBroken
 from accounting.rates import rating
 from accounting.runs import archive, resized, usage
-from accounting.runs.archive import Segment
+from accounting.runs.segment import Segment
 from accounting.settle import grouping
 
 KEY = (*usage.Keys._fields, "revision")

@@ -13,6 +13,7 @@ from accounting.money import MICRO_PER_FEN, fen_up, yuan, yuan_micro
 from accounting.period import clock, day_of
 from accounting.rates import explaining, quoting, tariff
 from accounting.runs import usage
+from accounting.runs.run import Run
 from accounting.settle import charging, shares, stored
 from accounting.vouchers import holds
 from accounting.vouchers.holds import Position
@@ -206,7 +207,7 @@ def explain_(site: Site, job: str, cluster: str | None) -> None:
         _explain(site, run, row)
 
 
-def _explain(site: Site, run: usage.Run, row: dict[str, Any]) -> None:
+def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
     account = row["account"]
     with site.read() as conn:
         version, text = ledger.document(conn, "tariff", row["tariff"])

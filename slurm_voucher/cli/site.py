@@ -19,6 +19,7 @@ from accounting.book import ledger
 from accounting.book.ledger import Actor, Stamp
 from accounting.errors import NotAllowed
 from accounting.policy import Policy
+from accounting.runs.run import CLUSTER_NAME
 from slurm_voucher import config as configs
 from slurm_voucher.config import Config
 
@@ -155,8 +156,6 @@ class _Cluster(click.ParamType):  # type: ignore[type-arg]  # generic only for t
     name = "cluster"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        from accounting.runs.usage import CLUSTER_NAME
-
         if CLUSTER_NAME.fullmatch(value) is None:
             self.fail(f"{value!r} is no name of a cluster; use A-Z a-z 0-9 _ . -", param, ctx)
         return str(value)

@@ -13,7 +13,7 @@ from accounting import period
 from accounting.errors import InvalidInput, UsageInvalid
 from accounting.money import yuan_micro
 from accounting.runs import usage
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 from accounting.settle import charging, stored
 from accounting.settle.charging import Taken
 from slurm_voucher.cli.output import say

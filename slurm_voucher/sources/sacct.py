@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from accounting.errors import UsageInvalid
-from accounting.runs.usage import CLUSTER_NAME, Run
+from accounting.runs.run import CLUSTER_NAME, Run
 from slurm_voucher import marks, times, tres
 from slurm_voucher.sources import BadRow
 from slurm_voucher.sources.states import LIVE

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO
 
 from accounting.errors import SlurmUnavailable
-from accounting.runs.usage import Run
+from accounting.runs.run import Run
 from slurm_voucher import times
 from slurm_voucher.sources import BadRow, sacct
 from slurm_voucher.sources.states import ENDED
