@@ -114,6 +114,11 @@ def load(text: str, source: str) -> Policy:
     )
 
 
+def states_of(policy: Policy) -> dict[str, str]:
+    """Return `charged` or `free` for each state of Slurm that a policy names."""
+    return {state: "free" if how == "no_run" else how for state, how in policy.states.items()}
+
+
 def _category(value: object, where: str) -> Category:
     keys = only(value, ("ratio", "revenue_min", "revenue_test_applies_to"), where)
     return Category(

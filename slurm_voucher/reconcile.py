@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from accounting.book import schema
 from accounting.errors import VoucherError
-from accounting.settle import charging
+from accounting.runs import watermarks
 from accounting.vouchers import holds, releasing
 from slurm_voucher import estimate
 from slurm_voucher.asking import Asker, Rules, request
@@ -69,7 +69,7 @@ def apply(
     if nothing_waits:
         present = {hold for hold, own in by_hold.items() if not _ended(own)}
         present |= {row.id for row in live.values() if row.job_id in snapshot.there}
-        collected_s = charging.watermarks(conn).get(cluster, 0)
+        collected_s = watermarks.by_cluster(conn).get(cluster, 0)
         done.voided = releasing.absent(conn, cluster, present, began_s, collected_s)
     return done
 

@@ -22,9 +22,9 @@ from sqlalchemy.exc import DBAPIError
 
 from accounting import policy as policies
 from accounting.book import ledger
-from accounting.errors import ConfigInvalid, InvalidInput, Unavailable, VoucherError
+from accounting.errors import InvalidInput, Unavailable, VoucherError
 from accounting.money import fen_up, yuan
-from accounting.settle import charging
+from accounting.rates import pricelists
 from accounting.vouchers import holds
 from slurm_voucher import asking, estimate, listening, marks, partitions, protocol, queue, reconcile
 from slurm_voucher.config import Config
@@ -52,9 +52,7 @@ class Voucherd:
         """Read policy and tariff in force from the book, for a cluster as Slurm tells it."""
         with self.engine.begin() as conn:
             name, text = ledger.document(conn, "policy")
-            prices = charging.in_force(conn)
-        if prices is None:
-            raise ConfigInvalid("tariff: none is loaded, 1 is needed; run svoucher price load FILE")
+            prices = pricelists.loaded(conn)
         self.rules = asking.Rules(cluster, prices, policies.load(text, f"policy {name}"))
 
     def answer(self, line: bytes, now_s: int) -> bytes:

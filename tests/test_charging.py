@@ -18,7 +18,7 @@ from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, Town, stamp
 
 from accounting.book import ledger, schema
 from accounting.errors import BookUnavailable, Refused
-from accounting.runs import archive, usage
+from accounting.runs import archive, usage, watermarks
 from accounting.runs.run import Run
 from accounting.settle import charging, grouping, stored
 from accounting.vouchers import holds
@@ -355,11 +355,11 @@ def test_the_watermark_never_goes_back(shop: Town) -> None:
     take(shop, watermark=(CLUSTER, "ended", 90))
     take(shop, watermark=(CLUSTER, "all", 50))
     with shop.begin() as conn:
-        assert charging.watermarks(conn) == {CLUSTER: 100}
-        assert charging.watermarks(conn, "all") == {CLUSTER: 50}
+        assert watermarks.by_cluster(conn) == {CLUSTER: 100}
+        assert watermarks.by_cluster(conn, "all") == {CLUSTER: 50}
     take(shop, watermark=(CLUSTER, "ended", 101))
     with shop.begin() as conn:
-        assert charging.watermarks(conn) == {CLUSTER: 101}
+        assert watermarks.by_cluster(conn) == {CLUSTER: 101}
 
 
 def test_two_clusters_at_once(shop: Town) -> None:

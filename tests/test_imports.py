@@ -9,12 +9,12 @@ ROOT = Path(__file__).parent.parent
 
 ROWS = """
     errors money period schema run segment kernels
-    yamlfile triggers usage
+    yamlfile triggers usage watermarks
     bands chips ledger policy archive reports
     prices resized
     terms footprint
     tariff signing registry
-    basis issuing holds
+    basis pricelists issuing holds
     definition releasing
     items
     rating quoting explaining

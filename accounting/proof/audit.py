@@ -18,9 +18,10 @@ from accounting.book import ledger, schema
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.proof import evidence, replay
 from accounting.proof.evidence import Books, Found
+from accounting.rates import pricelists
 from accounting.rates.tariff import Capacity
 from accounting.runs import reports
-from accounting.settle import charging, stored
+from accounting.settle import stored
 from accounting.vouchers import holds
 
 __all__ = ["RULES", "Books", "Finding", "findings"]
@@ -280,7 +281,7 @@ def reserve(books: Books) -> Found:
 
 def capacity(books: Books) -> Found:
     """No partition delivers more card-hours on a day than it has cards."""
-    prices = charging.in_force(books.conn)
+    prices = pricelists.in_force(books.conn)
     if prices is None or books.damage:
         return  # a damaged archive is found by the rule of its own
     limited = {where: each.capacity for where, each in prices.partitions.items() if each.capacity}

@@ -17,11 +17,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from accounting.book import ledger, schema
+from accounting.book import schema
 from accounting.errors import VoucherError
-from accounting.policy import Policy
-from accounting.rates import rating
-from accounting.rates import tariff as tariffs
+from accounting.policy import Policy, states_of
+from accounting.rates import pricelists, rating
 from accounting.runs import archive, usage
 from accounting.runs.segment import Segment
 from accounting.settle import charging, grouping, stating, stored
@@ -107,13 +106,12 @@ def _charges(
 def _ratings(
     copy: Connection, segment: Segment, runs: pa.Table, policy: Policy
 ) -> Iterator[tuple[str, str]]:
-    states = charging.states_of(policy)
+    states = states_of(policy)
     for version in runs.column("tariff").unique().to_pylist():
         rows = runs.filter(pc.equal(runs.column("tariff").cast(pa.string()), version))
         if version is None or version == charging.NO_TARIFF:
             continue
-        _, text = ledger.document(copy, "tariff", version)
-        prices = tariffs.load(text, f"tariff {version}")
+        prices = pricelists.loaded(copy, version)
         accounts = rows.column("account").cast(pa.string())
         windows = {
             account: window

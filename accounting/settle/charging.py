@@ -17,15 +17,16 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Posting, Stamp
-from accounting.errors import BookUnavailable, ConfigInvalid
-from accounting.policy import Policy
+from accounting.errors import BookUnavailable
+from accounting.policy import Policy, states_of
 from accounting.rates import rating, tariff
-from accounting.runs import archive, resized, usage
+from accounting.rates.pricelists import in_force
+from accounting.runs import archive, resized, usage, watermarks
 from accounting.runs.segment import Segment
 from accounting.settle import grouping, stored
 from accounting.vouchers import holds, releasing
@@ -84,7 +85,7 @@ def take_in(
             _store(engine, root, cluster, compared, before, policy, stamp, taken)
         if watermark is not None:
             with engine.begin() as conn:
-                _advance(conn, *watermark)
+                watermarks.advance(conn, *watermark)
     return taken
 
 
@@ -132,20 +133,6 @@ def _tidy(engine: Engine, root: Path) -> list[str]:
     with ledger.reading(engine).begin() as conn:
         known = conn.execute(select(schema.segment.c.path)).scalars().all()
     return archive.quarantine(root, known)
-
-
-def in_force(conn: Connection) -> tariff.Tariff | None:
-    """Return the tariff that was loaded last, or None."""
-    try:
-        version, text = ledger.document(conn, "tariff")
-    except ConfigInvalid:
-        return None
-    return tariff.load(text, f"tariff {version}")
-
-
-def states_of(policy: Policy) -> dict[str, str]:
-    """Return `charged` or `free` for each state of Slurm that the policy names."""
-    return {state: "free" if how == "no_run" else how for state, how in policy.states.items()}
 
 
 def _rated(conn: Connection, rows: pa.Table, policy: Policy) -> pa.Table:
@@ -305,22 +292,3 @@ def _end_holds(conn: Connection, rows: pa.Table, now_s: int) -> None:
         if row["state"] not in NOT_OVER:
             evidence = f"{row['state']} in slurmdbd"
             releasing.end(conn, row["hold"], str(row["job_id"]), "posted", 1, now_s, evidence)
-
-
-def _advance(conn: Connection, cluster: str, sweep: str, until_s: int) -> None:
-    """Move a watermark on; it never moves back."""
-    table = schema.watermark
-    was = watermarks(conn, sweep).get(cluster)
-    if was is None:
-        row = {"cluster": cluster, "sweep": sweep, "until_s": until_s}
-        conn.execute(insert(table), row)
-    elif was < until_s:
-        where = (table.c.cluster == cluster) & (table.c.sweep == sweep)
-        conn.execute(update(table).where(where).values(until_s=until_s))
-
-
-def watermarks(conn: Connection, sweep: str = "ended") -> dict[str, int]:
-    """Return the instant up to which each cluster is collected."""
-    table = schema.watermark
-    query = select(table.c.cluster, func.max(table.c.until_s)).where(table.c.sweep == sweep)
-    return {row[0]: row[1] for row in conn.execute(query.group_by(table.c.cluster))}

@@ -21,7 +21,8 @@ from accounting.book.ledger import Entry, Posting, Stamp, lock, write
 from accounting.errors import InvalidInput, Refused
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.policy import Policy
-from accounting.settle import charging, stating, stored
+from accounting.runs import watermarks
+from accounting.settle import stating, stored
 from accounting.vouchers.holds import accrued, vouchers
 from accounting.vouchers.registry import contracts, find
 
@@ -87,7 +88,7 @@ def _check_closable(
         )
     if ledger.identity(conn).rehearsal:
         return  # its clock may be set: what is collected up to is a real instant
-    for cluster, until_s in charging.watermarks(conn).items():
+    for cluster, until_s in watermarks.by_cluster(conn).items():
         if until_s < end_s:
             raise Refused(
                 f"close {month}: cluster {cluster} is collected up to "

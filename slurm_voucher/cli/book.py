@@ -101,12 +101,11 @@ def _check_book(site: Site) -> str:
 
 
 def _check_tariff(site: Site) -> str:
-    from accounting.rates import tariff
+    from accounting.rates import pricelists
 
     with site.read() as conn:
-        version, text = ledger.document(conn, "tariff")
-    prices = tariff.load(text, f"tariff {version}")
-    return f"{version}, {len(prices.partitions)} partitions, chips {prices.catalogue}"
+        prices = pricelists.loaded(conn)
+    return f"{prices.version}, {len(prices.partitions)} partitions, chips {prices.catalogue}"
 
 
 def _check_slurm(site: Site) -> str:

@@ -8,13 +8,14 @@ import pyarrow.compute as pc
 from sqlalchemy import select
 
 from accounting.book import ledger, schema
-from accounting.errors import ConfigInvalid, InvalidInput
+from accounting.errors import InvalidInput
 from accounting.money import MICRO_PER_FEN, fen_up, yuan, yuan_micro
 from accounting.period import clock, day_of
-from accounting.rates import explaining, quoting, tariff
+from accounting.policy import states_of
+from accounting.rates import explaining, pricelists, quoting
 from accounting.runs import usage
 from accounting.runs.run import Run
-from accounting.settle import charging, shares, stored
+from accounting.settle import shares, stored
 from accounting.vouchers import holds
 from accounting.vouchers.holds import Position
 from slurm_voucher import estimate, partitions, times, tres
@@ -55,9 +56,7 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
     cluster = partitions.load(site.config.default_qos)
     job = estimate.most(given, cluster)
     with site.read() as conn:
-        prices = charging.in_force(conn)
-        if prices is None:
-            raise ConfigInvalid("tariff: none is loaded, 1 is needed; run svoucher price load FILE")
+        prices = pricelists.loaded(conn)
         window = holds.validity(conn, voucher) if voucher else None
         most = quoting.most(prices, job.kind, job.limit_s, site.effective_s, window)
         click.echo(
@@ -210,11 +209,9 @@ def explain_(site: Site, job: str, cluster: str | None) -> None:
 def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
     account = row["account"]
     with site.read() as conn:
-        version, text = ledger.document(conn, "tariff", row["tariff"])
-        prices = tariff.load(text, f"tariff {version}")
+        prices = pricelists.loaded(conn, row["tariff"])
         window = holds.validity(conn, account) if account else None
-        states = charging.states_of(site.policy)
-        explained = explaining.explain(run, prices, states, window)
+        explained = explaining.explain(run, prices, states_of(site.policy), window)
         share = shares.of_run(conn, site.config.archive, run, account) if account else None
     for line in explained.lines():
         say(line)

@@ -11,7 +11,7 @@ from accounting.book.ledger import Entry
 from accounting.errors import ConfigInvalid, NotAllowed
 from accounting.money import yuan_micro
 from accounting.period import clock
-from accounting.rates import chips, tariff
+from accounting.rates import chips, pricelists, tariff
 from slurm_voucher.cli.book import document_row
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
@@ -80,12 +80,11 @@ def show_prices(site: Site, show: Show) -> None:
     Example: svoucher price show
     """
     with site.read() as conn:
-        version, text = ledger.document(conn, "tariff")
-    prices = tariff.load(text, f"tariff {version}")
+        prices = pricelists.loaded(conn)
     show(
         [
             {
-                "tariff": version,
+                "tariff": prices.version,
                 "cluster": cluster,
                 "partition": name,
                 "provider": partition.provider,

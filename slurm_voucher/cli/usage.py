@@ -12,7 +12,7 @@ import click
 from accounting import period
 from accounting.errors import InvalidInput, UsageInvalid
 from accounting.money import yuan_micro
-from accounting.runs import usage
+from accounting.runs import usage, watermarks
 from accounting.runs.run import Run
 from accounting.settle import charging, stored
 from accounting.settle.charging import Taken
@@ -166,7 +166,7 @@ def collect_(
     sweep = "all-states" if all_states else "ended"
     end_s = int(time.time())
     with site.read() as conn:
-        watermark = charging.watermarks(conn, sweep).get(cluster)
+        watermark = watermarks.by_cluster(conn, sweep).get(cluster)
     begin_s = end_s - 7 * 86_400 if watermark is None else watermark - OVERLAP_S
     if since is not None:
         begin_s = min(begin_s, period.instant(since, site.policy.timezone))

@@ -1,0 +1,27 @@
+"""The price lists that the book keeps: the one in force, and any other by its version."""
+
+from sqlalchemy.engine import Connection
+
+from accounting.book import ledger
+from accounting.errors import ConfigInvalid
+from accounting.rates import tariff
+from accounting.rates.tariff import Tariff
+
+
+def loaded(conn: Connection, version: str | None = None) -> Tariff:
+    """Return the tariff of a version, or the one that was loaded last.
+
+    Raises:
+        ConfigInvalid: No such tariff has been loaded, or its text cannot be read.
+    """
+    name, text = ledger.document(conn, "tariff", version)
+    return tariff.load(text, f"tariff {name}")
+
+
+def in_force(conn: Connection) -> Tariff | None:
+    """Return the tariff that was loaded last, or None where there is none yet."""
+    try:
+        name, _ = ledger.document(conn, "tariff")
+    except ConfigInvalid:
+        return None
+    return loaded(conn, name)
