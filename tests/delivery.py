@@ -15,7 +15,7 @@ from accounting.proof import audit
 from accounting.redeem import redemption, reserve
 from accounting.runs import usage
 from accounting.runs.run import Run
-from accounting.settle import charging, settlement
+from accounting.settle import charging, invoicing, settlement, statements
 from accounting.settle.charging import Taken
 
 ROUND = """
@@ -120,14 +120,14 @@ def close(town: Town, month: str, at: str | None = None, provider: str = PROVIDE
 def statement(town: Town, month: str, *names: str) -> Any:
     """Return figures of the account's statement of a month."""
     with town.begin() as conn:
-        [row] = settlement.statements(conn, account=ACCOUNT, month=month)
+        [row] = statements.listed(conn, account=ACCOUNT, month=month)
     return row if not names else tuple(row[name] for name in names)
 
 
 def lines(town: Town, month: str, *names: str) -> list[tuple[Any, ...]]:
     """Return figures of the lines of the account's statement of a month."""
     with town.begin() as conn:
-        rows = settlement.lines_of(conn, f"S-{ACCOUNT}-{month}")
+        rows = statements.lines(conn, f"S-{ACCOUNT}-{month}")
     return [tuple(row[name] for name in names) for row in rows]
 
 
@@ -148,7 +148,7 @@ def invoice(town: Town, month: str, number: str | None = None) -> Mapping[str, i
     """Record the invoice of a month's statement."""
     number = number or f"F-{month}"
     with town.begin() as conn:
-        return settlement.record_invoice(
+        return invoicing.record(
             conn, f"S-{ACCOUNT}-{month}", number, town.policy, stamp(AFTER[month])
         )
 

@@ -21,9 +21,9 @@ ROWS = """
     grouping
     stored
     charging
-    stating evidence
-    settlement shares redemption reserve
-    invoicing packet replay
+    stating statements evidence
+    settlement shares invoicing redemption reserve
+    packet replay
     audit
 """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above

@@ -15,14 +15,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 
-from accounting import money, period
+from accounting import period
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Posting, Stamp, lock, write
 from accounting.errors import InvalidInput, Refused
-from accounting.money import MICRO_PER_FEN, yuan
+from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.runs import watermarks
-from accounting.settle import stating, stored
+from accounting.settle import statements, stating, stored
 from accounting.vouchers.holds import accrued, vouchers
 from accounting.vouchers.registry import contracts, find
 
@@ -60,7 +60,7 @@ def close(
         if not closed(conn, provider, month):
             _lapse(conn, provider, month, policy, stamp)
             _mark_closed(conn, provider, month, stamp)
-        return [row["id"] for row in statements(conn, provider=provider, month=month)]
+        return [row["id"] for row in statements.listed(conn, provider=provider, month=month)]
 
 
 def closed(conn: Connection, provider: str, month: str) -> bool:
@@ -217,74 +217,3 @@ def _mark_closed(conn: Connection, provider: str, month: str, stamp: Stamp) -> N
         "upto_seq": ledger.head(conn)[0],
     }
     write(conn, Entry(f"closing:{provider}:{month}", "month.close", stamp, {"closing": [row]}))
-
-
-def statements(conn: Connection, **filters: object) -> list[dict[str, Any]]:
-    """List statements with their unit and provider, in the order in which they were written."""
-    query = (
-        select(schema.statement, schema.contract.c.unit, schema.contract.c.provider)
-        .join(schema.contract, schema.contract.c.account == schema.statement.c.account)
-        .order_by(schema.statement.c.seq)
-    )
-    for name, value in filters.items():
-        table = schema.statement if name in schema.statement.c else schema.contract
-        query = query.where(table.c[name] == value)
-    return [dict(row) for row in conn.execute(query).mappings()]
-
-
-def lines_of(conn: Connection, statement_id: str) -> list[dict[str, Any]]:
-    """List the lines of a statement."""
-    table = schema.statement_line
-    query = select(table).where(table.c.statement == statement_id)
-    rows = [dict(row) for row in conn.execute(query).mappings()]
-    return sorted(rows, key=lambda row: int(row["id"].rpartition("/")[2]))
-
-
-def invoiced(statement: Any, policy: Policy) -> dict[str, int]:
-    """Split a statement's cash part, which includes the tax, into net and tax.
-
-    Returns:
-        gross_fen, net_fen and tax_fen.
-
-    Raises:
-        Refused: The statement has no cash part.
-    """
-    gross_fen = statement.cash_fen
-    if gross_fen <= 0:
-        raise Refused(
-            f"statement {statement.id}: the unit's part is {yuan(gross_fen)} yuan, an invoice "
-            "needs more than 0.00; there is nothing to invoice"
-        )
-    net_fen = money.half_up(gross_fen * money.BP, money.BP + policy.vat_bp)
-    return {"gross_fen": gross_fen, "net_fen": net_fen, "tax_fen": gross_fen - net_fen}
-
-
-def record_invoice(
-    conn: Connection, statement_id: str, number: str, policy: Policy, stamp: Stamp
-) -> Mapping[str, int]:
-    """Record the number of the invoice (发票) that the provider made over the cash part.
-
-    Returns:
-        gross_fen, net_fen and tax_fen.
-
-    Raises:
-        InvalidInput: No such statement.
-        Refused: The statement has no cash part to invoice, or another invoice, or the number is
-            another statement's.
-    """
-    lock(conn)
-    statement = find(conn, "statement", id=statement_id)
-    amounts = invoiced(statement, policy)
-    day = period.day_of(stamp.effective_s, policy.timezone).isoformat()
-    row = {"number": number, "statement": statement_id, "recorded_on": day} | amounts
-    same = (schema.invoice.c.number == number) | (schema.invoice.c.statement == statement_id)
-    known = conn.execute(select(schema.invoice).where(same)).all()
-    for other in known:
-        if (other.number, other.statement) != (number, statement_id):
-            raise Refused(
-                f"invoice {number}: {other.statement} has invoice {other.number} already; one "
-                "statement has one invoice"
-            )
-    if not known:
-        write(conn, Entry(f"invoice:{number}", "invoice.record", stamp, {"invoice": [row]}))
-    return amounts

@@ -61,8 +61,8 @@ COMMANDS = {
         "settle",
         "Close a month: one statement for each account with charges. Twice is once.",
     ),
-    "statement": ("settle", "Statements (结算单)."),
-    "invoice": ("settle", "Invoices (发票): request and record."),
+    "statement": ("statements", "Statements (结算单)."),
+    "invoice": ("statements", "Invoices (发票): request and record."),
     "claim": ("claims", "Redemption claims (兑付申请)."),
     "reserve": ("claims", "The reserve fund (备用金)."),
     "audit": (

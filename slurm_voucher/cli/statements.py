@@ -1,0 +1,120 @@
+"""svoucher statement, invoice: the papers of a month that is closed."""
+
+import json
+
+import click
+
+from accounting.book import ledger
+from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
+from accounting.settle import invoicing, statements
+from accounting.vouchers.registry import find
+from slurm_voucher.cli.output import Show, output_options, say
+from slurm_voucher.cli.site import TEXT, Site, pass_site
+
+
+@click.group("statement")
+def statement_() -> None:
+    """Statements (结算单)."""
+
+
+@statement_.command("list")
+@output_options
+@pass_site
+def list_statements(site: Site, show: Show) -> None:
+    """List statements.
+
+    \b
+    Example: svoucher statement list
+    """
+    with site.read() as conn:
+        rows = statements.listed(conn)
+    show(
+        [
+            {
+                "statement": row["id"],
+                "unit": row["unit"],
+                "provider": row["provider"],
+                "month": row["month"],
+                "fee": yuan(row["fee_fen"]),
+                "deduction": yuan(row["deduction_fen"]),
+                "cash": yuan(row["cash_fen"]),
+                "receivable": yuan(row["receivable_fen"]),
+            }
+            for row in rows
+        ]
+    )
+
+
+@statement_.command("show")
+@click.argument("statement")
+@pass_site
+def show_statement(site: Site, statement: str) -> None:
+    """Print a statement.
+
+    \b
+    Example: svoucher statement show S-CD26-0001-2026-11
+    """
+    print_statement(site, statement)
+
+
+def print_statement(site: Site, statement_id: str) -> None:
+    """Print a statement as its paper."""
+    with site.read() as conn:
+        find(conn, "statement", id=statement_id)
+        [row] = statements.listed(conn, id=statement_id)
+        lines = statements.lines(conn, statement_id)
+        head = ledger.hash_of(conn, row["seq"])
+    site.paper(
+        f"结算单 statement {row['id']}: {row['unit']} with {row['provider']}, {row['month']}"
+    )
+    for line in lines:
+        priced = f" {line['chip']}" if line["chip"] else ""
+        say(
+            f"  {line['usage_month']} {line['cluster']}/{line['partition']}{priced} "
+            f"{line['qos']} {line['tariff']}: {line['runs']} runs, fee {yuan(line['fee_fen'])} = "
+            f"voucher {yuan(line['deduction_fen'])} + cash {yuan(line['cash_fen'])}"
+        )
+    click.echo(
+        f"  fee 结算费用 {yuan(row['fee_fen'])}, deduction 抵扣 {yuan(row['deduction_fen'])}, "
+        f"cash part {yuan(row['cash_fen'])}, of which owed {yuan(row['receivable_fen'])}"
+    )
+    below = row["charge_micro"] - row["fee_fen"] * MICRO_PER_FEN
+    click.echo(f"  below the fen {yuan_micro(below)}; entry {row['seq']}, hash {head[:32]}")
+
+
+@click.group("invoice")
+def invoice_() -> None:
+    """Invoices (发票): request and record."""
+
+
+@invoice_.command("request")
+@click.argument("statement")
+@pass_site
+def request(site: Site, statement: str) -> None:
+    """Print an invoice request (开票申请) over a statement's cash part.
+
+    \b
+    Example: svoucher invoice request S-CD26-0001-2026-11
+    """
+    with site.read() as conn:
+        wanted = invoicing.request(conn, statement, site.policy)
+    site.paper(f"开票申请 invoice request for {statement}")
+    click.echo(json.dumps(wanted, ensure_ascii=False, indent=1))
+
+
+@invoice_.command("record")
+@click.argument("statement")
+@click.argument("number", type=TEXT)
+@pass_site
+def record(site: Site, statement: str, number: str) -> None:
+    """Record the number of the invoice that was made over a statement's cash part.
+
+    \b
+    Example: svoucher invoice record S-CD26-0001-2026-11 24512000000012345678
+    """
+    with site.begin() as conn:
+        amounts = invoicing.record(conn, statement, number, site.policy, site.stamp())
+    click.echo(
+        f"invoice {number} for {statement}: {yuan(amounts['gross_fen'])} = net "
+        f"{yuan(amounts['net_fen'])} + tax {yuan(amounts['tax_fen'])}"
+    )
