@@ -1,6 +1,7 @@
 """svoucher: one command, nouns and verbs in the order of the flow.
 
-A command's module is imported only when the command is used, so that --help stays fast.
+A command's module is imported only when the command is used, so --help loads nothing but click.
+Modules whose commands read no runs load no Arrow; tests/test_startup.py holds both.
 """
 
 import errno
@@ -42,8 +43,8 @@ COMMANDS = {
         "researcher",
         "Show what is settled, accrued, held and free on voucher accounts, in yuan.",
     ),
-    "jobs": ("researcher", "List runs that have ended, with what they cost."),
-    "explain": ("researcher", "Show one charge line by line, computed again from the archive."),
+    "jobs": ("jobs", "List runs that have ended, with what they cost."),
+    "explain": ("jobs", "Show one charge line by line, computed again from the archive."),
     "serve": ("daemon", "Run voucherd in the foreground: it answers the submit hook."),
     "holds": (
         "daemon",
@@ -124,7 +125,7 @@ def _database_errors() -> tuple[type[Exception], ...]:
 
 def _of_database(error: Any) -> VoucherError:
     """Say what a database raised: it is busy, full or away, or what it holds is broken."""
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import OperationalError  # is loaded, or there were no such error
 
     reason = str(error.orig).partition("\n")[0]
     if isinstance(error, OperationalError):
@@ -151,6 +152,6 @@ def _of_system(error: OSError) -> VoucherError:
 @click.pass_context
 def main(ctx: click.Context, home: str | None, as_of: str | None) -> None:
     """Government compute vouchers (算力券) where the computing happens: in Slurm."""
-    from slurm_voucher.cli.site import Site
+    from slurm_voucher.cli.site import Site  # loads the database: --help never comes here
 
     ctx.obj = Site(home, as_of)

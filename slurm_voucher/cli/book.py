@@ -11,7 +11,8 @@ from accounting import policy as policies
 from accounting.book import ledger, schema
 from accounting.book.ledger import Actor, Entry, Stamp
 from accounting.errors import ConfigInvalid, Unavailable, VoucherError
-from slurm_voucher import protocol
+from accounting.rates import pricelists
+from slurm_voucher import partitions, protocol
 from slurm_voucher.cli.site import Site, login, pass_site
 
 
@@ -101,16 +102,12 @@ def _check_book(site: Site) -> str:
 
 
 def _check_tariff(site: Site) -> str:
-    from accounting.rates import pricelists
-
     with site.read() as conn:
         prices = pricelists.loaded(conn)
     return f"{prices.version}, {len(prices.partitions)} partitions, chips {prices.catalogue}"
 
 
 def _check_slurm(site: Site) -> str:
-    from slurm_voucher import partitions
-
     cluster = partitions.load(site.config.default_qos)
     return f"cluster {cluster.name}, partitions {', '.join(cluster.partitions)}"
 

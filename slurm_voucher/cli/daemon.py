@@ -9,6 +9,7 @@ from accounting.book import schema
 from accounting.money import yuan_micro
 from accounting.period import clock
 from accounting.vouchers import holds
+from slurm_voucher import queue, voucherd
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -21,8 +22,6 @@ def serve_(site: Site) -> None:
     \b
     Example: svoucher serve
     """
-    from slurm_voucher import voucherd
-
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
     voucherd.serve(site.config)
 
@@ -64,8 +63,6 @@ def reconcile_(site: Site) -> None:
     \b
     Example: svoucher reconcile
     """
-    from slurm_voucher import queue, voucherd
-
     daemon = voucherd.Voucherd(site.config)
     began_s = int(time.time())
     jobs = queue.snapshot()

@@ -1,5 +1,6 @@
 """svoucher import, collect, rate: usage in, from a file or from slurmdbd."""
 
+import gzip
 import time
 import zlib
 from collections import Counter
@@ -57,8 +58,6 @@ def _tell(taken: Taken, read: int, skipped: Counter[str]) -> None:
 
 def _lines(file: Path) -> Iterator[bytes]:
     """Read a file line by line, unpacked where its name ends in .gz."""
-    import gzip
-
     opened = gzip.open if file.suffix == ".gz" else open
     try:
         with opened(file, "rb") as stream:
