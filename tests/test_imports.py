@@ -16,8 +16,9 @@ ROWS = """
     tariff signing registry
     basis pricelists issuing holds
     definition releasing
-    items
-    rating quoting explaining
+    items tables
+    rating quoting explaining drawdown ordering
+    rerating
     grouping
     stored
     charging

@@ -6,7 +6,7 @@ silent here, so a wrapper proves its bound before it calls. Import this only whe
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -20,9 +20,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _compiled(function: F) -> F:
     """Compile, and keep the machine code where there is a place to keep it."""
     try:
-        compiled = numba.njit(cache=True)(function)
+        compiled = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # neither the package nor a home directory can be written to
-        compiled = numba.njit(function)
+        compiled = numba.njit(nogil=True)(function)
     return cast(F, compiled)
 
 
@@ -138,3 +138,460 @@ def price_runs(
             out[i, 0] = span[5]
             if eligible == total:
                 out[i, 1] = span[5]
+
+
+CELL_S = 1_800
+"""Seconds of a cell. Prices and bands mostly change at whole half hours: one look-up finds them."""
+
+ITEM = 4
+"""Columns of an item: where its line begins, its multiplier, its partition, and one left over."""
+
+_BLOCK = 512
+_FEW = 32
+_ONE, _TWO = np.uint32(1), np.uint32(2)
+_BP = 10_000
+_FEN_MICRO = 10_000
+
+
+class Rows(NamedTuple):
+    """Runs, account after account, by their ends within one; int64[a + 1] `firsts` says where an
+    account's rows begin. `wall_s` is int32[n], from the begin of billing; `item` is uint32[n]."""
+
+    firsts: Int64s
+    end_s: Int64s
+    wall_s: npt.NDArray[np.int32]
+    item: npt.NDArray[np.uint32]
+
+
+class Tables(NamedTuple):
+    """What runs cost; `tables.build` says how it is laid out."""
+
+    unit: int
+    base_s: int
+    longest_s: int
+    cells: npt.NDArray[np.uint16]
+    ends: Int64s
+    lines: Int64s
+    items: Int64s
+
+
+class Apart(NamedTuple):
+    """Rows that were priced beforehand: which, int64[p] in order, and int64[p, w] what each costs
+    up to each edge of its account; the whole charge stands last."""
+
+    row: Int64s
+    upto_micro: Int64s
+
+
+class Vouchers(NamedTuple):
+    """Vouchers of account after account, in the order in which they are drawn; `left_fen` is drawn
+    from in place. Edges are all instants at which one begins or ends, each once, in order."""
+
+    ratio_bp: int
+    firsts: Int64s
+    from_s: Int64s
+    until_s: Int64s
+    left_fen: Int64s
+    edge_firsts: Int64s
+    edge_s: Int64s
+
+
+class Sums(NamedTuple):
+    """What comes out: for each row what it costs and the vouchers' share of it; and, added to,
+    int64[a, m, p] charges by account, month and partition, int64[m, e + a] charges by month and
+    interval between the edges of each account, int64[m, v] what was drawn from each voucher."""
+
+    charge_micro: Int64s
+    share_fen: Int64s
+    by_partition: Int64s
+    by_interval: Int64s
+    drawn_fen: Int64s
+
+
+@_compiled
+def _seek(values: Int64s, low: int, high: int, limit: int) -> int:
+    """Return the first place in [low, high) of ordered values that is at a limit or above it."""
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] < limit:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@_compiled
+def _divide(values: Int64s, low: int, high: int, divisor: int) -> None:
+    """Divide in place, rounded down; quotients are below 2**51, so that a float finds each of them
+    or its neighbour, and the rest tells which."""
+    reciprocal = 1.0 / divisor
+    for j in range(high - low):
+        i = np.uint64(low + j)
+        value = values[i]
+        quotient = np.int64(float(value) * reciprocal)
+        rest = value - quotient * divisor
+        values[i] = quotient + np.int64(rest >= divisor) - np.int64(rest < 0)
+
+
+@_compiled
+def _price(rows: Rows, tables: Tables, low: int, high: int, out: Int64s) -> None:
+    """Price rows: what their seconds cost × multiplier / unit, rounded half up."""
+    cells, ends, lines, items = tables.cells, tables.ends, tables.lines, tables.items
+    half = tables.unit >> 1
+    for j in range(high - low):
+        i = np.uint64(low + j)
+        until_s = rows.end_s[i] - tables.base_s
+        from_s = until_s - rows.wall_s[i]
+        item = np.uint32(ITEM) * rows.item[i]
+        last = np.uint32(cells[np.uint32(until_s) // np.uint32(CELL_S)])
+        while ends[last] <= until_s:
+            last += _ONE
+        first = np.uint32(cells[np.uint32(from_s) // np.uint32(CELL_S)])
+        while ends[first] <= from_s:
+            first += _ONE
+        line = np.uint32(items[item])
+        last = _TWO * (line + last)
+        first = _TWO * (line + first)
+        cost = lines[last] + lines[last + _ONE] * until_s
+        cost -= lines[first] + lines[first + _ONE] * from_s
+        out[i] = cost * items[item + _ONE] + half
+    _divide(out, low, high, tables.unit)
+
+
+@_compiled
+def _put(apart: Apart, low: int, high: int, out: Int64s) -> None:
+    """Put in what was priced beforehand."""
+    place = _seek(apart.row, 0, apart.row.shape[0], low)
+    while place < apart.row.shape[0] and apart.row[place] < high:
+        out[apart.row[place]] = apart.upto_micro[place, -1]
+        place += 1
+
+
+@_compiled
+def _add_up(rows: Rows, items: Int64s, low: int, high: int, out: Int64s, sums: Int64s) -> None:
+    """Add charges to the sums of their partitions."""
+    for j in range(high - low):
+        i = np.uint64(low + j)
+        sums[np.uint32(items[np.uint32(ITEM) * rows.item[i] + _TWO])] += out[i]
+
+
+@_compiled
+def _apart(apart: Apart, i: int) -> int:
+    """Return where a row stands among those that were priced beforehand, or -1."""
+    place = _seek(apart.row, 0, apart.row.shape[0], i)
+    return place if place < apart.row.shape[0] and apart.row[place] == i else -1
+
+
+@_compiled
+def _before(rows: Rows, tables: Tables, apart: Apart, edges: Int64s, i: int, edge: int) -> int:
+    """Return what a row costs up to the nth edge of its account, rounded half up; all of it beyond
+    the last."""
+    begin_s = rows.end_s[i] - rows.wall_s[i]
+    if edge < edges.shape[0] and edges[edge] <= begin_s:
+        return 0
+    place = _apart(apart, i)
+    if place >= 0:
+        return int(apart.upto_micro[place, edge if edge < edges.shape[0] else -1])
+    until_s, from_s = edges[edge] - tables.base_s, begin_s - tables.base_s
+    item = ITEM * np.int64(rows.item[i])
+    last = np.int64(tables.cells[until_s // CELL_S])
+    while tables.ends[last] <= until_s:
+        last += 1
+    first = np.int64(tables.cells[from_s // CELL_S])
+    while tables.ends[first] <= from_s:
+        first += 1
+    last, first = 2 * (tables.items[item] + last), 2 * (tables.items[item] + first)
+    cost = tables.lines[last] + tables.lines[last + 1] * until_s
+    cost -= tables.lines[first] + tables.lines[first + 1] * from_s
+    return int((cost * tables.items[item + 1] + (tables.unit >> 1)) // tables.unit)
+
+
+@_compiled
+def _entitled(micro: int, ratio_bp: int) -> int:
+    """Return the fen that a ratio of an eligible fee comes to: fee down to the fen, then down."""
+    return int(micro // _FEN_MICRO * ratio_bp // _BP)
+
+
+_MICRO, _FEE, _BASE, _LIMIT, _GIVEN = range(5)
+"""Of an interval between two edges: what its seconds cost; the eligible fee of the month so far and
+what that entitled to when the interval began; the fen that vouchers grant, and those given."""
+
+
+@_compiled
+def _piece(rows: Rows, tables: Tables, apart: Apart, edges: Int64s, i: int, interval: int) -> int:
+    """Return what a row costs within an interval other than the one in which it ends."""
+    upto = _before(rows, tables, apart, edges, i, interval)
+    if interval == 0:
+        return upto
+    return upto - _before(rows, tables, apart, edges, i, interval - 1)
+
+
+@_compiled
+def _interval(edges: Int64s, interval: int, end_s: int) -> int:
+    """Return the interval in which a run ends, at or after another."""
+    while interval < edges.shape[0] and edges[interval] < end_s:
+        interval += 1
+    return interval
+
+
+@_compiled
+def _segment(rows: Rows, edges: Int64s, interval: int, low: int, high: int) -> int:
+    """Return up to which of some rows they end in an interval."""
+    if interval == edges.shape[0] or rows.end_s[high - 1] <= edges[interval]:
+        return high
+    return int(_seek(rows.end_s, low, high, edges[interval] + 1))
+
+
+@_compiled
+def _begins_before(rows: Rows, low: int, high: int, at_s: int) -> bool:
+    """Tell whether one of some rows begins before an instant."""
+    first_s = at_s
+    for j in range(high - low):
+        i = np.uint64(low + j)
+        first_s = min(first_s, rows.end_s[i] - rows.wall_s[i])
+    return bool(first_s < at_s)
+
+
+@_compiled
+def _noted(crossing: Int64s, count: int, row: int, interval: int, micro: int) -> Int64s:
+    """Return the list of rows that cross edges with one more; where it is full, in twice the room."""
+    if count == crossing.shape[0]:
+        larger = np.empty((2 * count, 3), np.int64)
+        larger[:count] = crossing
+        crossing = larger
+    crossing[count, 0], crossing[count, 1], crossing[count, 2] = row, interval, micro
+    return crossing
+
+
+@_compiled
+def _others(rows: Rows, apart: Apart, edges: Int64s, i: int, interval: int) -> tuple[int, int]:
+    """Return between which intervals a row may cost something besides the one in which it ends.
+
+    The last minute or hour of a row that was priced beforehand may be rounded up beyond its end.
+    """
+    first = interval
+    while first > 0 and rows.end_s[i] - rows.wall_s[i] < edges[first - 1]:
+        first -= 1
+    return first, interval if _apart(apart, i) < 0 else edges.shape[0] + 1
+
+
+@_compiled
+def _take_off(
+    rows: Rows, tables: Tables, apart: Apart, edges: Int64s, s: int, i: int,
+    charge: Int64s, intervals: Int64s,
+) -> int:  # fmt: skip
+    """Leave to a row its part of the interval in which it ends, and sum the others; return them."""
+    first, after = _others(rows, apart, edges, i, s)
+    taken = 0
+    for t in range(first, after):
+        if t != s:
+            piece = _piece(rows, tables, apart, edges, i, t)
+            intervals[t, _MICRO] += piece
+            taken += piece
+    charge[i] -= taken
+    return taken
+
+
+@_compiled
+def _cut(
+    rows: Rows, tables: Tables, apart: Apart, edges: Int64s, s: int, low: int, high: int,
+    charge: Int64s, intervals: Int64s, crossing: Int64s, count: int,
+) -> tuple[Int64s, int]:  # fmt: skip
+    """Take off rows that end in an interval what they cost elsewhere, and note which they are."""
+    place = _seek(apart.row, 0, apart.row.shape[0], low)
+    while place < apart.row.shape[0] and apart.row[place] < high:
+        i = apart.row[place]
+        taken = _take_off(rows, tables, apart, edges, s, i, charge, intervals)
+        crossing = _noted(crossing, count, i, s, taken)
+        place, count = place + 1, count + 1
+    if s == 0:
+        return crossing, count
+    edge_s = edges[s - 1]
+    if rows.end_s[low] < edge_s + tables.longest_s:
+        high = _seek(rows.end_s, low, high, edge_s + tables.longest_s)
+        for block in range(low, high, _FEW):
+            end = min(block + _FEW, high)
+            if not _begins_before(rows, block, end, edge_s):
+                continue
+            for i in range(block, end):
+                if rows.end_s[i] - rows.wall_s[i] < edge_s and _apart(apart, i) < 0:
+                    taken = _take_off(rows, tables, apart, edges, s, i, charge, intervals)
+                    crossing = _noted(crossing, count, i, s, taken)
+                    count += 1
+    return crossing, count
+
+
+@_compiled
+def _by_interval(
+    rows: Rows, tables: Tables, apart: Apart, edges: Int64s, low: int, high: int,
+    charge: Int64s, intervals: Int64s, crossing: Int64s,
+) -> tuple[Int64s, int]:  # fmt: skip
+    """Sum what the rows of a month cost by interval; leave to each row its part of its last one.
+
+    Returns:
+        The rows that cost something elsewhere, the interval in which they end, and what was taken
+        off their charges; and how many they are.
+    """
+    intervals[:] = 0
+    s, count = _interval(edges, 0, rows.end_s[low]), 0
+    while low < high:
+        until = _segment(rows, edges, s, low, high)
+        crossing, count = _cut(
+            rows, tables, apart, edges, s, low, until, charge, intervals, crossing, count
+        )
+        total = 0
+        for j in range(until - low):
+            total += charge[np.uint64(low + j)]
+        intervals[s, _MICRO] += total
+        low, s = until, s + 1
+    return crossing, count
+
+
+@_compiled
+def _grant(
+    vouchers: Vouchers, account: int, edges: Int64s, intervals: Int64s, drawn_fen: Int64s
+) -> None:
+    """Draw what a month entitles to from the vouchers of an account, interval after interval."""
+    fee = 0
+    for s in range(1, edges.shape[0]):
+        intervals[s, _FEE] = fee
+        intervals[s, _BASE] = _entitled(fee, vouchers.ratio_bp)
+        wanted = _entitled(fee + intervals[s, _MICRO], vouchers.ratio_bp) - intervals[s, _BASE]
+        eligible = False
+        for v in range(vouchers.firsts[account], vouchers.firsts[account + 1]):
+            if vouchers.from_s[v] <= edges[s - 1] and edges[s] <= vouchers.until_s[v]:
+                eligible = True
+                taken = min(wanted - intervals[s, _LIMIT], vouchers.left_fen[v])
+                vouchers.left_fen[v] -= taken
+                drawn_fen[v] += taken
+                intervals[s, _LIMIT] += taken
+        if eligible:
+            fee += intervals[s, _MICRO]
+
+
+@_compiled
+def _entitle(fees: Int64s, rows: int, ratio_bp: int, base: int, limit: int) -> None:
+    """Replace all fees but the first by what they entitle to above a base, up to a limit; this is
+    `_entitled` in a form that processors do eight at a time."""
+    for j in range(1, rows + 1):
+        micro = fees[j]
+        fen = np.int64(float(micro) * (1.0 / _FEN_MICRO))
+        rest = micro - fen * _FEN_MICRO
+        fen += np.int64(rest >= _FEN_MICRO) - np.int64(rest < 0)
+        parts = fen * ratio_bp
+        fen = np.int64(float(parts) * (1.0 / _BP))
+        rest = parts - fen * _BP
+        fen += np.int64(rest >= _BP) - np.int64(rest < 0)
+        fees[j] = min(fen - base, limit)
+
+
+@_compiled
+def _share_out(
+    micro: Int64s, low: int, high: int, intervals: Int64s, s: int, ratio_bp: int,
+    work: Int64s, share: Int64s,
+) -> None:  # fmt: skip
+    """Give rows what the entitlement of an interval grows by with each of them, up to its limit."""
+    fee, rows = intervals[s, _FEE], high - low
+    for j in range(rows):
+        fee += micro[np.uint64(low + j)]
+        work[np.uint64(j + 1)] = fee
+    intervals[s, _FEE] = fee
+    work[0] = intervals[s, _GIVEN]
+    _entitle(work, rows, ratio_bp, intervals[s, _BASE], intervals[s, _LIMIT])
+    for j in range(rows):
+        share[np.uint64(low + j)] = work[np.uint64(j + 1)] - work[np.uint64(j)]
+    intervals[s, _GIVEN] = work[rows]
+
+
+@_compiled
+def _shares(
+    rows: Rows, tables: Tables, apart: Apart, edges: Int64s, low: int, high: int,
+    ratio_bp: int, intervals: Int64s, crossing: Int64s, work: Int64s, sums: Sums,
+) -> None:  # fmt: skip
+    """Share out to the rows of a month: first for where they end, then for their other parts."""
+    charge, share = sums.charge_micro, sums.share_fen
+    s = _interval(edges, 0, rows.end_s[low])
+    while low < high:
+        until = _segment(rows, edges, s, low, high)
+        for block in range(low, until, _BLOCK):
+            end = min(block + _BLOCK, until)
+            _share_out(charge, block, end, intervals, s, ratio_bp, work, share)
+        low, s = until, s + 1
+    piece, fen = np.empty(1, np.int64), np.empty(1, np.int64)
+    for k in range(crossing.shape[0]):
+        i, s = crossing[k, 0], crossing[k, 1]
+        charge[i] += crossing[k, 2]
+        first, after = _others(rows, apart, edges, i, s)
+        for t in range(first, after):
+            if t != s:
+                piece[0] = _piece(rows, tables, apart, edges, i, t)
+                _share_out(piece, 0, 1, intervals, t, ratio_bp, work, fen)
+                share[i] += fen[0]
+
+
+@_compiled
+def draw_down(
+    first: int, last: int, rows: Rows, tables: Tables, apart: Apart, vouchers: Vouchers,
+    months_s: Int64s, sums: Sums,
+) -> None:  # fmt: skip
+    """Rate the rows of some accounts, month after month, and draw their vouchers down.
+
+    `rerating` documents the arrays; what it does is said plainly in `drawdown`.
+    """
+    charge, work = sums.charge_micro, np.empty(_BLOCK + 1, np.int64)
+    crossing = np.empty((64, 3), np.int64)
+    for a in range(first, last):
+        edges = vouchers.edge_s[vouchers.edge_firsts[a] : vouchers.edge_firsts[a + 1]]
+        intervals = np.zeros((edges.shape[0] + 1, 5), np.int64)
+        low = rows.firsts[a]
+        for m in range(months_s.shape[0] - 1):
+            high = _seek(rows.end_s, low, rows.firsts[a + 1], months_s[m + 1])
+            by_partition = sums.by_partition[a, m]
+            for block in range(low, high, _BLOCK):
+                end = min(block + _BLOCK, high)
+                _price(rows, tables, block, end, charge)
+                _put(apart, block, end, charge)
+                _add_up(rows, tables.items, block, end, charge, by_partition)
+            if edges.shape[0] == 0:
+                sums.share_fen[low:high] = 0
+            elif high > low:
+                crossing, count = _by_interval(
+                    rows, tables, apart, edges, low, high, charge, intervals, crossing
+                )
+                first_interval = vouchers.edge_firsts[a] + a
+                for s in range(edges.shape[0] + 1):
+                    sums.by_interval[m, first_interval + s] += intervals[s, _MICRO]
+                _grant(vouchers, a, edges, intervals, sums.drawn_fen[m])
+                _shares(
+                    rows, tables, apart, edges, low, high, vouchers.ratio_bp, intervals,
+                    crossing[:count], work, sums,
+                )  # fmt: skip
+            low = high
+
+
+Keys = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.uint32]
+
+
+@_compiled
+def count_digits(keys: Keys, low: int, high: int, shift: int, counts: Int64s) -> None:
+    """Count how often each digit stands in some keys; there are as many digits as counts."""
+    mask = np.uint64(counts.shape[0] - 1)
+    for j in range(high - low):
+        counts[(keys[np.uint64(low + j)] >> np.uint64(shift)) & mask] += 1
+
+
+@_compiled
+def scatter(
+    keys: Keys, places: Places, low: int, high: int, shift: int, firsts: Int64s,
+    keys_out: Keys, places_out: Places,
+) -> None:  # fmt: skip
+    """Move some keys, and the places that they came from, to where their digits belong."""
+    mask = np.uint64(firsts.shape[0] - 1)
+    for j in range(high - low):
+        i = np.uint64(low + j)
+        digit = (keys[i] >> np.uint64(shift)) & mask
+        place = np.uint64(firsts[digit])
+        firsts[digit] += 1
+        keys_out[place] = keys[i]
+        places_out[place] = places[i]
