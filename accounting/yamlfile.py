@@ -136,6 +136,14 @@ def only(value: object, allowed: Collection[str], where: str) -> dict[str, Any]:
     return mapping
 
 
+def listed(mapping: Mapping[str, Any], key: str, where: str) -> list[tuple[Any, str]]:
+    """Return the entries of a list that must be there and not be empty, each with its place."""
+    values, here = need(mapping, key, list, where), at(where, key)
+    if not values:
+        raise ConfigInvalid(f"{here}: is an empty list; add what is in force, or leave the key out")
+    return [(value, at(here, number)) for number, value in enumerate(values)]
+
+
 def instant(value: object, timezone: str, where: str) -> int:
     """Return the epoch second of a day's begin in a time zone, or of an instant with its offset."""
     if not isinstance(value, datetime):

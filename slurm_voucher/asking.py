@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from accounting.errors import TariffMissing
 from accounting.policy import Policy
-from accounting.rates import quoting
+from accounting.rates import pricelists, quoting
 from accounting.rates.tariff import Tariff
 from accounting.vouchers import holds
 from slurm_voucher import estimate
@@ -63,7 +63,9 @@ def request(
         conn, asker.account, cluster=name, uid=asker.uid, provider=provider, at_s=submit_s
     )
     window = holds.validity(conn, asker.account)
-    quote = quoting.most(rules.prices, asked.kind, asked.limit_s, now_s, window)
+    discount = pricelists.discount_of(conn, rules.prices, asker.account)
+    kind = asked.kind._replace(discount=discount)
+    quote = quoting.most(rules.prices, kind, asked.limit_s, now_s, window)
     # what a job was given once says nothing of what it can be given when it is changed
     kept = {key: value for key, value in fields.items() if key != "tres_alloc"}
     return holds.Request(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from accounting import period
 from accounting.rates import chips, tariff
 from accounting.rates.bands import Plan
+from accounting.rates.discounts import Discount
 from accounting.rates.footprint import MAX_SHARE, NODE, PLAIN, Footprint
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, UNITS, Price
 from accounting.rates.tariff import Partition, Tariff
@@ -63,6 +64,8 @@ AMOUNTS = st.one_of(
     st.integers(0, 10**12),
 )
 FACTORS_BP = st.sampled_from([10_000, 24_000, 37_500, 60_000, 13_333, 1, 9_999, 10**8])
+PAID_BP = st.sampled_from([9_000, 10_000, 1, 3_333, 7_500])
+DISCOUNTS = st.sampled_from(["", "D"])
 TERMS = st.tuples(st.sampled_from([1, 60, 3600]), st.sampled_from([0, 0, 10**4, 10**12]))
 CHANGES = st.just([]) | st.lists(st.integers(-10, 10) | st.integers(-400, 400), max_size=3)
 PARTS = st.sampled_from([1000, 143, 1, 999])
@@ -144,7 +147,18 @@ def tariffs(draw, whole=False):
     partition = Partition("p", chip_of, tuple(steps), (), terms, {"gpu:b": draw(PARTS)})
     footprint = draw(footprints([partition.cards(name) for name in chip_of]))
     partition = dataclasses.replace(partition, footprint=footprint)
-    return Tariff("t", "none", {("chengdu", "ai"): partition}, period.SHANGHAI)
+    edges = sorted({step.from_s for step in steps} | {each.from_s for each in terms})
+    return Tariff(
+        "t", "none", {("chengdu", "ai"): partition}, period.SHANGHAI, draw(discounts(edges))
+    )
+
+
+def discounts(edges):
+    """Discounts of D that begin at the instants at which prices and terms do, and around them."""
+    instants = st.sampled_from([*edges, EPOCH_S]) | st.integers(-10, 10).map(EPOCH_S.__add__)
+    return st.dictionaries(instants, PAID_BP, min_size=1, max_size=4).map(
+        lambda found: {"D": tuple(Discount(at_s, found[at_s]) for at_s in sorted(found))}
+    )
 
 
 ODD = [

@@ -21,7 +21,7 @@ from accounting.errors import BookUnavailable, Refused
 from accounting.runs import archive, usage, watermarks
 from accounting.runs.run import Run
 from accounting.settle import charging, grouping, stored
-from accounting.vouchers import holds
+from accounting.vouchers import holds, registry
 
 HOLD = "0123456789abcdef0123456789abcdef"
 
@@ -72,6 +72,33 @@ def ends(town: Town) -> list[tuple[str, str, int]]:
     with town.begin() as conn:
         query = select(table.c.task, table.c.kind, table.c.tasks).order_by(table.c.task)
         return [tuple(row) for row in conn.execute(query)]
+
+
+def test_a_discount_is_for_its_own_account_and_provider(shop: Town) -> None:
+    """A contract pays by its own discount, another of the unit by the unit's, nobody by none.
+
+    1 h of a core at 1.00: 0.50 for the account, 0.90 for the other contract; a run at another
+    provider and a run without an account are charged in full, to nobody.
+    """
+    other = second_account(shop)
+    with shop.begin() as conn:
+        code = registry.credit_codes(conn)[ACCOUNT]
+    text = delivery.ROUND.replace("round-1", "round-2")
+    text += f'discounts:\n  {ACCOUNT}: [{{from: 2024-01-01, factor: "0.50"}}]\n'
+    text += f'  {code}: [{{from: 2024-01-01, factor: "0.90"}}]\n'
+    delivery.load_prices(shop, text, "round-2")
+    taken = take(
+        shop, run(1), run(2, voucher=other), run(3, voucher=None), run(4, partition="other")
+    )
+    found = rows_that_count(shop).to_pylist()
+
+    assert taken.unclaimed == 2
+    assert [(row["account"], row["charge_micro"]) for row in found] == [
+        (ACCOUNT, 500_000),
+        (other, 900_000),
+        (None, 1_000_000),
+        (None, 1_000_000),
+    ]
 
 
 def test_a_run_is_charged_in_the_month_in_which_it_ended(shop: Town) -> None:

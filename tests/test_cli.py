@@ -4,7 +4,7 @@ import json
 
 import pytest
 from fakeslurm import FakeSlurm
-from homes import GOOD, HEADER, PRICES, ROOT, XDMOD, Home, furnished, one_line
+from homes import GOOD, HEADER, PRICES, ROOT, XDMOD, Home, an_account, furnished, one_line
 
 
 @pytest.fixture
@@ -53,6 +53,19 @@ def test_an_unknown_key_in_a_price_list(home: Home, tmp_path) -> None:
     before = home.entries()
     one_line(home.run("price", "load", str(file)), 3, "providr", "did you mean 'provider'?")
     assert home.entries() == before
+
+
+def test_a_discount_for_nobody_is_said(home: Home, tmp_path) -> None:
+    """A discount whose contract or unit is not in the book is loaded, and said to be for nobody."""
+    account, file = an_account(home), tmp_path / "prices.yaml"
+    text = PRICES.read_text().replace("# discounts:", "discounts:").replace("#   CD26", "  CD26")
+    said = {}
+    for name in (account, "CD26-0099"):
+        file.write_text(text.replace("example-1", name).replace("CD26-0001:", f"{name}:"))
+        said[name] = home.ok("price", "load", str(file))
+
+    assert "discount" not in said[account]
+    assert "discount CD26-0099: no contract in the book has it yet" in said["CD26-0099"]
 
 
 def test_a_gres_without_a_catalogue_entry(home: Home, tmp_path) -> None:

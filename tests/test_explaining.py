@@ -4,7 +4,7 @@ import dataclasses
 from datetime import date
 
 from hypothesis import given, settings
-from prices import PRICES, RUN, STATES, WINDOWS, odd_runs, price_list, runs, tariffs
+from prices import DISCOUNTS, PRICES, RUN, STATES, WINDOWS, odd_runs, price_list, runs, tariffs
 
 from accounting import period
 from accounting.rates import definition, explaining
@@ -117,6 +117,20 @@ def test_a_footprint_says_which_share_was_the_largest():
     )
 
 
+def test_a_discount_stands_beside_its_price():
+    """A run over the begin of a discount has a line for each side, and says whose it is."""
+    run = dataclasses.replace(
+        RUN, start_s=NEW_YEAR_S - 1800, billed_from_s=NEW_YEAR_S - 1800, end_s=NEW_YEAR_S + 1800,
+    )  # fmt: skip
+    prices = price_list("discounts-1")
+    found = list(explaining.explain(run, prices, STATES, None, "CD24-0007").lines())
+
+    assert found[2].endswith("1.504 PFLOPS·h × 10.000000 yuan/PFLOPS·h = 15.040000 yuan")
+    assert found[3].endswith(
+        "1.504 PFLOPS·h × 10.000000 yuan/PFLOPS·h × 0.9 for CD24-0007 = 13.536000 yuan"
+    )
+
+
 def test_free_hours_stand_beside_charged_ones():
     """A run that is free until New Year says so of its first part."""
     run = dataclasses.replace(
@@ -140,12 +154,12 @@ def test_what_is_not_charged_says_why():
 
 
 @settings(max_examples=150, deadline=None)
-@given(tariffs(), runs() | odd_runs(), WINDOWS)
-def test_parts_add_up(prices, run, window):
+@given(tariffs(), runs() | odd_runs(), WINDOWS, DISCOUNTS)
+def test_parts_add_up(prices, run, window, discount):
     """Parts add up to the charge, eligible parts to the eligible part, seconds to those billed."""
-    found = explaining.explain(run, prices, STATES, window)
+    found = explaining.explain(run, prices, STATES, window, discount)
 
-    assert found.rating == definition.define(run, prices, STATES, window)
+    assert found.rating == definition.define(run, prices, STATES, window, discount)
     assert sum(part.amount_micro for part in found.parts) == found.rating.charge_micro
     eligible = sum(part.amount_micro for part in found.parts if part.eligible)
     assert eligible == found.rating.eligible_micro

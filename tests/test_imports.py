@@ -9,10 +9,10 @@ ROOT = Path(__file__).parent.parent
 
 ROWS = """
     errors money period schema run segment kernels
-    yamlfile triggers usage watermarks
+    yamlfile triggers usage watermarks creditcode
     bands chips ledger policy archive reports
     prices resized
-    terms footprint
+    terms footprint discounts
     tariff signing registry
     basis pricelists issuing holds
     definition releasing

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from prices import DAY_S, EPOCH_S, PRICES, STATES, WINDOWS, price_list, runs, tariffs
+from prices import DAY_S, DISCOUNTS, EPOCH_S, PRICES, STATES, WINDOWS, price_list, runs, tariffs
 
 from accounting import money, period
 from accounting.errors import TariffMissing, UsageInvalid
@@ -175,6 +175,19 @@ def test_shares_of_nodes_are_quoted(gres, cpus, nodes, mem_mb, fee_yuan):
     assert found.fee_micro == money.micro(fee_yuan)
 
 
+def test_a_discount_that_ends_is_quoted_with_what_follows():
+    """2 cards for 1 h at 20.00 are 11.28 by 0.75, and 15.04 if they may wait until it ends."""
+    kind = basis.asked("chengdu", "ai", "normal", TWO, 8)._replace(discount="CD24-0007")
+    end_s = period.bounds("2025", period.SHANGHAI)[0]
+    found, later = (
+        quoting.most(price_list("discounts-1"), each, HOUR_S, end_s - DAY_S)
+        for each in (kind, kind._replace(discount="91510100MA6C4TX27W"))
+    )
+
+    assert (found.fee_micro, found.starts_s) == (15_040_000, end_s)
+    assert later.fee_micro == 7_520_000
+
+
 def test_untyped_cards_are_quoted_as_the_rarest_type():
     """Where shares are priced, one of 2 Z100 is half a node, though a K100 is faster: 2.245."""
     kind = basis.asked("chengdu", "two", "normal", {"dcu": 1}, 1, 1, 1024)
@@ -216,30 +229,29 @@ def test_unreadable_cards_have_no_quote():
 
 
 @settings(max_examples=200, deadline=None)
-@given(tariffs(whole=True), runs(st.integers(1, 30 * DAY_S)), WAITS_S, WINDOWS)
-def test_no_charge_exceeds_its_quote(prices, run, waits_s, window):
+@given(tariffs(whole=True), runs(st.integers(1, 30 * DAY_S)), WAITS_S, WINDOWS, DISCOUNTS)
+def test_no_charge_exceeds_its_quote(prices, run, waits_s, window, discount):
     """A run that starts after the quote and keeps its limit never costs more than was quoted."""
     limit_s = run.end_s - run.start_s
+    kind = definition.kind_of(run, prices, discount)
     try:
-        found = quoting.most(
-            prices, definition.kind_of(run, prices), limit_s, run.start_s - waits_s, window
-        )
+        found = quoting.most(prices, kind, limit_s, run.start_s - waits_s, window)
     except TariffMissing:
         assume(False)
-    charge = definition.define(run, prices, STATES, window)
+    charge = definition.define(run, prices, STATES, window, discount)
 
     assert charge.charge_micro <= found.fee_micro
     assert 0 <= found.eligible_micro <= found.fee_micro
 
 
 @settings(max_examples=100, deadline=None)
-@given(tariffs(whole=True), runs(st.integers(1, 40)))
-def test_a_quote_is_reached(prices, run):
+@given(tariffs(whole=True), runs(st.integers(1, 40)), DISCOUNTS)
+def test_a_quote_is_reached(prices, run, discount):
     """Some start from now on really costs what was quoted: a quote is no guess upwards."""
     limit_s = run.end_s - run.start_s
     whole = dataclasses.replace(run, billed_from_s=run.start_s, elapsed_s=limit_s)
     try:
-        kind = definition.kind_of(run, prices)
+        kind = definition.kind_of(run, prices, discount)
         found = quoting.most(prices, kind, limit_s, EPOCH_S - 400 * DAY_S)
     except TariffMissing:
         assume(False)
@@ -247,7 +259,7 @@ def test_a_quote_is_reached(prices, run):
     at_worst = dataclasses.replace(
         whole, start_s=start_s, billed_from_s=start_s, end_s=start_s + limit_s
     )
-    charge = definition.define(at_worst, prices, STATES)
+    charge = definition.define(at_worst, prices, STATES, None, discount)
     assume(charge.status == "charged")
 
     assert found.fee_micro - charge.charge_micro in (0, 1)

@@ -10,10 +10,22 @@ import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from prices import EPOCH_S, PRICES, RUN, STATES, WINDOWS, odd_runs, price_list, runs, tariffs
+from prices import (
+    DISCOUNTS,
+    EPOCH_S,
+    PRICES,
+    RUN,
+    STATES,
+    WINDOWS,
+    odd_runs,
+    price_list,
+    runs,
+    tariffs,
+)
 
 from accounting import money, period, yamlfile
 from accounting.rates import basis, chips, definition, items, rating
+from accounting.rates.definition import TOO_LARGE
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Partition, Tariff
 from accounting.rates.terms import Terms
@@ -22,18 +34,21 @@ from accounting.runs import usage
 WORKED = sorted((Path(__file__).parent / "worked").glob("rating-*.yaml"))
 
 
-def rate(runs, prices, windows=()):
-    """Rate runs as a table, each with a voucher account of its own where it has a window."""
+def rate(runs, prices, windows=(), discounts=()):
+    """Rate runs as a table, each with a voucher account of its own, of a unit of its own."""
     known = {str(i): window for i, window in enumerate(windows) if window is not None}
+    units = {str(i): discount for i, discount in enumerate(discounts)}
     accounts = pa.array([str(i) for i in range(len(runs))])
-    return rating.rate(usage.table(runs), prices, STATES, known, accounts).to_pylist()
+    return rating.rate(usage.table(runs), prices, STATES, known, accounts, units).to_pylist()
 
 
-def defined(runs, prices, windows=()):
+def defined(runs, prices, windows=(), discounts=()):
     """Rate the same runs one by one, by definition."""
-    each = zip(runs, windows or [None] * len(runs), strict=True)
+    none, no_discount = [None] * len(runs), [""] * len(runs)
+    each = zip(runs, windows or none, discounts or no_discount, strict=True)
     return [
-        dataclasses.asdict(definition.define(run, prices, STATES, window)) for run, window in each
+        dataclasses.asdict(definition.define(run, prices, STATES, window, discount))
+        for run, window, discount in each
     ]
 
 
@@ -81,8 +96,9 @@ def test_worked_example(prices, example):
     reason = expected.pop("reason", "")
     assert example["arithmetic"]
 
-    [by_table] = rate([run], prices, [window])
-    [by_definition] = defined([run], prices, [window])
+    discounts = [example.get("discount", "")]
+    [by_table] = rate([run], prices, [window], discounts)
+    [by_definition] = defined([run], prices, [window], discounts)
 
     assert by_table == by_definition
     assert expected == {key: by_table[key] for key in expected}
@@ -91,19 +107,22 @@ def test_worked_example(prices, example):
 
 
 @settings(max_examples=150, deadline=None)
-@given(tariffs(), st.lists(st.tuples(runs() | odd_runs(), WINDOWS), max_size=8))
+@given(tariffs(), st.lists(st.tuples(runs() | odd_runs(), WINDOWS, DISCOUNTS), max_size=8))
 def test_table_is_definition(prices, cases):
     """Whatever the runs, a table gives what the definition gives for each of them."""
-    some, windows = [run for run, _ in cases], [window for _, window in cases]
+    some, *known = ([case[i] for case in cases] for i in range(3))
 
-    assert defined(some, prices, windows) == rate(some, prices, windows)
+    assert defined(some, prices, *known) == rate(some, prices, *known)
 
 
 @settings(max_examples=150, deadline=None)
-@given(tariffs(), runs() | odd_runs(), WINDOWS)
-def test_a_charge_keeps_its_promises(prices, run, window):
-    """Eligible never exceeds the charge, and only charged runs cost anything."""
-    [found] = rate([run], prices, [window])
+@given(tariffs(), runs() | odd_runs(), WINDOWS, DISCOUNTS)
+def test_a_charge_keeps_its_promises(prices, run, window, discount):
+    """Eligible never exceeds the charge, only charged runs cost anything, and no discount adds."""
+    [found], [whole] = (rate([run], prices, [window], [each]) for each in (discount, ""))
+
+    assert found["charge_micro"] <= whole["charge_micro"] or whole["reason"] == TOO_LARGE
+    assert found["gflops_s"] == whole["gflops_s"]
 
     assert 0 <= found["eligible_micro"] <= found["charge_micro"]
     assert (found["status"] == "charged") == (found["reason"] == "")
@@ -134,7 +153,7 @@ def quantities(run, known):
     }
 
 
-def second_by_second(run, prices, window):
+def second_by_second(run, prices, window, discount):
     """Price every second on its own and take the suspended ones off, dearest first."""
     seconds = []
     known = prices.partition(run.cluster, run.partition)
@@ -143,8 +162,12 @@ def second_by_second(run, prices, window):
     for at_s in range(run.billed_from_s, run.end_s + billed_s - definition.billable_s(run)):
         price = prices.price_at(run.cluster, run.partition, run.qos, at_s)
         quantity = 0 if price.unit == FREE else quantities(run, known)[price.unit]
-        inside = window is not None and window[0] <= at_s < window[1]
+        inside, paid = window is not None and window[0] <= at_s < window[1], 1
         per_s = quantity * price.micro * Fraction(price.factor_bp, 10**4) / 3600
+        for each in prices.discounts.get(discount, ()):
+            if each.from_s <= at_s:
+                paid = Fraction(each.factor_bp, 10**4)
+        per_s *= paid
         seconds.append((per_s, inside))
     seconds.sort(key=lambda second: (-second[0], not second[1]))
     billed = seconds[len(seconds) - billed_s :]
@@ -157,13 +180,14 @@ def second_by_second(run, prices, window):
 
 
 @settings(max_examples=150, deadline=None)
-@given(tariffs(whole=True), runs(st.integers(1, 40)), WINDOWS)
-def test_definition_is_the_sum_of_seconds(prices, run, window):
+@given(tariffs(whole=True), runs(st.integers(1, 40)), WINDOWS, DISCOUNTS)
+def test_definition_is_the_sum_of_seconds(prices, run, window, discount):
     """A charge is what one gets by pricing each second of the run on its own."""
-    found = definition.define(run, prices, STATES, window)
+    found = definition.define(run, prices, STATES, window, discount)
     assume(found.status == "charged")
 
-    assert second_by_second(run, prices, window) == (found.charge_micro, found.eligible_micro)
+    by_seconds = second_by_second(run, prices, window, discount)
+    assert by_seconds == (found.charge_micro, found.eligible_micro)
 
 
 def test_a_table_has_any_rows_in_any_chunks():

@@ -11,6 +11,7 @@ from accounting.rates import tariff
 TARIFFS = Path(__file__).parent / "data" / "tariffs"
 TEXT = (TARIFFS / "cd-2024-1.yaml").read_text(encoding="utf-8")
 OPTIONS = (TARIFFS / "options-1.yaml").read_text(encoding="utf-8")
+DISCOUNTS = (TARIFFS / "discounts-1.yaml").read_text(encoding="utf-8")
 FOOTPRINT = (TARIFFS / "footprint-1.yaml").read_text(encoding="utf-8")
 
 
@@ -142,6 +143,48 @@ def test_wrong_options_are_refused(old, new, message):
 
     with pytest.raises(ConfigInvalid) as caught:
         tariff.load(OPTIONS.replace(old, new, 1), "o.yaml")
+
+    assert message in str(caught.value)
+
+
+def test_a_contract_goes_before_its_unit():
+    """What is said of a contract stands in place of what is said of its unit."""
+    prices = tariff.load(DISCOUNTS, "d.yaml")
+    unit = "91510100MA6C4TX27W"
+
+    assert prices.discount_of("CD24-0007", unit) == "CD24-0007"
+    assert prices.discount_of("CD24-0008", unit) == unit
+    assert prices.discount_of("CD24-0008", "91350100M000100Y43") == ""
+    assert prices.discount_of("CD24-0008", None) == ""
+    assert prices.discount_of(None, unit) == ""
+    assert [each.factor_bp for each in prices.discounts[unit]] == [8_333, 5_000]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('factor: "0.90"', 'factor: "0"', "discounts.CD24-0007[0].factor: '0' is no factor above"),
+        ('factor: "0.90"', 'factor: "0.90001"', "'0.90001' is no factor above 0"),
+        ('factor: "0.90"', 'factor: "1.0001"', "factor: '1.0001' is above 1; give what is paid"),
+        ('factor: "0.90"', "factor: 1", "CD24-0007[0].factor: 1 stands where text"),
+        ('factor: "0.90"', "factor: 0.90", "0.90 would be read as a float"),
+        (', factor: "0.90"', "", "CD24-0007[0]: key 'factor' is missing"),
+        ("from: 2024-01-01, ", "", "CD24-0007[0]: key 'from' is missing"),
+        ("2024-07-01, factor", "2024-01-01, factor", "CD24-0007: two entries are in force from"),
+        ('factor: "0.90"', 'facter: "0.90"', "key 'facter' is unknown; did you mean 'factor'?"),
+        ("  CD24-0007:", "  CD24:", "discounts.CD24: is no voucher account such as CD24-0007; cr"),
+        ("91510100MA6C4TX27W:", "91510100MA6C4TX28W:", "the check digit is W, "),
+        ("  CD24-0007:", "  CD24-0008: []\n  CD24-0007:", "CD24-0008: is an empty list"),
+        ("  CD24-0007:", "  CD24-0008: 1\n  CD24-0007:", "CD24-0008: 1 stands where a list"),
+        ("discounts:", "discount:", "key 'discount' is unknown; did you mean 'discounts'?"),
+    ],
+)
+def test_wrong_discounts_are_refused(old, new, message):
+    """A discount is for somebody who can be known, and no more than the price."""
+    assert old in DISCOUNTS
+
+    with pytest.raises(ConfigInvalid) as caught:
+        tariff.load(DISCOUNTS.replace(old, new, 1), "d.yaml")
 
     assert message in str(caught.value)
 

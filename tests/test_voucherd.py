@@ -29,6 +29,7 @@ from slurm_voucher.voucherd import Voucherd
 
 NOW_S = instant(NOW)
 HOLD = "0" * 31 + "1"
+OTHER = "CD24-0099"
 CARD_HOUR = 11_280_000
 """376 TFLOPS for an hour at 30 yuan per PFLOPS·hour, micro-yuan."""
 JOB = {"hold": HOLD, "uid": str(UID), "voucher": ACCOUNT, "partition": "ai", "time_limit": "60",
@@ -121,12 +122,25 @@ def test_hold_of_an_array(daemon, town) -> None:
     assert ask(daemon, "HOLD", **JOB, array="1-10%2")["held"] == str(10 * CARD_HOUR)
 
 
-def priced(daemon, town, partition: str) -> None:
-    """Bring a price list with one partition into force, written after its name."""
-    text = towns.TARIFF.partition("clusters:")[0].replace("cd-2024-1", "one-1")
+def priced(daemon, town, partition: str, name: str = "one-1", discounts: str = "{}") -> None:
+    """Bring a price list with one partition into force."""
+    text = towns.TARIFF.partition("clusters:")[0].replace("cd-2024-1", name)
+    text += f"discounts: {discounts}\n"
     text += f"clusters: {{chengdu: {{partitions: {{ai: {{provider: cdaicc, {partition}}}}}}}}}"
-    delivery.load_prices(town, text, "one-1")
+    delivery.load_prices(town, text, name)
     daemon.load_rules(CLUSTER)
+
+
+def test_hold_with_a_discount(daemon, town) -> None:
+    """A hold is for what the account pays, by a discount of its own or of its unit."""
+    with town.begin() as conn:
+        code = towns.registry.credit_codes(conn)[ACCOUNT]
+    prices = 'gres: {"gpu:ascend_910b": ascend_910b2}, prices: [{from: 2023-07-01, yuan_per_'
+    for i, (name, held) in enumerate([(ACCOUNT, "2820000"), (code, "2820000"), (OTHER, "3760000")]):
+        discount = f'{{"{name}": [{{from: 2024-01-01, factor: "0.75"}}]}}'
+        priced(daemon, town, f'{prices}pflops_hour: "10.00"}}]', f"d-{i}", discount)
+
+        assert ask(daemon, "HOLD", **JOB | {"hold": f"{i:032x}"})["held"] == held
 
 
 def test_hold_by_the_node(daemon, town) -> None:

@@ -19,12 +19,11 @@ from sqlalchemy.pool import NullPool
 
 from accounting.book import schema
 from accounting.errors import VoucherError
-from accounting.policy import Policy, states_of
-from accounting.rates import pricelists, rating
+from accounting.policy import Policy
+from accounting.rates import pricelists
 from accounting.runs import archive, usage
 from accounting.runs.segment import Segment
 from accounting.settle import charging, grouping, stating, stored
-from accounting.vouchers import holds
 
 _LINE = ("usage_month", "cluster", "partition", "qos", "chip", "tariff", "runs", "gflops_s",
          "charge_micro", "eligible_micro", "fee_fen", "deduction_fen")  # fmt: skip
@@ -106,20 +105,13 @@ def _charges(
 def _ratings(
     copy: Connection, segment: Segment, runs: pa.Table, policy: Policy
 ) -> Iterator[tuple[str, str]]:
-    states = states_of(policy)
     for version in runs.column("tariff").unique().to_pylist():
         rows = runs.filter(pc.equal(runs.column("tariff").cast(pa.string()), version))
         if version is None or version == charging.NO_TARIFF:
             continue
         prices = pricelists.loaded(copy, version)
         accounts = rows.column("account").cast(pa.string())
-        windows = {
-            account: window
-            for account in accounts.unique().to_pylist()
-            if account is not None and (window := holds.validity(copy, account)) is not None
-        }
-        own = rows.select(usage.USAGE.names)
-        rated = rating.rate(own, prices, states, windows, accounts)
+        rated = charging.rate(copy, rows.select(usage.USAGE.names), prices, policy, accounts)
         for name in ("status", "charge_micro", "eligible_micro", "gflops_s"):
             now, was = rated.column(name), rows.column(name)
             if pa.types.is_dictionary(was.type):

@@ -3,19 +3,21 @@
 Rates are whole numbers of micro-yuan per RATE_UNIT seconds, so that prices of cards, cores and
 nodes share one denominator: MFLOPS × micro-yuan per PFLOPS·hour, or thousandths of cores or nodes
 × micro-yuan per their hour × 10^6, times the factor of the QOS in ten-thousandths. Where a run is
-priced by its share of nodes, the unit is RATE_UNIT times the denominator of the share. Where the
-tariff does not say what a second costs, the step carries the reason instead.
+priced by its share of nodes, the unit is RATE_UNIT times the denominator of the share; where it has
+a discount, in ten-thousandths as well. Where the tariff does not say what a second costs, the step
+carries the reason instead.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from accounting import money, period
 from accounting.errors import TariffMissing
 from accounting.rates.bands import LAST_CLOCK_S
 from accounting.rates.chips import Cards
+from accounting.rates.discounts import Discount, in_force
 from accounting.rates.footprint import NOTHING, Taken
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Tariff
@@ -36,7 +38,7 @@ class Kind(NamedTuple):
     """What decides the price of a run, besides when it ran.
 
     `mem_mb` is None where it is not known, and for runs also where no price depends on it, so that
-    they are of few kinds.
+    they are of few kinds. `discount` is the name under which the tariff has one, '' for none.
     """
 
     cluster: str
@@ -48,6 +50,7 @@ class Kind(NamedTuple):
     cpus: int
     nodes: int = 0
     mem_mb: int | None = None
+    discount: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Step:
         price: None: no price is in force yet.
         problem: '' where the rate is known.
         free: Why nothing is charged; '' where there is a price.
+        discount_bp: What the discount leaves of the price, in ten-thousandths; it is in the rate.
     """
 
     from_s: int
@@ -70,6 +74,7 @@ class Step:
     price: Price | None
     problem: str
     free: str = ""
+    discount_bp: int = money.BP
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Basis:
         taken: What prices are multiplied by.
         steps: By time; the first begins at FIRST_S.
         terms: How runs are counted, by time.
+        unit: The seconds that a rate is for.
     """
 
     provider: str | None
@@ -90,11 +96,7 @@ class Basis:
     taken: Taken
     steps: tuple[Step, ...]
     terms: tuple[Terms, ...] = ()
-
-    @property
-    def unit(self) -> int:
-        """The seconds that a rate is for."""
-        return RATE_UNIT * self.taken.denominator
+    unit: int = RATE_UNIT
 
     @property
     def mflops(self) -> int:
@@ -166,7 +168,27 @@ def basis(tariff: Tariff, kind: Kind) -> Basis:
         first = period.clock(steps[0].from_s, tariff.timezone)
         problem = f"{_name(kind)}: no price for QOS {kind.qos} before {first}"
         steps.insert(0, Step(FIRST_S, 0, None, problem))
-    return Basis(provider, cards, taken, tuple(_by_the_clock(steps, kind)), terms)
+    unit = RATE_UNIT * taken.denominator
+    steps = _by_the_clock(steps, kind)
+    if kind.discount:
+        unit *= money.BP
+        steps = _discounted(steps, tariff.discounts[kind.discount])
+    return Basis(provider, cards, taken, tuple(steps), terms, unit)
+
+
+def _discounted(steps: list[Step], discounts: Sequence[Discount]) -> list[Step]:
+    """Multiply rates by what discounts leave of them, and cut steps where these change."""
+    begins = {step.from_s for step in steps}
+    found = []
+    for at_s in sorted(begins | {each.from_s for each in discounts if each.from_s > FIRST_S}):
+        newest_s = max(begin_s for begin_s in begins if begin_s <= at_s)
+        factor_bp = in_force(discounts, at_s)
+        found += [
+            replace(step, from_s=at_s, rate=step.rate * factor_bp, discount_bp=factor_bp)
+            for step in steps
+            if step.from_s == newest_s
+        ]
+    return found
 
 
 def _taken(tariff: Tariff, kind: Kind, cards: tuple[Cards, ...]) -> tuple[Taken, str]:

@@ -110,10 +110,10 @@ def billable_s(run: Run) -> int | None:
     return left_s if left_s <= run.end_s - run.billed_from_s else None
 
 
-def kind_of(run: Run, tariff: Tariff) -> Kind:
+def kind_of(run: Run, tariff: Tariff, discount: str = "") -> Kind:
     """Return what decides the price of a run in a tariff, besides when it ran."""
     mem_mb = run.mem_mb if tariff.weighs_memory(run.cluster, run.partition) else None
-    given = (run.gres, run.req_gres, run.cards, run.cpus, run.nodes, mem_mb)
+    given = (run.gres, run.req_gres, run.cards, run.cpus, run.nodes, mem_mb, discount)
     return Kind(run.cluster, run.partition, run.qos, *given)
 
 
@@ -212,7 +212,11 @@ def price(
 
 
 def define(
-    run: Run, tariff: Tariff, states: Mapping[str, str], window: Window | None = None
+    run: Run,
+    tariff: Tariff,
+    states: Mapping[str, str],
+    window: Window | None = None,
+    discount: str = "",
 ) -> Rating:
     """Rate one run.
 
@@ -221,8 +225,9 @@ def define(
         tariff: The price list.
         states: `charged` or `free` for each state of Slurm.
         window: Validity of the voucher account, from and until. None: no account.
+        discount: Name under which the tariff has a discount for it, see Tariff.discount_of.
     """
-    found = basis(tariff, kind_of(run, tariff))
+    found = basis(tariff, kind_of(run, tariff, discount))
     billed_s = billable_s(run)
     charge = eligible = 0
     status, reason = state_reason(run.state, states)

@@ -33,6 +33,7 @@ class Part:
         suspended_s: Seconds of the same price that are not billed.
         eligible: Whether they count for the voucher.
         price: What they were priced by.
+        discount_bp: What the discount leaves of that, in ten-thousandths.
         hours: PFLOPS·hours, core-hours or node-hours, exact or marked with ….
         amount_micro: Share of the charge.
     """
@@ -43,6 +44,7 @@ class Part:
     suspended_s: int
     eligible: bool
     price: Price
+    discount_bp: int
     hours: str
     amount_micro: int
 
@@ -59,6 +61,7 @@ class Explanation:
     terms: Terms
     window: Window | None
     timezone: str
+    discount: str
 
     def lines(self) -> Iterator[str]:
         """Say it in lines of text."""
@@ -107,6 +110,8 @@ class Explanation:
         price = f"{money.yuan_micro(part.price.micro)} yuan/{unit}"
         if part.price.factor_bp != money.BP:
             price += f" × {decimal(part.price.factor_bp, money.BP)}"
+        if part.discount_bp != money.BP:
+            price += f" × {decimal(part.discount_bp, money.BP)} for {self.discount}"
         return (
             f"{begin} to {end}{band}: {part.seconds} s{suspended} = {part.hours} {unit} × {price}"
             f" = {money.yuan_micro(part.amount_micro)} yuan{outside}"
@@ -114,7 +119,11 @@ class Explanation:
 
 
 def explain(
-    run: Run, tariff: Tariff, states: Mapping[str, str], window: Window | None = None
+    run: Run,
+    tariff: Tariff,
+    states: Mapping[str, str],
+    window: Window | None = None,
+    discount: str = "",
 ) -> Explanation:
     """Rate one run, as `definition.define` does, and keep what it was made from.
 
@@ -123,9 +132,10 @@ def explain(
         tariff: The price list.
         states: `charged` or `free` for each state of Slurm.
         window: Validity of the voucher account, from and until. None: no account.
+        discount: Name under which the tariff has a discount for it, '' for none.
     """
-    found = basis(tariff, definition.kind_of(run, tariff))
-    rating = definition.define(run, tariff, states, window)
+    found = basis(tariff, definition.kind_of(run, tariff, discount))
+    rating = definition.define(run, tariff, states, window, discount)
     parts: list[Part] = []
     counted = PLAIN
     billed_s = definition.billable_s(run)
@@ -139,8 +149,9 @@ def explain(
             for group, amount in zip(alike, _amounts(rating, alike), strict=True)
         ]
     return Explanation(
-        run, rating, found.cards, found.taken, tuple(parts), counted, window, tariff.timezone
-    )
+        run, rating, found.cards, found.taken, tuple(parts), counted, window, tariff.timezone,
+        discount,
+    )  # fmt: skip
 
 
 def _alike(pieces: Sequence[Piece]) -> list[list[Piece]]:
@@ -180,6 +191,7 @@ def _part(group: Sequence[Piece], found: Basis, amount_micro: int) -> Part:
         suspended_s=sum(piece.until_s - piece.from_s for piece in group) - seconds,
         eligible=first.inside,
         price=price,
+        discount_bp=first.step.discount_bp,
         hours=decimal(found.quantity_milli(price) * seconds, per_hour),
         amount_micro=amount_micro,
     )

@@ -354,7 +354,7 @@ def _begins_before(rows: Rows, low: int, high: int, at_s: int) -> bool:
 
 @_compiled
 def _noted(crossing: Int64s, count: int, row: int, interval: int, micro: int) -> Int64s:
-    """Return the list of rows that cross edges with one more; where it is full, in twice the room."""
+    """Return the list of rows that cross edges with one more; in twice the room if it is full."""
     if count == crossing.shape[0]:
         larger = np.empty((2 * count, 3), np.int64)
         larger[:count] = crossing

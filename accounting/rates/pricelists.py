@@ -6,6 +6,7 @@ from accounting.book import ledger
 from accounting.errors import ConfigInvalid
 from accounting.rates import tariff
 from accounting.rates.tariff import Tariff
+from accounting.vouchers import registry
 
 
 def loaded(conn: Connection, version: str | None = None) -> Tariff:
@@ -25,3 +26,10 @@ def in_force(conn: Connection) -> Tariff | None:
     except ConfigInvalid:
         return None
     return loaded(conn, name)
+
+
+def discount_of(conn: Connection, prices: Tariff, account: str | None) -> str:
+    """Return the name under which a price list has a discount for an account; '' for none."""
+    if account is None or not prices.discounts:
+        return ""
+    return prices.discount_of(account, registry.credit_codes(conn, account=account).get(account))

@@ -33,6 +33,7 @@ def rate(
     states: Mapping[str, str],
     windows: Mapping[str, Window],
     accounts: pa.Array | pa.ChunkedArray | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> pa.Table:
     """Rate runs that have ended.
 
@@ -43,11 +44,12 @@ def rate(
         windows: Validity of each voucher account, from and until; for an account that is not
             here nothing is eligible.
         accounts: Voucher account of each row, null for none. None: no row has one.
+        units: Credit code of the unit of each voucher account, for its discounts.
 
     Returns:
         One row for each run, in the same order, with the columns COLUMNS.
     """
-    item, kinds = _kinds(_priced_by(table, tariff))
+    item, kinds = _kinds(_priced_by(table, tariff, _discounts(tariff, accounts, units or {})))
     spans, billed_s, fit = _spans(table, windows, accounts)
     bases = [basis(tariff, kind) for kind in kinds]
     counted = _counted(spans, billed_s, bases, item)
@@ -176,7 +178,17 @@ def _codes(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
     return code.astype(np.int64), whole.dictionary.to_pylist()
 
 
-def _priced_by(table: pa.Table, tariff: Tariff) -> pa.Table:
+def _discounts(
+    tariff: Tariff, accounts: pa.Array | pa.ChunkedArray | None, units: Mapping[str, str]
+) -> pa.Array | None:
+    """Name the discount of each row, as in Kind. None: no row has one."""
+    if accounts is None or not tariff.discounts:
+        return None
+    code, words = _codes(accounts)
+    return _words([*(tariff.discount_of(word, units.get(word)) for word in words), ""], code)
+
+
+def _priced_by(table: pa.Table, tariff: Tariff, discounts: pa.Array | None = None) -> pa.Table:
     """Return what decides prices: the columns of Kind, with memory only where it is weighed."""
     (cluster, clusters), (partition, partitions) = (
         _codes(table.column(name)) for name in ("cluster", "partition")
@@ -186,8 +198,11 @@ def _priced_by(table: pa.Table, tariff: Tariff) -> pa.Table:
     memory = table.column("mem_mb").cast(pa.int64())
     if not weighed.all():
         memory = pc.if_else(pa.array(weighed), memory, pa.scalar(None, pa.int64()))
-    found = table.select([name for name in Kind._fields if name != "mem_mb"])
-    return found.append_column("mem_mb", memory).select(Kind._fields)
+    found = table.select([name for name in Kind._fields if name in table.column_names])
+    found = found.drop_columns(["mem_mb"]).append_column("mem_mb", memory)
+    if discounts is None:
+        discounts = _words([""], np.zeros(table.num_rows, np.int64))
+    return found.append_column("discount", discounts).select(Kind._fields)
 
 
 def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
@@ -210,7 +225,7 @@ def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
     item, size = _dense(item)
     first_row = np.empty(size, np.int64)
     first_row[item[::-1]] = np.arange(table.num_rows)[::-1]
-    some = table.select(Kind._fields).take(first_row)
+    some = table.take(first_row)
     columns = (column.to_pylist() for column in some.columns)
     return item, [Kind(*values) for values in zip(*columns, strict=True)]
 

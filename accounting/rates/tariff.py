@@ -18,13 +18,14 @@ from typing import Any
 
 from accounting import period, yamlfile
 from accounting.errors import ConfigInvalid, TariffMissing
-from accounting.rates import chips, footprint, prices, terms
+from accounting.rates import chips, discounts, footprint, prices, terms
 from accounting.rates.bands import Plan
 from accounting.rates.chips import WHOLE, Cards, Chip
+from accounting.rates.discounts import Discount
 from accounting.rates.footprint import MAX_SHARE, PLAIN, Footprint
 from accounting.rates.prices import ANY, PFLOPS_HOUR, Price
 from accounting.rates.terms import Terms
-from accounting.yamlfile import at, need, only
+from accounting.yamlfile import at, listed, need, only
 
 _FRACTION = re.compile(r"([01])(?:\.([0-9]{1,3}))?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -74,12 +75,14 @@ class Tariff:
         catalogue: Version of the chip catalogue that it was read with.
         partitions: By (cluster, partition); the partition may be ANY.
         timezone: Where its days begin.
+        discounts: By voucher account or credit code, in order of time.
     """
 
     version: str
     catalogue: str
     partitions: Mapping[tuple[str, str], Partition]
     timezone: str
+    discounts: Mapping[str, tuple[Discount, ...]] = field(default_factory=dict)
 
     def partition(self, cluster: str, partition: str) -> Partition:
         """Return what is said of a partition, by its name or by ANY.
@@ -118,6 +121,12 @@ class Tariff:
             return self.partition(cluster, partition).footprint.how == MAX_SHARE
         except TariffMissing:
             return False
+
+    def discount_of(self, account: str | None, credit_code: str | None) -> str:
+        """Return the name under which a voucher account has a discount: its own, else that of its
+        unit, which it takes the place of; '' for none."""
+        names = () if account is None else (account, credit_code)
+        return next((name for name in names if name is not None and name in self.discounts), "")
 
     def prices(self, cluster: str, partition: str, qos: str) -> tuple[Price, ...]:
         """Return the prices that hold for a QOS, one after the other, at least one.
@@ -169,7 +178,7 @@ def load(text: str, source: str) -> Tariff:
     """
     content = only(
         yamlfile.read(text, source),
-        ("tariff", "chips", "own_chips", "bands", "clusters", "timezone"),
+        ("tariff", "chips", "own_chips", "bands", "clusters", "discounts", "timezone"),
         source,
     )
     version = need(content, "tariff", str, source)
@@ -188,6 +197,7 @@ def load(text: str, source: str) -> Tariff:
         catalogue=catalogue,
         partitions=_clusters(clusters, _Known(known, plans, timezone), at(source, "clusters")),
         timezone=timezone,
+        discounts=discounts.read(content.get("discounts", {}), timezone, at(source, "discounts")),
     )
 
 
@@ -235,41 +245,32 @@ def _partition(value: object, known: _Known, where: str) -> Partition:
     gres, thousandths = _gres(mapped, known.chips, at(where, "gres"))
     untyped = _chip(entry, "chip", known.chips, where) if "chip" in entry else None
     timezone = known.timezone
-    listed = prices.in_order(
-        _listed(entry, "prices", where), known.plans, timezone, at(where, "prices")
+    priced = prices.in_order(
+        listed(entry, "prices", where), known.plans, timezone, at(where, "prices")
     )
-    if _by_cards(listed) and not (gres or untyped):
+    if _by_cards(priced) and not (gres or untyped):
         raise ConfigInvalid(f"{where}: is priced per PFLOPS·hour without cards; add gres: to chips")
     capacity = []
     if "capacity" in entry:
         capacity = [
-            _capacity(each, gres, timezone, here)
-            for each, here in _listed(entry, "capacity", where)
+            _capacity(each, gres, timezone, here) for each, here in listed(entry, "capacity", where)
         ]
     prices.no_doubles(((each.from_s, None) for each in capacity), timezone, at(where, "capacity"))
     provider = need(entry, "provider", str, where)
     if not provider:
         raise ConfigInvalid(f"{at(where, 'provider')}: is empty; name who provides the partition")
     by_time = tuple(sorted(capacity, key=lambda each: each.from_s))
-    counted = _listed(entry, "terms", where) if "terms" in entry else []
+    counted = listed(entry, "terms", where) if "terms" in entry else []
     by_terms = terms.in_order(counted, timezone, at(where, "terms"))
-    found = Partition(provider, gres, listed, by_time, by_terms, thousandths, untyped)
+    found = Partition(provider, gres, priced, by_time, by_terms, thousandths, untyped)
     measured = footprint.read(entry, found.cards, where)
-    if measured != PLAIN and not measured.cards and _by_cards(listed):
+    if measured != PLAIN and not measured.cards and _by_cards(priced):
         raise ConfigInvalid(f"{at(where, 'node')}: has no cards to be priced by; add its cards:")
     return replace(found, footprint=measured)
 
 
-def _by_cards(listed: Iterable[Price]) -> bool:
-    return any(price.unit == PFLOPS_HOUR for price in listed)
-
-
-def _listed(entry: Mapping[str, Any], key: str, where: str) -> list[tuple[Any, str]]:
-    values = need(entry, key, list, where)
-    here = at(where, key)
-    if not values:
-        raise ConfigInvalid(f"{here}: is an empty list; add what is in force, or leave the key out")
-    return [(value, at(here, number)) for number, value in enumerate(values)]
+def _by_cards(priced: Iterable[Price]) -> bool:
+    return any(price.unit == PFLOPS_HOUR for price in priced)
 
 
 def _gres(

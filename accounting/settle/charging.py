@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,14 @@ from sqlalchemy.engine import Connection, Engine
 
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Posting, Stamp
-from accounting.errors import BookUnavailable
+from accounting.errors import BookUnavailable, TariffMissing
 from accounting.policy import Policy, states_of
 from accounting.rates import rating, tariff
 from accounting.rates.pricelists import in_force
 from accounting.runs import archive, resized, usage, watermarks
 from accounting.runs.segment import Segment
 from accounting.settle import grouping, stored
-from accounting.vouchers import holds, releasing
+from accounting.vouchers import holds, registry, releasing
 
 NOT_OVER = frozenset(
     {"REQUEUED", "RESIZING", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED"}
@@ -136,21 +136,39 @@ def _tidy(engine: Engine, root: Path) -> list[str]:
 
 
 def _rated(conn: Connection, rows: pa.Table, policy: Policy) -> pa.Table:
-    """Rate rows and find the voucher account of each; returns the RATED columns but revision."""
-    prices = in_force(conn)
-    accounts = _accounts(conn, rows)
+    """Find the voucher account of each row and rate it; returns the RATED columns but revision."""
+    prices = in_force(conn) or tariff.Tariff(NO_TARIFF, "", {}, policy.timezone)
+    accounts = _at_their_provider(conn, _accounts(conn, rows), _provided(prices, rows))
+    rated = rate(conn, rows, prices, policy, accounts)
+    return rated.append_column("account", accounts)
+
+
+def rate(
+    conn: Connection,
+    rows: pa.Table,
+    prices: tariff.Tariff,
+    policy: Policy,
+    accounts: pa.ChunkedArray,
+) -> pa.Table:
+    """Rate rows whose voucher accounts are known, by what the book says of these accounts."""
     windows = {
         account: window
         for account in accounts.unique().to_pylist()
         if account is not None and (window := holds.validity(conn, account)) is not None
     }
-    nothing = tariff.Tariff(NO_TARIFF, "", {}, policy.timezone)
-    rated = rating.rate(rows, prices or nothing, states_of(policy), windows, accounts)
-    kept = _at_their_provider(conn, accounts, rated)
-    eligible = pc.if_else(pc.is_valid(kept), rated.column("eligible_micro"), 0)
-    place = rated.column_names.index("eligible_micro")
-    rated = rated.set_column(place, usage.RATED.field("eligible_micro"), eligible)
-    return rated.append_column("account", kept)
+    units = registry.credit_codes(conn) if prices.discounts else {}
+    return rating.rate(rows, prices, states_of(policy), windows, accounts, units)
+
+
+def _provided(prices: tariff.Tariff, rows: pa.Table) -> pa.ChunkedArray:
+    """Return the provider of each row's partition, null where there is none."""
+    found = {}
+    for cluster in rows.column("cluster").unique().to_pylist():
+        for name in rows.column("partition").unique().to_pylist():
+            with suppress(TariffMissing):
+                found[f"{cluster}/{name}"] = prices.provider(cluster, name)
+    names = [_text(rows.column(name)) for name in ("cluster", "partition")]
+    return _looked_up(pc.binary_join_element_wise(*names, "/"), found)
 
 
 def _accounts(conn: Connection, rows: pa.Table) -> pa.ChunkedArray:
@@ -166,11 +184,11 @@ def _accounts(conn: Connection, rows: pa.Table) -> pa.ChunkedArray:
 
 
 def _at_their_provider(
-    conn: Connection, accounts: pa.ChunkedArray, rated: pa.Table
+    conn: Connection, accounts: pa.ChunkedArray, providers: pa.ChunkedArray
 ) -> pa.ChunkedArray:
     """Keep an account only where it is known and of the provider of the row's partition."""
     theirs = _looked_up(accounts, _providers(conn))
-    same = pc.fill_null(pc.equal(theirs, _text(rated.column("provider"))), False)
+    same = pc.fill_null(pc.equal(theirs, providers), False)
     return pc.if_else(same, accounts, pa.scalar(None, pa.string()))
 
 

@@ -17,7 +17,7 @@ from accounting.rates import kernels
 Int64s = npt.NDArray[np.int64]
 
 DIGIT_BITS = 9
-"""More bits are fewer passes, and more places at once than a processor has addresses at hand for."""
+"""More bits are fewer passes, each over more places at once."""
 KEY_BITS = 64
 
 

@@ -5,7 +5,7 @@ cannot price in int64 by look-up (suspended runs, rounded seconds, figures beyon
 priced beforehand, as `rating` does, and put in. Nothing is written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise

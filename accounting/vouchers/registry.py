@@ -10,40 +10,13 @@ from typing import Any
 from sqlalchemy import and_, func, select
 from sqlalchemy.engine import Connection
 
-from accounting import money, period
+from accounting import creditcode, money, period
 from accounting.book import schema
 from accounting.book.ledger import Entry, Posting, Stamp, balance, lock, write
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.policy import UNIT_KINDS, Policy
 
-_CREDIT_CODE = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _MEMBER_KEY = ("unit", "cluster", "uid", "from_s")
-
-
-def check_credit_code(code: str) -> None:
-    """Check a unified social credit code: 18 characters, the last one a check digit.
-
-    Raises:
-        InvalidInput: Says which character is wrong and what was expected.
-
-    Source:
-        GB 32100-2015, 5.2: weights 3^(i-1) mod 31, check = 31 - sum mod 31.
-    """
-    if len(code) != 18:
-        raise InvalidInput(f"credit code {code!r}: {len(code)} characters, 18 are expected")
-    for place, character in enumerate(code, 1):
-        if character not in _CREDIT_CODE:
-            raise InvalidInput(
-                f"credit code {code!r}: character {place} is {character!r}; digits and capital "
-                "letters without I, O, S, V, Z are used"
-            )
-    total = sum(_CREDIT_CODE.index(c) * pow(3, i, 31) for i, c in enumerate(code[:17]))
-    expected = _CREDIT_CODE[-total % 31]
-    if code[17] != expected:
-        raise InvalidInput(
-            f"credit code {code}: the check digit is {code[17]}, {expected} was expected; "
-            "compare it with the licence"
-        )
 
 
 def find(conn: Connection, table: str, **key: object) -> Any:
@@ -81,7 +54,7 @@ def register_unit(
     Raises:
         InvalidInput: Kind or credit code is wrong, or the code belongs to another unit.
     """
-    check_credit_code(credit_code)
+    creditcode.check(credit_code)
     if kind not in UNIT_KINDS:
         raise InvalidInput(f"unit {unit_id}: kind {kind!r} is unknown; use {', '.join(UNIT_KINDS)}")
     lock(conn)
@@ -331,6 +304,15 @@ def pay_in(
 def owed_micro(conn: Connection, account: str) -> int:
     """Return what the unit owes on a voucher account, micro-yuan."""
     return balance(conn, "receivable", account)
+
+
+def credit_codes(conn: Connection, **filters: object) -> dict[str, str]:
+    """Return the credit code of the unit behind each voucher account."""
+    query = select(schema.contract.c.account, schema.unit.c.credit_code).join(
+        schema.unit, schema.unit.c.id == schema.contract.c.unit
+    )
+    found = conn.execute(query.where(*(schema.contract.c[k] == v for k, v in filters.items())))
+    return {row.account: row.credit_code for row in found}
 
 
 def contracts(conn: Connection, **filters: object) -> list[Mapping[str, Any]]:

@@ -95,7 +95,8 @@ def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
     with site.read() as conn:
         prices = pricelists.loaded(conn, row["tariff"])
         window = holds.validity(conn, account) if account else None
-        explained = explaining.explain(run, prices, states_of(site.policy), window)
+        discount = pricelists.discount_of(conn, prices, account)
+        explained = explaining.explain(run, prices, states_of(site.policy), window, discount)
         share = shares.of_run(conn, site.config.archive, run, account) if account else None
     for line in explained.lines():
         say(line)

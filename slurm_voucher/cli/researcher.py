@@ -52,7 +52,8 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
     with site.read() as conn:
         prices = pricelists.loaded(conn)
         window = holds.validity(conn, voucher) if voucher else None
-        most = quoting.most(prices, job.kind, job.limit_s, site.effective_s, window)
+        kind = job.kind._replace(discount=pricelists.discount_of(conn, prices, voucher))
+        most = quoting.most(prices, kind, job.limit_s, site.effective_s, window)
         click.echo(
             f"{job.tasks} × {most.basis.chip or f'{job.kind.cpus} cores'} {job.kind.gres or ''} for"
             f" {job.limit_s} s on {cluster.name}/{job.kind.partition}: at most"

@@ -12,6 +12,7 @@ from accounting.errors import ConfigInvalid, NotAllowed
 from accounting.money import yuan_micro
 from accounting.period import clock
 from accounting.rates import chips, pricelists, tariff
+from accounting.vouchers import registry
 from slurm_voucher.cli.book import document_row
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
@@ -48,6 +49,7 @@ def load(site: Site, file: Path) -> None:
         ledger.write(conn, entry)
         last = ledger.document(conn, "tariff")[0]
         known = set(conn.execute(select(schema.provider.c.id)).scalars())
+        of_units = registry.credit_codes(conn)
     if last != prices.version:
         raise NotAllowed(
             f"tariff {prices.version}: was loaded before, {last} is in force since; give it a new "
@@ -56,6 +58,8 @@ def load(site: Site, file: Path) -> None:
     click.echo(f"tariff {prices.version} is in force: {len(prices.partitions)} partitions")
     for name in sorted({p.provider for p in prices.partitions.values()} - known):
         click.echo(f"provider {name} is not in the book yet: svoucher provider add {name} NAME")
+    for name in sorted(prices.discounts.keys() - of_units.keys() - set(of_units.values())):
+        click.echo(f"discount {name}: no contract in the book has it yet; is the name right?")
 
 
 @price_.command("check")
