@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from accounting.errors import InvalidInput, NotEligible
 from accounting.rates.basis import Kind, asked, read_gres
+from accounting.runs.run import is_part
 from slurm_voucher import tres
 from slurm_voucher.partitions import Cluster, Partition
 
@@ -229,16 +230,20 @@ def _cards(
 def _whole(
     partition: Partition, nodes: int, cpus: int, cards: Mapping[str, int]
 ) -> tuple[int, dict[str, int]]:
-    """Return processors and cards of whole nodes: the most of each that a node has which fits."""
+    """Return processors and cards of whole nodes: the most of each that a node has which fits.
+
+    Parts of cards are on top of whole cards only where they are asked for.
+    """
     fits = [shape for shape in partition.shapes if _has(shape.cards, cards)]
     if not fits:
         raise NotEligible(
             f"partition {partition.name}: 0 of its nodes have the cards of this job; see sinfo"
         )
-    given = {gres: number for gres, number in cards.items() if ":" in gres}
+    given = {gres: number for gres, number in cards.items() if ":" in gres or is_part(gres)}
     for shape in fits:
         for gres, cards_each in shape.cards.items():
-            given[gres] = max(given.get(gres, 0), nodes * cards_each)
+            if not is_part(gres):
+                given[gres] = max(given.get(gres, 0), nodes * cards_each)
     return max(cpus, nodes * max(shape.cpus for shape in fits)), given
 
 

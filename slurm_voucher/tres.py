@@ -2,7 +2,7 @@
 
 Cards are the gres named gpu, npu and dcu. Slurm tells the same cards twice where a site tracks
 both, by type and as a sum (`gres/gpu:ascend_910b=2,gres/gpu=2`): the two are never added.
-Fractions of cards (gres/shard, gres/mps) are not cards and are left out.
+Parts of cards (gres/shard, gres/mps) are read the same way, and are not counted as cards.
 """
 
 import re
@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from accounting.errors import InvalidInput
+from accounting.runs.run import PARTS, is_part
 
-CARD_NAMES = frozenset({"gpu", "npu", "dcu"})
+NAMES = frozenset({"gpu", "npu", "dcu"}) | PARTS
 
 _COUNT = re.compile(r"(\d{1,12})(K?)")
 _MEMORY = re.compile(r"(\d{1,12})(?:\.(\d{1,3}))?([KMGTP]?)")
@@ -26,9 +27,9 @@ class Tres(NamedTuple):
     """What one TRES text says.
 
     Attributes:
-        cards: Number of cards of all kinds.
-        gres: Cards by kind, sorted, `gpu:ascend_910b=2,npu=1`; what a sum has beyond its types
-            stands without a type; '' for none.
+        cards: Number of whole cards of all kinds.
+        gres: Cards and parts of cards by kind, sorted, `gpu:ascend_910b=2,npu=1`; what a sum has
+            beyond its types stands without a type; '' for none.
         mem_mb: Memory in MiB, rounded down. None: the text does not say.
     """
 
@@ -50,11 +51,12 @@ def read(text: str) -> Tres:
     for name, value in _items(text):
         if name == "mem":
             mem_mb = memory_mb(value)
-        elif name.startswith("gres/") and name[5:].partition(":")[0] in CARD_NAMES:
+        elif name.startswith("gres/") and name[5:].partition(":")[0] in NAMES:
             kinds[name[5:]] = count(value)
     kinds = _once(kinds)
     gres = ",".join(sorted(f"{kind}={number}" for kind, number in kinds.items()))
-    return Tres(sum(kinds.values()), gres, mem_mb)
+    cards = sum(number for kind, number in kinds.items() if not is_part(kind))
+    return Tres(cards, gres, mem_mb)
 
 
 def _items(text: str) -> Iterator[tuple[str, str]]:
@@ -113,10 +115,12 @@ def memory_mb(text: str) -> int:
 
 
 def asked(text: str) -> dict[str, int]:
-    """Read the cards of a request: gres:gpu:ascend_910b:2, gres/gpu:2, gpu, cpu=4,gres/gpu:T=1.
+    """Read the cards and parts of cards of a request.
+
+    They are written in many ways: gres:gpu:ascend_910b:2, gres/gpu:2, gpu, cpu=4,gres/gpu:T=1.
 
     Returns:
-        How many of each kind, as in `gpu:ascend_910b`; what is no card is left out.
+        How many of each kind, as in `gpu:ascend_910b` or `shard`; what is neither is left out.
 
     Raises:
         InvalidInput: A part cannot be read.
@@ -128,9 +132,9 @@ def asked(text: str) -> dict[str, int]:
         given = more.pop() if more and (len(more) == 2 or _SIZE.fullmatch(more[-1])) else "1"
         types_ok = len(more) <= 1 and all(_NAME.fullmatch(each) for each in more)
         if not _NAME.fullmatch(name) or not types_ok or not _COUNT.fullmatch(given.upper()):
-            if _NAME.fullmatch(name) and name.lower() not in CARD_NAMES:
+            if _NAME.fullmatch(name) and name.lower() not in NAMES:
                 continue
             raise InvalidInput(f"gres {part[:48]!r}: cannot be read; write it as gpu:type:2")
-        if name.lower() in CARD_NAMES:
+        if name.lower() in NAMES:
             found[":".join([name.lower(), *more])] += count(given.upper())
     return dict(found)

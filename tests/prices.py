@@ -69,8 +69,9 @@ DISCOUNTS = st.sampled_from(["", "D"])
 TERMS = st.tuples(st.sampled_from([1, 60, 3600]), st.sampled_from([0, 0, 10**4, 10**12]))
 CHANGES = st.just([]) | st.lists(st.integers(-10, 10) | st.integers(-400, 400), max_size=3)
 PARTS = st.sampled_from([1000, 143, 1, 999])
-MEMORY_MB = st.sampled_from([524_288, 1, 100_003, 3 * 1024, 400_000_000, None, 0])
-ON_A_NODE = st.sampled_from([8, 1, 3, 100_000])
+MEMORY_MB = st.sampled_from([3 * 1024, 1, 100_003, 524_288, 524_287, 8 * 524_288, None, 0])
+ON_A_NODE = st.sampled_from([100_000, 99_999, 70_000, 8])
+GB_OF_A_NODE = st.sampled_from([512, 513, 100_000, 3])
 SPANS_S = st.one_of(
     st.sampled_from([0, 1, 2, 3599, 3600, DAY_S, 400 * DAY_S]), st.integers(0, 400 * DAY_S)
 )
@@ -109,7 +110,7 @@ def footprints(draw, cards):
     if how is None:
         return PLAIN
     of_node = [dataclasses.replace(each, count=draw(ON_A_NODE)) for each in cards]
-    return Footprint(how, tuple(of_node), draw(ON_A_NODE), 1024 * draw(ON_A_NODE))
+    return Footprint(how, tuple(of_node), draw(ON_A_NODE), 1024 * draw(GB_OF_A_NODE))
 
 
 @st.composite
@@ -144,7 +145,9 @@ def tariffs(draw, whole=False):
     terms = tuple(
         Terms(at_s, *draw(TERMS)) for at_s in sorted({EPOCH_S + d for d in draw(CHANGES)})
     )
-    partition = Partition("p", chip_of, tuple(steps), (), terms, {"gpu:b": draw(PARTS)})
+    known = chip_of | {"shard": chip_of["gpu:a"]}
+    parts = {"gpu:b": draw(PARTS), "shard": draw(PARTS)}
+    partition = Partition("p", known, tuple(steps), (), terms, parts)
     footprint = draw(footprints([partition.cards(name) for name in chip_of]))
     partition = dataclasses.replace(partition, footprint=footprint)
     edges = sorted({step.from_s for step in steps} | {each.from_s for each in terms})
@@ -191,7 +194,8 @@ ODD = [
 def runs(draw, spans_s=SPANS_S):
     """Runs of every shape whose figures fit together."""
     a, b = draw(CARDS), draw(CARDS)
-    gres = ",".join(f"gpu:{name}={count}" for name, count in (("a", a), ("b", b)) if count)
+    counts = {"gpu:a": a, "gpu:b": b, "shard": draw(st.sampled_from([0, 0, 1, 7]))}
+    gres = ",".join(f"{name}={count}" for name, count in counts.items() if count)
     span_s = draw(spans_s)
     suspended_s = draw(st.sampled_from([0, 0, 1, span_s // 2, span_s - 1]))
     start_s = EPOCH_S + draw(st.integers(-10, 10) | st.integers(-400 * DAY_S, 400 * DAY_S))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from accounting.errors import InvalidInput, NotEligible, VoucherError
 from slurm_voucher import estimate, tres
-from slurm_voucher.partitions import Cluster
+from slurm_voucher.partitions import Cluster, Shape
 
 CARD = "gpu:ascend_910b"
 
@@ -122,6 +122,17 @@ def test_whole_nodes_of_cards_asked_for_together() -> None:
     assert most("exclusive=1 tres_per_job=gres/gpu:16").kind.gres == f"{CARD}=16"
 
 
+@pytest.mark.parametrize(
+    ("asked", "gres"),
+    [("", f"{CARD}=8"), ("shard:2", f"{CARD}=8,shard=2"), ("gpu:2", f"{CARD}=8")],
+)
+def test_whole_nodes_with_parts_of_cards(asked: str, gres: str) -> None:
+    """A whole node is its cards; the parts they can be given in are not added unasked."""
+    cluster = changed(shapes=[Shape(192, 4, {CARD: 8, "shard": 32})])
+
+    assert estimate.most({"exclusive": "1", "tres_per_node": asked}, cluster).kind.gres == gres
+
+
 def test_tasks_without_nodes_spread_over_the_partition() -> None:
     """Tasks without a number of nodes count as a node each, up to the partition's nodes."""
     assert most(num_tasks="64", tres_per_node="gpu:1").kind.cards == 2
@@ -137,7 +148,7 @@ def test_unset_is_not_zero() -> None:
 
 def test_types_are_kept_apart() -> None:
     """Cards of two types are two kinds, and both are held."""
-    assert most(tres_per_node="gpu:a:1,gpu:b:2,shard:4").kind.gres == "gpu:a=1,gpu:b=2"
+    assert most(tres_per_node="gpu:a:1,gpu:b:2,shard:4").kind.gres == "gpu:a=1,gpu:b=2,shard=4"
 
 
 def test_partition_of_whole_nodes() -> None:
@@ -270,7 +281,8 @@ def test_array_counts_what_slurm_counts(indices: set[int], form: str) -> None:
         ("GPU:2", {"gpu": 2}),
         ("npu:1,dcu:2", {"npu": 1, "dcu": 2}),
         ("none", {}),
-        ("shard:5,license/matlab:2,bb/datawarp=512M,cpu=4", {}),
+        ("license/matlab:2,bb/datawarp=512M,cpu=4", {}),
+        ("shard:5,gres/mps:50,gres/shard:a:2", {"shard": 5, "mps": 50, "shard:a": 2}),
     ],
 )
 def test_gres(text: str, cards: dict[str, int]) -> None:
@@ -280,8 +292,8 @@ def test_gres(text: str, cards: dict[str, int]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["gpu:2M", "gpu:a:2T", "gpu:a:b", "gpu:a:-1", "gpu:a:1.5", "gpu:a:b:2", "gpu::2", "gpu:a:",
-     ":gpu", "gpu :2", "g pu:2", "gpu:9999999999999", "gpu:" + "a" * 4000],
+    ["gpu:2M", "shard:a:b", "gpu:a:2T", "gpu:a:b", "gpu:a:-1", "gpu:a:1.5", "gpu:a:b:2", "gpu::2",
+     "gpu:a:", ":gpu", "gpu :2", "g pu:2", "gpu:9999999999999", "gpu:" + "a" * 4000],
 )  # fmt: skip
 def test_gres_nonsense_is_refused(text: str) -> None:
     """A card text that cannot be read is refused and not taken for no card."""

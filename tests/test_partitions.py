@@ -50,7 +50,7 @@ def test_whole_nodes_before_2605() -> None:
         ("(null)", {}),
         ("gpu:8", {"gpu": 8}),
         ("gpu:a:8(S:0-1)", {"gpu:a": 8}),
-        ("gpu:a:4(S:0,2-3),gpu:b:2(S:1),shard:40", {"gpu:a": 4, "gpu:b": 2}),
+        ("gpu:a:4(S:0,2-3),gpu:b:2(S:1),shard:40", {"gpu:a": 4, "gpu:b": 2, "shard": 40}),
     ],
 )
 def test_cards_of_nodes(gres: str, cards: dict[str, int]) -> None:

@@ -145,6 +145,18 @@ def test_untyped_cards_are_never_quoted_as_a_part():
     assert found.fee_micro == 7_520_000
 
 
+@pytest.mark.parametrize(
+    ("gres", "fee_yuan"),
+    [({"shard": 3}, "2.82"), ({"mps": 50}, "1.88"), ({"gpu": 1, "shard": 2}, "5.64")],
+)
+def test_parts_of_cards_are_quoted(gres, fee_yuan):
+    """Shards are quoted by their part of a card: 3 × 0.25 × 0.376 × 10.00 = 2.82."""
+    kind = basis.asked("chengdu", "shards", "normal", gres, 8)
+    found = quoting.most(price_list("options-1"), kind, HOUR_S, NEW_YEAR_S)
+
+    assert found.fee_micro == money.micro(fee_yuan)
+
+
 def test_nodes_are_quoted_by_the_node():
     """3 nodes for 1 h at 6.50: 19.50 yuan; how many it gets must be known."""
     by_node = basis.asked("chengdu", "whole", "normal", {}, 64, 3)

@@ -29,7 +29,7 @@ from accounting.rates.definition import TOO_LARGE
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Partition, Tariff
 from accounting.rates.terms import Terms
-from accounting.runs import usage
+from accounting.runs import run, usage
 
 WORKED = sorted((Path(__file__).parent / "worked").glob("rating-*.yaml"))
 
@@ -72,7 +72,8 @@ def example_run(given_):
         "elapsed_s": fields.pop("elapsed_s", ran_s),
         "suspended_s": suspended_s,
     }
-    cards = fields.pop("cards", sum(basis.read_gres(gres).values()))
+    whole = [n for name, n in basis.read_gres(gres).items() if not run.is_part(name)]
+    cards = fields.pop("cards", sum(whole))
     return dataclasses.replace(RUN, **times, gres=gres, cards=cards, **fields)
 
 
@@ -132,6 +133,10 @@ def test_a_charge_keeps_its_promises(prices, run, window, discount):
 def quantities(run, known):
     """Return the PFLOPS, cores and nodes that a run is priced by, as fractions."""
 
+    def thousandths(counts, chip):
+        alike = [gres for gres in counts if known.gres[gres] == chip]
+        return sum(counts[gres] * known.thousandths.get(gres, 1000) for gres in alike)
+
     def pflops(count, gres):
         part = count * known.thousandths.get(gres, 1000)
         return Fraction(part * known.gres[gres].gflops, 10**9)
@@ -143,7 +148,11 @@ def quantities(run, known):
     on_a_node = {each.gres: each.count for each in footprint.cards}
     share = Fraction(run.nodes)
     if footprint.how == "max_share":
-        of_cards = [Fraction(n, on_a_node[gres]) for gres, n in given.items()]
+        of_cards = [Fraction(n, on_a_node[g]) for g, n in given.items() if g in on_a_node]
+        of_cards += [
+            Fraction(thousandths(given, chip), thousandths(on_a_node, chip))
+            for chip in [known.gres[gres] for gres in given if gres not in on_a_node]
+        ]
         of_rest = Fraction(run.cpus, footprint.cpus), Fraction(run.mem_mb, footprint.mem_mb)
         share = max(*of_cards, *of_rest)
     return {

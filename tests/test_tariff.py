@@ -130,6 +130,16 @@ def test_bands_are_priced_by_the_clock():
         ('fraction: "0.143"', 'fraction: "1.5"', "mig_1g.fraction: '1.5' is no part of a card"),
         ('fraction: "0.143"', 'fraction: "0.1428"', "'0.1428' is no part of a card"),
         (', fraction: "0.143"', "", "gpu:mig_1g: key 'fraction' is missing"),
+        (
+            '"shard": {chip: ascend_910b2, fraction: "0.25"}',
+            '"shard": ascend_910b2',
+            "shards.gres.shard: is a part of a card; write {chip: …, fraction: …}",
+        ),
+        (
+            '"mps": {chip: ascend_910b2, fraction: "0.01"}',
+            '"mps:a": ascend_910b2',
+            "shards.gres.mps:a: is a part of a card",
+        ),
         ("chip: ascend_910b2\n        gres", "chip: ascend\n        gres", "parts.chip: chip 'asc"),
         ("free: true", "free: false", "prices[0]: free stands alone as true"),
         ("free: true", "free: true, bands: city", "prices[0]: free stands alone as true"),
@@ -204,6 +214,11 @@ def test_wrong_discounts_are_refused(old, new, message):
         (", mem_gb: 512", ", mem: 512", "ai.node: key 'mem' is unknown; did you mean 'mem_gb'?"),
         ('"dcu:k100": 4', '"dcu:k100": 0', "two.node.cards.dcu:k100: 0 on a node; use 1 to"),
         ('"dcu:k100": 4', '"dcu:k200": 4', "two.node.cards.dcu:k200: has no chip; add it under"),
+        (
+            '{"gpu:ascend_910b": 8}, cpus',
+            '{"shard": 32}, cpus',
+            "ai.node.cards.shard: is a part of",
+        ),
         ('{cards: {"dcu:k100": 4, "dcu:z100": 2}, ', "{", "two.node: has no cards to be priced by"),
     ],
 )

@@ -21,11 +21,14 @@ def test_card_counts_of_xdmod(text: str, cards: int) -> None:
         ("gres/npu=1,gres/gpu=1,gres/dcu:z100=4", 6, "dcu:z100=4,gpu=1,npu=1"),
         ("gres/gpu=0,gres/gpu:a=0", 0, ""),
         ("gres/gpu=2K", 2048, "gpu=2048"),
-        ("gres/gpumem=80G,gres/shard=4,gres/mps=50,license/gpu=1,cpu=1", 0, ""),
+        ("gres/gpumem=80G,license/gpu=1,cpu=1", 0, ""),
+        ("gres/shard=4,gres/mps=50,cpu=1", 0, "mps=50,shard=4"),
+        ("gres/shard=4,gres/shard:ascend_910b=4", 0, "shard:ascend_910b=4"),
+        ("gres/shard=5,gres/shard:a=4,gres/gpu=1", 1, "gpu=1,shard:a=4,shard=1"),
     ],
 )
 def test_cards_by_kind(text: str, cards: int, gres: str) -> None:
-    """A sum is never added to its types, and only cards are cards."""
+    """A sum is never added to its types, and parts of cards are read and are not cards."""
     assert tres.read(text)[:2] == (cards, gres)
 
 
@@ -33,6 +36,7 @@ def test_cards_by_kind(text: str, cards: int, gres: str) -> None:
     ("text", "reason"),
     [
         ("gres/gpu=1,gres/gpu:a=2", "less than its types together, 2"),
+        ("gres/shard=1,gres/shard:a=2", "less than its types together, 2"),
         ("gres/gpu=1.21K", "--noconvert"),
         ("gres/gpu=-1", "--noconvert"),
         ("gres/gpu", "no name=count"),

@@ -22,6 +22,7 @@ from accounting.rates.footprint import NOTHING, Taken
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Tariff
 from accounting.rates.terms import Terms
+from accounting.runs.run import is_part
 
 GFLOPS_PER_PFLOPS = 1_000_000
 SECONDS_PER_HOUR = 3_600
@@ -136,11 +137,20 @@ def asked(
     """Return the kind of a run that would be given these cards, cores, nodes (0: not known) and
     memory (None: not known)."""
     text = ",".join(f"{name}={count}" for name, count in sorted(gres.items()) if count)
-    return Kind(cluster, partition, qos, text, "", sum(gres.values()), cpus, nodes, mem_mb)
+    return Kind(cluster, partition, qos, text, "", _whole(gres), cpus, nodes, mem_mb)
+
+
+def _whole(gres: Mapping[str, int]) -> int:
+    """Count the whole cards."""
+    return sum(count for name, count in gres.items() if not is_part(name))
 
 
 def read_gres(text: str) -> dict[str, int]:
-    """Read allocated or requested cards: 'gpu:ascend_910b=2,gpu=1'. Raises ValueError."""
+    """Read allocated or requested cards and parts of cards: 'gpu:ascend_910b=2,shard=1'.
+
+    Raises:
+        ValueError: It is something else.
+    """
     found: dict[str, int] = {}
     for part in text.split(",") if text else ():
         match = _GRES.fullmatch(part)
@@ -219,7 +229,7 @@ def _cards(tariff: Tariff, kind: Kind) -> tuple[Cards, ...]:
                 f"{_name(kind)}: {gres} was asked for and is not in the allocation; "
                 "is it in AccountingStorageTRES?"
             )
-    if sum(allocated.values()) != kind.cards:
+    if _whole(allocated) != kind.cards:
         raise ValueError(f"{_name(kind)}: {kind.cards} cards do not match gres {kind.gres!r}")
     where = (kind.cluster, kind.partition)
     return tuple(tariff.cards(*where, gres, count) for gres, count in allocated.items())

@@ -11,6 +11,7 @@ from typing import Any
 
 from accounting.errors import ConfigInvalid
 from accounting.rates.chips import Cards
+from accounting.runs.run import is_part
 from accounting.yamlfile import at, need, only
 
 CARDS = "cards"
@@ -158,6 +159,8 @@ def read(
 def _cards(
     listed: Mapping[str, Any], gres: str, cards_of: Callable[[str, int], Cards | None], where: str
 ) -> Cards:
+    if is_part(gres):
+        raise ConfigInvalid(f"{at(where, gres)}: is a part of the cards of a node; leave it out")
     found = cards_of(gres, _count(listed, gres, where))
     if found is None:
         raise ConfigInvalid(f"{at(where, gres)}: has no chip; add it under gres of the partition")

@@ -111,7 +111,7 @@ def _dearest_types(tariff: Tariff, kind: Kind) -> Kind:
         types = [each for each in said.gres if each.startswith(f"{name}:")]
         if name in said.gres or ":" in name:
             types = []
-        elif said.untyped is not None:
+        elif said.cards(name) is not None:
             types.append(name)
         cards[max(types, key=dear, default=name)] += count
     return kind._replace(gres=asked(*kind[:3], cards, kind.cpus).gres)

@@ -25,6 +25,7 @@ from accounting.rates.discounts import Discount
 from accounting.rates.footprint import MAX_SHARE, PLAIN, Footprint
 from accounting.rates.prices import ANY, PFLOPS_HOUR, Price
 from accounting.rates.terms import Terms
+from accounting.runs.run import is_part
 from accounting.yamlfile import at, listed, need, only
 
 _FRACTION = re.compile(r"([01])(?:\.([0-9]{1,3}))?")
@@ -60,7 +61,7 @@ class Partition:
 
     def cards(self, gres: str, count: int = 1) -> Cards | None:
         """Return cards of one sort. None: it is not said what chip they are."""
-        chip = self.gres.get(gres, None if ":" in gres else self.untyped)
+        chip = self.gres.get(gres, None if ":" in gres or is_part(gres) else self.untyped)
         if chip is None:
             return None
         return Cards(gres, count, chip, self.thousandths.get(gres, WHOLE))
@@ -279,11 +280,13 @@ def _gres(
     """Read the chip of each gres, and how much of it a gres is that is a part of a card."""
     found, thousandths = {}, {}
     for gres, value in mapping.items():
+        here = at(where, gres)
         if isinstance(value, dict):
-            here = at(where, gres)
             part = only(value, ("chip", "fraction"), here)
             found[gres] = _chip(part, "chip", known, here)
             thousandths[gres] = _thousandths(part, here)
+        elif is_part(gres):
+            raise ConfigInvalid(f"{here}: is a part of a card; write {{chip: …, fraction: …}}")
         else:
             found[gres] = _chip(mapping, gres, known, where)
     return found, thousandths
@@ -312,6 +315,10 @@ def _capacity(value: object, gres: Mapping[str, Chip], timezone: str, where: str
     entry = only(value, ("from", "cards"), where)
     cards = only(need(entry, "cards", dict, where), gres, at(where, "cards"))
     for name in cards:
+        if is_part(name):
+            raise ConfigInvalid(
+                f"{at(at(where, 'cards'), name)}: is a part of a card; count the cards"
+            )
         if need(cards, name, int, at(where, "cards")) < 0:
             raise ConfigInvalid(f"{at(where, 'cards')}.{name}: {cards[name]} cards; use 0 or more")
     return Capacity(prices.since(entry, timezone, where), cards)

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a cluster may be called: its name is that of a folder of the archive."""
 
+PARTS = frozenset({"shard", "mps"})
+"""Names of gres that are parts of cards, which Slurm counts itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -30,9 +33,10 @@ class Run:
         state: First word only: CANCELLED, not CANCELLED by 1001.
         uid: None: not recorded.
         mem_mb: Allocated memory. None: not tracked.
-        cards: Allocated cards; typed and untyped gres are never added.
-        gres: Allocated cards by kind, canonical: gpu:ascend_910b=2,gpu=1; '' for none.
-        req_gres: Requested cards, the same way; '' for none or not recorded.
+        cards: Allocated whole cards, without PARTS; typed and untyped gres are never added.
+        gres: Allocated cards and parts of cards by kind, canonical: gpu:ascend_910b=2,gpu=1 or
+            shard=4; '' for none.
+        req_gres: Requested cards and parts, the same way; '' for none or not recorded.
         voucher: Voucher account that the submit hook wrote down. None: none.
         hold: Id of the hold that it took. None: none.
         held_micro: What was held. None: none, or not known when the job was let in.
@@ -62,3 +66,8 @@ class Run:
     voucher: str | None
     hold: str | None
     held_micro: int | None
+
+
+def is_part(gres: str) -> bool:
+    """Tell whether a gres such as shard or shard:ascend_910b is a part of a card."""
+    return gres.partition(":")[0] in PARTS
