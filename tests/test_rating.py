@@ -29,7 +29,8 @@ from accounting.rates.definition import TOO_LARGE
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Partition, Tariff
 from accounting.rates.terms import Terms
-from accounting.runs import run, usage
+from accounting.runs import usage
+from accounting.runs.run import is_part
 
 WORKED = sorted((Path(__file__).parent / "worked").glob("rating-*.yaml"))
 
@@ -72,7 +73,7 @@ def example_run(given_):
         "elapsed_s": fields.pop("elapsed_s", ran_s),
         "suspended_s": suspended_s,
     }
-    whole = [n for name, n in basis.read_gres(gres).items() if not run.is_part(name)]
+    whole = [n for name, n in basis.read_gres(gres).items() if not is_part(name)]
     cards = fields.pop("cards", sum(whole))
     return dataclasses.replace(RUN, **times, gres=gres, cards=cards, **fields)
 

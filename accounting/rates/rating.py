@@ -49,7 +49,7 @@ def rate(
     Returns:
         One row for each run, in the same order, with the columns COLUMNS.
     """
-    item, kinds = _kinds(_priced_by(table, tariff, _discounts(tariff, accounts, units or {})))
+    item, kinds = kinds_of(table, tariff, accounts, units)
     spans, billed_s, fit = _spans(table, windows, accounts)
     bases = [basis(tariff, kind) for kind in kinds]
     counted = _counted(spans, billed_s, bases, item)
@@ -65,6 +65,20 @@ def rate(
     amounts[over] = 0
     gflops_s = _gflops_s(known.speed[item], np.where(over, 0, billed_s))
     return _result(answers, known, item, tariff.version, np.column_stack([gflops_s, amounts]))
+
+
+def kinds_of(
+    table: pa.Table,
+    tariff: Tariff,
+    accounts: pa.Array | pa.ChunkedArray | None = None,
+    units: Mapping[str, str] | None = None,
+) -> tuple[Int64s, list[Kind]]:
+    """Number the kinds of runs; arguments as for `rate`.
+
+    Returns:
+        int64[n], the number of each run's kind; and the kinds.
+    """
+    return _kinds(_priced_by(table, tariff, _discounts(tariff, accounts, units or {})))
 
 
 def _gflops_s(speed: Int64s, seconds: Int64s) -> Int64s:
