@@ -196,3 +196,24 @@ def test_quote_of_memory_that_is_none(home: Home) -> None:
 
     assert done.exit_code == 2
     assert "'much' is no size of memory" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "rule"),
+    [
+        ("COMPLETED", "rating.states.charged"),
+        ("NODE_FAIL", "rating.states.free"),
+        ("REVOKED", "rating.states.no_run"),
+        ("UNHEARD_OF", "rating.states"),
+    ],
+)
+def test_explain_names_the_rules_that_decided(home: Home, tmp_path, state: str, rule: str) -> None:
+    """An explanation ends with the place in the policy, and before it the price's, if one did."""
+    file = tmp_path / "rows.psv"
+    file.write_text(f"{HEADER}\n{GOOD.replace('COMPLETED', state)}\n")
+    home.ok("import", str(file), "--cluster", "pozidriv")
+    shown = home.ok("explain", "7").splitlines()
+
+    assert shown[-1] == f"by policy chengdu-2023 (成经信办〔2023〕20号): {rule}"
+    by_price = "by tariff example-1: clusters.pozidriv.partitions.*.prices[0]"
+    assert (by_price in shown) == (state == "COMPLETED")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from prices import DISCOUNTS, PRICES, RUN, STATES, WINDOWS, odd_runs, price_list, runs, tariffs
 
 from accounting import period
-from accounting.rates import definition, explaining
+from accounting.rates import definition, explaining, tariff
 
 NEW_YEAR_S = period.bounds("2024", period.SHANGHAI)[0]
 
@@ -34,6 +34,8 @@ def test_an_explanation_reads_like_the_sum():
         "2024-01-01T00:00:00+08:00 to 2024-01-01T00:30:00+08:00: 1200 s (600 s suspended) = "
         "0.250666666… PFLOPS·h × 30.000000 yuan/PFLOPS·h = 7.520000 yuan, not eligible",
         "charge 16.544000 yuan, eligible 9.024000",
+        "by tariff cd-2024-1: clusters.chengdu.partitions.ai.prices[0], "
+        "clusters.chengdu.partitions.ai.prices[1]",
     ]
 
 
@@ -53,6 +55,7 @@ def test_hours_of_a_band_stand_together():
         "2024-07-10T10:00:00+08:00 to 2024-07-11T21:00:00+08:00, peak: 57600 s = "
         "48.128 PFLOPS·h × 36.000000 yuan/PFLOPS·h = 1,732.608000 yuan",
         "charge 3,465.216000 yuan",
+        "by tariff options-1: clusters.chengdu.partitions.ai.prices[1]",
     ]
 
 
@@ -86,6 +89,8 @@ def test_terms_are_said():
         "billed by the hour, rounded up",
         "minimum charge 1.000000 yuan",
         "charge 1.000000 yuan",
+        "by tariff options-1: clusters.chengdu.partitions.begun.prices[0], "
+        "clusters.chengdu.partitions.begun.terms",
     ]
 
 
@@ -107,10 +112,12 @@ def test_a_footprint_says_which_share_was_the_largest():
     whole = dataclasses.replace(run, partition="whole", nodes=2)
 
     assert list(found.lines())[2:] == [
-        "priced as 0.75 nodes by memory (by gpu:ascend_910b 0.125; cores 0.125)",
+        "priced as 0.75 nodes by memory (gpu:ascend_910b 0.125, cores 0.125)",
         "2023-11-15T06:13:20+08:00 to 2023-11-15T07:13:20+08:00: 3600 s = 2.256 PFLOPS·h × "
         "10.000000 yuan/PFLOPS·h = 22.560000 yuan",
         "charge 22.560000 yuan",
+        "by tariff footprint-1: clusters.chengdu.partitions.ai.prices[0], "
+        "clusters.chengdu.partitions.ai.footprint",
     ]
     assert "priced as 2 nodes, all of each" in list(
         explaining.explain(whole, price_list("footprint-1"), STATES).lines()
@@ -129,6 +136,9 @@ def test_a_discount_stands_beside_its_price():
     assert found[3].endswith(
         "1.504 PFLOPS·h × 10.000000 yuan/PFLOPS·h × 0.9 for CD24-0007 = 13.536000 yuan"
     )
+    assert found[-1] == (
+        "by tariff discounts-1: clusters.chengdu.partitions.ai.prices[0], discounts.CD24-0007"
+    )
 
 
 def test_free_hours_stand_beside_charged_ones():
@@ -145,12 +155,35 @@ def test_free_hours_stand_beside_charged_ones():
 
 
 def test_what_is_not_charged_says_why():
-    """A free and an unrated run end with their reason."""
+    """A free and an unrated run end with their reason, and with a price only if one decided."""
+    by_price = explaining.explain(
+        dataclasses.replace(RUN, partition="free"), price_list("options-1"), STATES
+    )
     free = explaining.explain(dataclasses.replace(RUN, state="NODE_FAIL"), PRICES, STATES)
     unrated = explaining.explain(dataclasses.replace(RUN, partition="x"), PRICES, STATES)
 
     assert list(free.lines())[-1] == "free: NODE_FAIL is free"
+    assert list(by_price.lines())[-2:] == [
+        "free: partition chengdu/free: every QOS without a price of its own is free",
+        "by tariff options-1: clusters.chengdu.partitions.free.prices[0]",
+    ]
     assert list(unrated.lines())[-1].startswith("unrated: partition chengdu/x is not in tariff")
+
+
+def test_the_partition_for_all_others_is_named():
+    """Where the partition is not named in the price list, what stands for it is."""
+    anywhere = tariff.load(
+        "{tariff: t-1, chips: 2024-07, timezone: Asia/Shanghai, clusters: {chengdu: {partitions: "
+        '{"*": {provider: p, prices: [{from: 2023-07-01, yuan_per_core_hour: "1"}], '
+        "terms: [{from: 2023-07-01, per: hour}]}}}}}",
+        "t.yaml",
+    )
+    run = dataclasses.replace(RUN, gres="", cards=0)
+
+    assert list(explaining.explain(run, anywhere, STATES).lines())[-1] == (
+        "by tariff t-1: clusters.chengdu.partitions.*.prices[0], "
+        "clusters.chengdu.partitions.*.terms"
+    )
 
 
 @settings(max_examples=150, deadline=None)

@@ -51,7 +51,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A rating and what it was made from; `parts` is empty where nothing was charged."""
+    """A rating and what it was made from; `parts` is empty where nothing was charged.
+
+    `rules` are the places in the price list that decided, none where it was not the price list.
+    """
 
     run: Run
     rating: Rating
@@ -62,6 +65,7 @@ class Explanation:
     window: Window | None
     timezone: str
     discount: str
+    rules: tuple[str, ...]
 
     def lines(self) -> Iterator[str]:
         """Say it in lines of text."""
@@ -88,16 +92,16 @@ class Explanation:
             yield f"charge {charge} yuan{eligible if self.window else ''}"
         else:
             yield f"{rating.status}: {rating.reason}"
+        if self.rules:
+            yield f"by tariff {rating.tariff}: {', '.join(self.rules)}"
 
     def _shares(self) -> str:
         """Say which share was the largest, and what the others were."""
         (what, largest), *rest = (
             (what, decimal(share.numerator, share.denominator)) for what, share in self.taken.shares
         )
-        others = "; ".join(f"{other} {share}" for other, share in rest)
-        return (
-            f"priced as {largest} nodes{f' by {what} (by {others})' if rest else ', all of each'}"
-        )
+        others = ", ".join(f"{other} {share}" for other, share in rest)
+        return f"priced as {largest} nodes{f' by {what} ({others})' if rest else ', all of each'}"
 
     def _line(self, part: Part) -> str:
         begin, end = (period.clock(at, self.timezone) for at in (part.from_s, part.until_s))
@@ -136,22 +140,36 @@ def explain(
     """
     found = basis(tariff, definition.kind_of(run, tariff, discount))
     rating = definition.define(run, tariff, states, window, discount)
+    pieces = _priced(found, rating, run, window or definition.NOWHEN)
     parts: list[Part] = []
     counted = PLAIN
-    billed_s = definition.billable_s(run)
-    if rating.status == CHARGED and run.billed_from_s is not None and billed_s is not None:
-        begin_s, end_s = run.billed_from_s, run.end_s
-        counted = in_force(found.terms, begin_s)
-        span = (begin_s, end_s, billed_s)
-        alike = _alike(definition.billed_pieces(found, *span, window or definition.NOWHEN))
+    if rating.status == CHARGED:
+        counted = in_force(found.terms, pieces[0].from_s)
+        alike = _alike(pieces)
         parts = [
             _part(group, found, amount)
             for group, amount in zip(alike, _amounts(rating, alike), strict=True)
         ]
+    rules = list(dict.fromkeys(piece.step.price.place for piece in pieces if piece.step.price))
+    if parts and (found.taken.shares or counted != PLAIN):
+        where = tariff.place(run.cluster, run.partition)
+        rules += [f"{where}.footprint"] * bool(found.taken.shares)
+        rules += [f"{where}.terms"] * (counted != PLAIN)
+    if any(part.discount_bp != money.BP for part in parts):
+        rules.append(f"discounts.{discount}")
     return Explanation(
         run, rating, found.cards, found.taken, tuple(parts), counted, window, tariff.timezone,
-        discount,
+        discount, tuple(rules),
     )  # fmt: skip
+
+
+def _priced(found: Basis, rating: Rating, run: Run, window: Window) -> list[Piece]:
+    """Return the pieces of a run that prices decided; none where its state or its times did."""
+    billed_s = definition.billable_s(run)
+    by_price = rating.status == CHARGED or rating.reason in {step.free for step in found.steps}
+    if not by_price or billed_s is None or run.billed_from_s is None:
+        return []
+    return definition.billed_pieces(found, run.billed_from_s, run.end_s, billed_s, window)
 
 
 def _alike(pieces: Sequence[Piece]) -> list[list[Piece]]:

@@ -37,6 +37,7 @@ class Price:
         plan: When the bands of its day begin. None: it holds at all hours.
         band: The band in which it holds. None: it holds at all hours.
         factor_bp: What the amount is multiplied by, in ten-thousandths, > 0.
+        place: Where it stands in its file.
     """
 
     from_s: int
@@ -46,6 +47,7 @@ class Price:
     plan: Plan | None = None
     band: str | None = None
     factor_bp: int = money.BP
+    place: str = ""
 
     def holds_at(self, at_s: int) -> bool:
         """Tell whether the clock shows its band."""
@@ -75,9 +77,9 @@ def _entry(
         raise ConfigInvalid(f"{where}: has {len(given)} prices; give one of {', '.join(AMOUNTS)}")
     [key] = given
     from_s = since(entry, timezone, where)
-    amounts = _amounts(entry, key, plans, where)
+    amounts, place = _amounts(entry, key, plans, where), where.rpartition(": ")[2]
     return [
-        [Price(from_s, qos, AMOUNTS[key], *amount, factor_bp) for amount in amounts]
+        [Price(from_s, qos, AMOUNTS[key], *amount, factor_bp, place) for amount in amounts]
         for qos, factor_bp in _whom(entry, at(where, "qos"))
     ]
 

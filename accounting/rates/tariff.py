@@ -91,9 +91,16 @@ class Tariff:
         Raises:
             TariffMissing: Nothing is.
         """
+        return self.partitions[cluster, self._name(cluster, partition)]
+
+    def place(self, cluster: str, partition: str) -> str:
+        """Return where in the file a partition is spoken of. Raises TariffMissing."""
+        return f"clusters.{cluster}.partitions.{self._name(cluster, partition)}"
+
+    def _name(self, cluster: str, partition: str) -> str:
         for name in (partition, ANY):
             if (cluster, name) in self.partitions:
-                return self.partitions[cluster, name]
+                return name
         raise TariffMissing(
             f"partition {cluster}/{partition} is not in tariff {self.version}; add it with a price"
         )

@@ -115,4 +115,6 @@ def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
             f"voucher account {account}: accrued, or on a statement with corrections, whose lines "
             "are net and have no shares of single runs"
         )
-    click.echo(f"policy {site.policy.name} ({site.policy.source})")
+    how = site.policy.states.get(run.state)
+    rules = "rating.states" + (f".{how}" if how else "") + (", deduct.ratio" if share else "")
+    click.echo(f"by policy {site.policy.name} ({site.policy.source}): {rules}")
