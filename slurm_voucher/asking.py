@@ -63,8 +63,7 @@ def request(
         conn, asker.account, cluster=name, uid=asker.uid, provider=provider, at_s=submit_s
     )
     window = holds.validity(conn, asker.account)
-    discount = pricelists.discount_of(conn, rules.prices, asker.account)
-    kind = asked.kind._replace(discount=discount)
+    kind = asked.kind._replace(discount=pricelists.discount_of(conn, rules.prices, asker.account))
     quote = quoting.most(rules.prices, kind, asked.limit_s, now_s, window)
     # what a job was given once says nothing of what it can be given when it is changed
     kept = {key: value for key, value in fields.items() if key != "tres_alloc"}

@@ -261,7 +261,7 @@ def _allocated(text: str, nodes: int) -> Given:
         raise InvalidInput(f"tres {text[:SHOWN]!r}: {error}; tell the operator") from None
     cpus = max((int(cpus) for cpus in _CPUS.findall(text)), default=0)
     nodes = max((int(nodes) for nodes in _NODES.findall(text)), default=nodes)
-    return cards, cpus, nodes, given.mem_mb
+    return cards, cpus, nodes, given.mem_mb or None
 
 
 def array_tasks(text: str) -> int:

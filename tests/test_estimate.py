@@ -110,6 +110,7 @@ def test_nodes(fields: str, nodes: int) -> None:
         ("mem_per_node_mb=1000 mem_per_cpu_mb=900", 1000),
         ("tres_alloc=cpu=1,mem=2G,node=1 mem_per_node_mb=1", 2048),
         ("tres_alloc=cpu=1,node=1 mem_per_node_mb=1", None),
+        ("tres_alloc=cpu=1,mem=0,node=1", None),
     ],
 )
 def test_memory(fields: str, mem_mb: int | None) -> None:

@@ -482,7 +482,7 @@ def _entitle(fees: Int64s, rows: int, ratio_bp: int, base: int, limit: int) -> N
         fen = np.int64(float(parts) * (1.0 / _BP))
         rest = parts - fen * _BP
         fen += np.int64(rest >= _BP) - np.int64(rest < 0)
-        fees[j] = min(fen - base, limit)
+        fees[j] = np.int64(min(fen - base, limit))
 
 
 @_compiled
