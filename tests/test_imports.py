@@ -18,10 +18,10 @@ ROWS = """
     definition releasing
     items tables
     rating quoting explaining drawdown ordering
-    rerating
+    onepass
     grouping
     stored
-    charging
+    charging rerating
     stating statements evidence
     settlement shares invoicing redemption reserve
     packet replay

@@ -146,8 +146,8 @@ CELL_S = 1_800
 ITEM = 4
 """Columns of an item: where its line begins, its multiplier, its partition, and one left over."""
 
-_BLOCK = 512
-_FEW = 32
+_BLOCK = 1024
+_FEW = 64
 _ONE, _TWO = np.uint32(1), np.uint32(2)
 _BP = 10_000
 _FEN_MICRO = 10_000
@@ -169,6 +169,7 @@ class Tables(NamedTuple):
     unit: int
     base_s: int
     longest_s: int
+    odd: bool
     cells: npt.NDArray[np.uint16]
     ends: Int64s
     lines: Int64s
@@ -244,11 +245,12 @@ def _price(rows: Rows, tables: Tables, low: int, high: int, out: Int64s) -> None
         from_s = until_s - rows.wall_s[i]
         item = np.uint32(ITEM) * rows.item[i]
         last = np.uint32(cells[np.uint32(until_s) // np.uint32(CELL_S)])
-        while ends[last] <= until_s:
-            last += _ONE
         first = np.uint32(cells[np.uint32(from_s) // np.uint32(CELL_S)])
-        while ends[first] <= from_s:
-            first += _ONE
+        if tables.odd:
+            while ends[last] <= until_s:
+                last += _ONE
+            while ends[first] <= from_s:
+                first += _ONE
         line = np.uint32(items[item])
         last = _TWO * (line + last)
         first = _TWO * (line + first)
@@ -482,7 +484,7 @@ def _entitle(fees: Int64s, rows: int, ratio_bp: int, base: int, limit: int) -> N
         fen = np.int64(float(parts) * (1.0 / _BP))
         rest = parts - fen * _BP
         fen += np.int64(rest >= _BP) - np.int64(rest < 0)
-        fees[j] = np.int64(min(fen - base, limit))
+        fees[j] = min(int(fen) - base, limit)
 
 
 @_compiled
@@ -491,6 +493,9 @@ def _share_out(
     work: Int64s, share: Int64s,
 ) -> None:  # fmt: skip
     """Give rows what the entitlement of an interval grows by with each of them, up to its limit."""
+    if intervals[s, _GIVEN] == intervals[s, _LIMIT]:
+        share[low:high] = 0
+        return
     fee, rows = intervals[s, _FEE], high - low
     for j in range(rows):
         fee += micro[np.uint64(low + j)]
@@ -517,8 +522,10 @@ def _shares(
             end = min(block + _BLOCK, until)
             _share_out(charge, block, end, intervals, s, ratio_bp, work, share)
         low, s = until, s + 1
+    if crossing.shape[0] == 0:
+        return
     piece, fen = np.empty(1, np.int64), np.empty(1, np.int64)
-    for k in range(crossing.shape[0]):
+    for k in np.argsort(crossing[:, 0]):
         i, s = crossing[k, 0], crossing[k, 1]
         charge[i] += crossing[k, 2]
         first, after = _others(rows, apart, edges, i, s)
@@ -536,7 +543,7 @@ def draw_down(
 ) -> None:  # fmt: skip
     """Rate the rows of some accounts, month after month, and draw their vouchers down.
 
-    `rerating` documents the arrays; what it does is said plainly in `drawdown`.
+    `onepass` documents the arrays; what it does is said plainly in `drawdown`.
     """
     charge, work = sums.charge_micro, np.empty(_BLOCK + 1, np.int64)
     crossing = np.empty((64, 3), np.int64)

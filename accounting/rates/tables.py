@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from accounting.errors import UsageInvalid
 from accounting.rates.basis import Basis, Step
-from accounting.rates.definition import NOWHEN, pieces
+from accounting.rates.definition import LARGEST, NOWHEN, pieces
 from accounting.rates.kernels import CELL_S, ITEM, Tables
 from accounting.rates.prices import Price
 
@@ -31,7 +31,8 @@ SPAN_MAX_S = 2**31 - 1
 _NUMERATOR_MAX = 2**62
 _CHARGE_MAX_MICRO = 2**51
 """Below it the kernel divides exactly."""
-_SUM_MAX_MICRO = 2**62
+_SUM_MAX_MICRO = 2**61
+"""As much again is left for what each run is rounded up by."""
 _NEVER_S = 2**62
 
 Line = list[tuple[int, int]]
@@ -58,7 +59,7 @@ def build(
     partition: Sequence[int],
     span: tuple[int, int],
     longest_s: int,
-    rows: int,
+    total_s: int,
 ) -> tuple[Tables, npt.NDArray[np.bool_]]:
     """Lay out what kinds cost.
 
@@ -67,14 +68,14 @@ def build(
         partition: The number that the sums of each kind go to.
         span: First begin and last end of all runs.
         longest_s: The longest run, from the begin of billing to its end.
-        rows: How many runs are added up.
+        total_s: The seconds of all runs together.
 
     Returns:
         The tables, which hold for all runs within these bounds: `unit`; `base_s`, where their time
-        begins; uint16 or uint32[c] `cells`, the interval in force at the begin of each CELL_S;
-        int64[i] `ends` of the intervals; int64[2·i] a and b of each interval, line after line;
-        int64[4·k] for each kind the number of its line's first interval, multiplier and partition.
-        And bool[k]: which kinds are in them.
+        begins; uint16 or uint32[c] `cells`, the interval in force at the begin of each CELL_S, and
+        whether an `odd` one begins within a cell; int64[i] `ends` of the intervals; int64[2·i] a
+        and b of each interval, line after line; int64[4·k] for each kind the number of its line's
+        first interval, multiplier and partition. And bool[k]: which kinds are in them.
 
     Raises:
         UsageInvalid: The runs lie further apart than tables reach.
@@ -85,8 +86,8 @@ def build(
             f"runs: {span[1] - base_s} s from the first begin to the last end, {SPAN_MAX_S} s are "
             "possible at once; rate them in parts"
         )
-    fits = [_fit(found, span, longest_s) for found in bases]
-    unit, taken = _unit(fits, _CHARGE_MAX_MICRO, _SUM_MAX_MICRO // max(1, rows))
+    fits = [_fit(found, span, longest_s, total_s) for found in bases]
+    unit, taken = _unit(fits)
     lines = {fit.shape: _line(fit.shape, span) for fit in taken.values()}
     starts = sorted({base_s, *(start for line in lines.values() for start, _ in line[1:])})
     number = {shape: n * len(starts) for n, shape in enumerate(lines)}
@@ -98,6 +99,7 @@ def build(
         unit=unit,
         base_s=base_s,
         longest_s=longest_s,
+        odd=any((start - base_s) % CELL_S for start in starts),
         cells=_cells(starts, base_s, span[1]),
         ends=np.array([*(start - base_s for start in starts[1:]), _NEVER_S], np.int64),
         lines=np.concatenate([np.zeros(2 * len(starts), np.int64), *straight][bool(straight) :]),
@@ -106,8 +108,9 @@ def build(
     return tables, np.isin(np.arange(len(bases)), list(taken))
 
 
-def _fit(found: Basis, span: tuple[int, int], longest_s: int) -> _Fit | None:
-    """Return how the rates of a kind rise and fall; None where it has none at some time."""
+def _fit(found: Basis, span: tuple[int, int], longest_s: int, total_s: int) -> _Fit | None:
+    """Return how the rates of a kind rise and fall; None where it has none at some time, or where
+    int64 might not hold what a run costs, or all of them if all were of this kind."""
     begun_s = max(step.from_s for step in found.steps if step.from_s <= span[0])
     steps = [step for step in found.steps if begun_s <= step.from_s < max(span[1], span[0] + 1)]
     rounded = any(each.per_s > 1 or each.minimum_micro for each in found.terms)
@@ -115,13 +118,15 @@ def _fit(found: Basis, span: tuple[int, int], longest_s: int) -> _Fit | None:
         return None
     divisor = math.gcd(*(step.rate for step in steps))
     highest = max(step.rate for step in steps)
-    if highest * (span[1] - span[0] + CELL_S) >= _NUMERATOR_MAX * max(1, divisor):
+    line_max = highest // (divisor or 1) * (span[1] - span[0] + CELL_S)
+    most_micro = Fraction(highest * max(1, longest_s), found.unit)
+    sum_micro = Fraction(highest * total_s, found.unit)
+    if line_max >= _NUMERATOR_MAX or most_micro >= _CHARGE_MAX_MICRO or sum_micro >= _SUM_MAX_MICRO:
         return None
-    return _Fit(
-        shape=tuple(_bare(step, divisor or 1) for step in steps),
-        factor=Fraction(divisor, found.unit),
-        most_micro=Fraction(highest * longest_s, found.unit),
-    )
+    if found.gflops_s(longest_s) > LARGEST:
+        return None
+    shape = tuple(_bare(step, divisor or 1) for step in steps)
+    return _Fit(shape, Fraction(divisor, found.unit), most_micro)
 
 
 def _bare(step: Step, divisor: int) -> Step:
@@ -156,13 +161,13 @@ def _cells(starts: Sequence[int], base_s: int, end_s: int) -> npt.NDArray[np.uns
     return found.astype(np.uint16 if small else np.uint32)
 
 
-def _unit(fits: Sequence[_Fit | None], *most_micro: int) -> tuple[int, dict[int, _Fit]]:
+def _unit(fits: Sequence[_Fit | None]) -> tuple[int, dict[int, _Fit]]:
     """Find one unit for as many kinds as int64 holds, and say which these are.
 
     Small units come first: the odd price with many decimals shall not crowd out all others.
     """
     unit, highest, taken = 1, Fraction(0), {}
-    known = [(i, fit) for i, fit in enumerate(fits) if fit and fit.most_micro < min(most_micro)]
+    known = [(i, fit) for i, fit in enumerate(fits) if fit is not None]
     for i, fit in sorted(known, key=lambda each: each[1].factor.denominator):
         larger, most = math.lcm(unit, fit.factor.denominator), max(highest, fit.most_micro)
         if 2 * larger * (most + 1) < _NUMERATOR_MAX:

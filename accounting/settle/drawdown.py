@@ -133,15 +133,24 @@ def month(
         for i in sorted(range(len(runs)), key=lambda i: (ended_in[i] != s, i)):
             fee += runs[i][1][s]
             upto = min(entitled_fen(fee, ratio_bp) - base_fen, sum(drawn[s].values()))
-            _bear(found.shares_fen[i], drawn[s], given, upto)
+            for voucher, fen in bear(drawn[s], given, upto).items():
+                share = found.shares_fen[i]
+                share[voucher] = share.get(voucher, 0) + fen
             given = upto
     return found
 
 
-def _bear(share: dict[str, int], drawn: Mapping[str, int], from_fen: int, until_fen: int) -> None:
-    """Add to a run's share the fen of an interval from one to another, by who bears them."""
+def bear(drawn: Mapping[str, int], from_fen: int, until_fen: int) -> dict[str, int]:
+    """Return who bears the fen from one to another of what was drawn from vouchers in order.
+
+    Example:
+        10.00 and 14.00 are drawn: of 9.00 to 12.00 the first bears 1.00, the second 2.00.
+    """
+    found = {}
+    begin = 0
     for voucher, fen in drawn.items():
-        part = min(until_fen, fen) - max(from_fen, 0)
+        part = min(until_fen, begin + fen) - max(from_fen, begin)
         if part > 0:
-            share[voucher] = share.get(voucher, 0) + part
-        from_fen, until_fen = from_fen - fen, until_fen - fen
+            found[voucher] = part
+        begin += fen
+    return found

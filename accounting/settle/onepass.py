@@ -9,7 +9,7 @@ parts of an archive add up to the sums of the whole. Nothing is written.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -29,7 +29,7 @@ from accounting.settle.ordering import order
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-CHUNKS = 16
+CHUNKS = 32
 """Parts that accounts are split into for each thread: large accounts and small ones."""
 
 NONE_APART = kernels.Apart(np.zeros(0, np.int64), np.zeros((0, 1), np.int64))
@@ -104,7 +104,7 @@ class Drawn:
 
 
 def arrange(table: pa.Table, accounts: pa.ChunkedArray, prices: Prices) -> Arranged:
-    """Lay runs out by account and end; those that are free or unrated are left out.
+    """Lay runs out by account and end, without those that are unrated or free by their states.
 
     Args:
         table: Columns of USAGE, in key order.
@@ -125,7 +125,7 @@ def arrange(table: pa.Table, accounts: pa.ChunkedArray, prices: Prices) -> Arran
         partition=[names.index((kind.cluster, kind.partition)) for kind in kinds],
         span=(int(begin_s[kept].min(initial=LAST_S)), int(end_s[kept].max(initial=FIRST_S))),
         longest_s=int((end_s - begin_s)[kept].max(initial=0)),
-        rows=table.num_rows,
+        total_s=int((end_s - begin_s)[kept].sum()),
     )
     unfit = plain & ~fit[item]
     beforehand.rate(unfit)
@@ -208,7 +208,7 @@ class _Beforehand:
         row = np.flatnonzero(self.slot[places] >= 0)
         upto_micro = np.concatenate(self.upto_micro)[self.slot[places[row]]]
         total_micro = sum(upto_micro[:, -1].tolist())
-        if total_micro > _SUM_MAX_MICRO:
+        if total_micro >= _SUM_MAX_MICRO:
             raise UsageInvalid(
                 f"runs: {len(row)} of them cost {total_micro} micro-yuan, {_SUM_MAX_MICRO} can be "
                 "added up; correct the price list"
@@ -224,6 +224,7 @@ def draw_down(
     ratio_bp: int,
     apart: kernels.Apart = NONE_APART,
     threads: int = 2,
+    out: tuple[Int64s, Int64s] | None = None,
 ) -> Drawn:
     """Rate runs and draw their vouchers down, in one pass.
 
@@ -235,29 +236,42 @@ def draw_down(
         ratio_bp: Share that vouchers bear.
         apart: Runs that were priced beforehand.
         threads: How many share the work, each with accounts of its own.
+        out: Two int64[n] for charges and shares. None: new ones.
     """
+    charge_micro, share_fen = out or (np.empty_like(rows.end_s), np.empty_like(rows.end_s))
     vouchers = _arrays(accounts, ratio_bp)
     months, partitions = len(months_s) - 1, int(tables.items[2 :: kernels.ITEM].max(initial=0)) + 1
     intervals = len(vouchers.edge_s) + len(accounts)
     sums = kernels.Sums(
-        charge_micro=np.empty(len(rows.end_s), np.int64),
-        share_fen=np.empty(len(rows.end_s), np.int64),
+        charge_micro=charge_micro,
+        share_fen=share_fen,
         by_partition=np.zeros((len(accounts), months, partitions), np.int64),
         by_interval=np.zeros((months, intervals), np.int64),
         drawn_fen=np.zeros((months, len(vouchers.left_fen)), np.int64),
     )
-    even = np.linspace(0, len(rows.end_s), CHUNKS * threads + 1)
-    cuts = np.searchsorted(rows.firsts, even[1:-1]).tolist()
     with ThreadPoolExecutor(threads) as pool:
         parts = [
-            pool.submit(
-                kernels.draw_down, first, last, rows, tables, apart, vouchers, months_s, sums
-            )
-            for first, last in pairwise([0, *cuts, len(accounts)])
+            pool.submit(kernels.draw_down, *part, rows, tables, apart, vouchers, months_s, sums)
+            for part in _parts(rows.firsts, CHUNKS * threads)
         ]
         for part in parts:
             part.result()
     return Drawn(*sums, vouchers.left_fen)
+
+
+def left_over(accounts: Sequence[Sequence[Voucher]], drawn: Drawn) -> list[list[Voucher]]:
+    """Return vouchers with what is left of them, for the months that follow."""
+    left_fen = iter(drawn.left_fen.tolist())
+    return [[replace(each, left_fen=next(left_fen)) for each in own] for own in accounts]
+
+
+def _parts(firsts: Int64s, number: int) -> list[tuple[int, int]]:
+    """Split accounts into about so many parts with as many rows; those with most rows come first,
+    so that nobody waits for the last one."""
+    even = np.linspace(0, int(firsts[-1]), number + 1)[1:-1]
+    edges = [0, *np.searchsorted(firsts, even).tolist(), len(firsts) - 1]
+    parts = [part for part in pairwise(edges) if part[0] < part[1]]
+    return sorted(parts, key=lambda part: int(firsts[part[0]] - firsts[part[1]]))
 
 
 def _arrays(accounts: Sequence[Sequence[Voucher]], ratio_bp: int) -> kernels.Vouchers:
