@@ -23,12 +23,13 @@ def shop(town: Town) -> Iterator[Town]:
 def share(town: Town, of: Run) -> tuple[str, int, int] | None:
     """Return statement line, fee and deduction of a run."""
     with town.begin() as conn:
-        found = shares.of_run(conn, town.archive, of, ACCOUNT)
+        found = shares.of_run(conn, town.archive, of, ACCOUNT, town.policy.deduct_ratio_bp)
     return None if found is None else (found.line, found.fee_fen, found.deduction_fen)
 
 
-def test_shares_add_up_to_the_line(shop: Town) -> None:
-    """Three runs of 3.33 and a third share a line of 9.99 and its deduction of 4.99."""
+def test_shares_add_up_to_the_statement(shop: Town) -> None:
+    """Three runs of 3.33 and a third share a fee of 9.99 and its deduction of 4.99: with them the
+    fee grows to 3.33, 6.66 and 9.99, and half of it to 1.66, 3.33 and 4.99."""
     runs = [run(i, 12_000) for i in (1, 2, 3)]
     take(shop, *runs)
     close(shop, "2024-11")
@@ -36,7 +37,7 @@ def test_shares_add_up_to_the_line(shop: Town) -> None:
     found = [share(shop, each) for each in runs]
 
     line = f"S-{ACCOUNT}-2024-11/1"
-    assert found == [(line, 333, 167), (line, 333, 166), (line, 333, 166)]
+    assert found == [(line, 333, 166), (line, 333, 167), (line, 333, 166)]
 
 
 def test_a_run_that_no_statement_has_has_no_share(shop: Town) -> None:

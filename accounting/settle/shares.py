@@ -1,5 +1,12 @@
-"""A run's own part of a statement: fee and deduction by largest remainder, ties by run key."""
+"""A run's own part of a statement: what the statement grows by with it.
 
+Runs come in the order in which they ended, ties by key. The fee is floored to the fen as it grows,
+and so is what the vouchers bear of it; what a run adds to them is its part. So parts are whole fen,
+they add up to the statement exactly, and a voucher that is used up bears the runs before and not
+those after. Which voucher bears a part follows from the order in which they are drawn.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,89 +16,151 @@ import pyarrow.compute as pc
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from accounting import money
 from accounting.book import schema
+from accounting.money import MICRO_PER_FEN
 from accounting.rates import rating
 from accounting.runs import archive, usage
 from accounting.runs.run import Run
 from accounting.runs.segment import Segment
-from accounting.settle import grouping, stating
-
-_SUMMED = ("charge_micro", "eligible_micro")
+from accounting.settle import drawdown, grouping, stating
+from accounting.vouchers import holds
 
 
 @dataclass(frozen=True)
 class Share:
-    """What of a statement line is one run's."""
+    """What of a statement is one run's.
+
+    Attributes:
+        statement: Its id.
+        line: The line in which the run is counted.
+        fee_fen: The run's part of the fee.
+        borne_fen: What of it vouchers bear, by voucher.
+    """
 
     statement: str
     line: str
     fee_fen: int
-    deduction_fen: int
+    borne_fen: dict[str, int]
+
+    @property
+    def deduction_fen(self) -> int:
+        """What all vouchers bear of it."""
+        return sum(self.borne_fen.values())
 
 
-def of_run(conn: Connection, root: Path, run: Run, account: str) -> Share | None:
-    """Return a run's share of the statement line that is the sum of its runs.
+def of_run(conn: Connection, root: Path, run: Run, account: str, ratio_bp: int) -> Share | None:
+    """Return a run's part of the statement that it is on.
+
+    Args:
+        conn: The book.
+        root: Root of the archive.
+        run: A run of the account.
+        account: Its voucher account.
+        ratio_bp: Share that vouchers bear.
 
     Returns:
-        None while no statement has the run, and where its line is net of corrections: such a
-        line is not the sum of runs.
+        None while no statement has the run, and where its statement is net of corrections of that
+        month: it is then not the sum of runs.
     """
-    for line in _lines(conn, run, account):
-        rows = _rows_of(conn, root, line, account)
+    for paper in _papers(conn, run, account):
+        rows = _rows_of(conn, root, paper, account)
         place = _place(rows, run)
-        charges, eligible = (rows.column(name).to_pylist() for name in _SUMMED)
-        if place is None or (sum(charges), sum(eligible)) != (
-            line.charge_micro,
-            line.eligible_micro,
-        ):
-            continue
-        fees = money.apportion(line.fee_fen, charges)
-        parts = money.apportion(line.deduction_fen, eligible if sum(eligible) else charges)
-        return Share(line.statement, line.id, fees[place], parts[place])
+        if place is not None:
+            return _share(conn, paper, rows, place, account, ratio_bp)
     return None
 
 
-def _lines(conn: Connection, run: Run, account: str) -> list[Any]:
+def _papers(conn: Connection, run: Run, account: str) -> Sequence[Any]:
+    """Return which statements have runs like this one, and of which usage month."""
     line, paper = schema.statement_line, schema.statement
     query = (
-        select(line, paper.c.upto_seq)
+        select(paper.c.id, paper.c.seq, paper.c.upto_seq, line.c.usage_month)
         .join(paper, paper.c.id == line.c.statement)
         .where(paper.c.account == account, line.c.cluster == run.cluster)
         .where(line.c.partition == run.partition, line.c.qos == run.qos)
-        .order_by(line.c.seq)
+        .order_by(paper.c.seq, line.c.usage_month)
     )
-    return list(conn.execute(query))
+    return conn.execute(query.distinct()).all()
 
 
-def _rows_of(conn: Connection, root: Path, line: Any, account: str) -> pa.Table:
-    """Return the runs that a line states, in key order."""
-    since_seq = stating.stated_upto(conn, account, line.usage_month, line.seq)
-    table = schema.segment
+def _rows_of(conn: Connection, root: Path, paper: Any, account: str) -> pa.Table:
+    """Return the runs of a usage month that a statement has, in the order of their shares."""
+    since_seq = stating.stated_upto(conn, account, paper.usage_month, paper.seq)
+    table, charge = schema.segment, schema.charge
     query = (
         select(*(table.c[name] for name in Segment.__slots__))
-        .where(table.c.cluster == line.cluster, table.c.month == line.usage_month)
-        .where(table.c.seq > since_seq, table.c.seq <= line.upto_seq)
+        .join(charge, charge.c.path == table.c.path)
+        .where(charge.c.account == account, charge.c.month == paper.usage_month)
+        .where(table.c.seq > since_seq, table.c.seq <= paper.upto_seq)
         .order_by(table.c.path)
     )
     found = [Segment(**row) for row in conn.execute(query).mappings()]
     rows = grouping.with_status(archive.read(root, found), rating.CHARGED)
-    wanted = {
-        "account": account,
-        "partition": line.partition,
-        "qos": line.qos,
-        "chip": line.chip,
-        "tariff": line.tariff,
-    }
-    for name, value in wanted.items():
-        own = pc.fill_null(rows.column(name).cast(pa.string()), "")
-        rows = rows.filter(pc.equal(own, value))
-    return rows.take(pa.array(usage.key_order(usage.keys(rows))))
+    rows = rows.filter(
+        pc.fill_null(pc.equal(rows.column("account").cast(pa.string()), account), False)
+    )
+    keys = usage.keys(rows)
+    return rows.take(pa.array(usage.key_order([usage.numbers(rows.column("end_s")), *keys])))
 
 
 def _place(rows: pa.Table, run: Run) -> int | None:
     """Return where a run stands among rows."""
-    names = ("job_id", "submit_s", "start_s")
+    names = ("cluster", "job_id", "submit_s", "start_s")
     keys = list(zip(*(rows.column(name).to_pylist() for name in names), strict=True))
-    key = (run.job_id, run.submit_s, run.start_s)
+    key = (run.cluster, run.job_id, run.submit_s, run.start_s)
     return keys.index(key) if key in keys else None
+
+
+def _share(
+    conn: Connection, paper: Any, rows: pa.Table, place: int, account: str, ratio_bp: int
+) -> Share | None:
+    stated = stating.stated(conn, account, paper.usage_month, schema.statement.c.id == paper.id)
+    before = stating.stated(conn, account, paper.usage_month, schema.statement.c.seq < paper.seq)
+    charges: list[int] = usage.numbers(rows.column("charge_micro")).tolist()
+    eligible: list[int] = usage.numbers(rows.column("eligible_micro")).tolist()
+    if (sum(charges), sum(eligible)) != (stated["charge"], stated["eligible"]):
+        return None
+
+    def fee_fen(runs: int) -> int:
+        return (before["charge"] + sum(charges[:runs])) // MICRO_PER_FEN - before["fee"]
+
+    def borne_fen(runs: int) -> int:
+        """Return what vouchers bear of the first runs; with one comes what was short before."""
+        fee = before["eligible"] + sum(eligible[:runs])
+        entitled = drawdown.entitled_fen(fee, ratio_bp) - before["deduction"]
+        return min(entitled, stated["deduction"]) if runs else 0
+
+    earlier = stating.stated(
+        conn, account, None, schema.statement.c.id == paper.id,
+        schema.statement_line.c.usage_month < paper.usage_month,
+    )["deduction"]  # fmt: skip
+    return Share(
+        statement=paper.id,
+        line=_line(conn, paper, rows.slice(place, 1).to_pylist()[0]),
+        fee_fen=fee_fen(place + 1) - fee_fen(place),
+        borne_fen=_borne(
+            conn, paper, account, earlier + borne_fen(place), earlier + borne_fen(place + 1)
+        ),
+    )
+
+
+def _line(conn: Connection, paper: Any, row: dict[str, Any]) -> str:
+    """Return the line of a statement in which a run is counted."""
+    same = {name: row[name] or "" for name in ("cluster", "partition", "qos", "chip", "tariff")}
+    query = select(schema.statement_line.c.id).filter_by(
+        statement=paper.id, usage_month=paper.usage_month, **same
+    )
+    line: str = conn.execute(query).scalar_one()
+    return line
+
+
+def _borne(
+    conn: Connection, paper: Any, account: str, from_fen: int, until_fen: int
+) -> dict[str, int]:
+    """Return who bears the fen of a statement's deduction from one to another."""
+    query = select(schema.deduction.c.voucher, schema.deduction.c.amount_fen)
+    drawn = {
+        row.voucher: row.amount_fen for row in conn.execute(query.filter_by(statement=paper.id))
+    }
+    in_order = {v.id: drawn[v.id] for v in holds.vouchers(conn, account) if v.id in drawn}
+    return drawdown.bear(in_order, from_fen, until_fen)

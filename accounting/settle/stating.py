@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.engine import Connection
 
 from accounting import money
@@ -48,16 +48,16 @@ def state(conn: Connection, archive: Path, account: str, month: str, policy: Pol
             continue
         since_seq = stated_upto(conn, account, usage_month)
         own = stored.groups(conn, archive, account, usage_month, since_seq, policy.timezone)
-        stated = _stated(conn, account, usage_month)
-        _check_archive(account, usage_month, cumulative, stated, own)
+        taken = stated(conn, account, usage_month)
+        _check_archive(account, usage_month, cumulative, taken, own)
         if not own:
             continue
         fee_cum_fen = cumulative["charge"] // MICRO_PER_FEN
         eligible_fen = min(fee_cum_fen, cumulative["eligible"] // MICRO_PER_FEN)
-        wanted_fen = money.share(eligible_fen, policy.deduct_ratio_bp) - stated["deduction"]
+        wanted_fen = money.share(eligible_fen, policy.deduct_ratio_bp) - taken["deduction"]
         deduction_fen = min(wanted_fen, left_fen)
         left_fen -= deduction_fen
-        lines += _lines(usage_month, own, fee_cum_fen - stated["fee"], deduction_fen)
+        lines += _lines(usage_month, own, fee_cum_fen - taken["fee"], deduction_fen)
     return lines
 
 
@@ -98,8 +98,15 @@ def _charged(conn: Connection, account: str) -> dict[str, dict[str, int]]:
     }
 
 
-def _stated(conn: Connection, account: str, usage_month: str) -> dict[str, int]:
-    """Sum what earlier statements took for a usage month."""
+def stated(
+    conn: Connection, account: str, usage_month: str | None, *where: ColumnElement[bool]
+) -> dict[str, int]:
+    """Sum what statements of an account took: charge, eligible, fee and deduction.
+
+    Args:
+        usage_month: Of this month. None: of all.
+        where: Further conditions on statements and lines.
+    """
     table = schema.statement_line
     names = {
         "charge": table.c.charge_micro,
@@ -110,8 +117,10 @@ def _stated(conn: Connection, account: str, usage_month: str) -> dict[str, int]:
     query = (
         select(*(func.coalesce(func.sum(column), 0).label(name) for name, column in names.items()))
         .join(schema.statement, schema.statement.c.id == table.c.statement)
-        .where(schema.statement.c.account == account, table.c.usage_month == usage_month)
+        .where(schema.statement.c.account == account, *where)
     )
+    if usage_month is not None:
+        query = query.where(table.c.usage_month == usage_month)
     return {name: int(value) for name, value in conn.execute(query).mappings().one().items()}
 
 

@@ -97,23 +97,26 @@ def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
         window = holds.validity(conn, account) if account else None
         discount = pricelists.discount_of(conn, prices, account)
         explained = explaining.explain(run, prices, states_of(site.policy), window, discount)
-        share = shares.of_run(conn, site.config.archive, run, account) if account else None
+        ratio_bp = site.policy.deduct_ratio_bp
+        share = (
+            shares.of_run(conn, site.config.archive, run, account, ratio_bp) if account else None
+        )
     for line in explained.lines():
         say(line)
     if account is None:
         click.echo("no voucher account: charged to nobody")
     elif share is not None:
+        borne = "".join(f"voucher {name} {yuan(fen)} + " for name, fen in share.borne_fen.items())
         click.echo(
             f"voucher account {account}, statement line {share.line}: fee {yuan(share.fee_fen)} ="
-            f" voucher {yuan(share.deduction_fen)} + cash"
-            f" {yuan(share.fee_fen - share.deduction_fen)}"
+            f" {borne}cash {yuan(share.fee_fen - share.deduction_fen)}"
         )
     elif row["status"] != "charged":
         click.echo(f"voucher account {account}: nothing to share")
     else:
         click.echo(
-            f"voucher account {account}: accrued, or on a statement with corrections, whose lines "
-            "are net and have no shares of single runs"
+            f"voucher account {account}: accrued, or on a statement with corrections, which is net "
+            "and not the sum of runs"
         )
     how = site.policy.states.get(run.state)
     rules = "rating.states" + (f".{how}" if how else "") + (", deduct.ratio" if share else "")
