@@ -13,7 +13,7 @@ start null, which is equal to null and to nothing else.
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,8 @@ from accounting.runs.usage import Int64s
 FOLDER = "usage"
 QUARANTINE = "quarantine"
 REVISION_MAX = 32767
+BATCH_ROWS = 2**20
+"""How many rows are read at a time."""
 SUMS = ("gflops_s", "charge_micro", "eligible_micro")
 """Columns whose sums a segment's row in the book carries."""
 
@@ -150,20 +152,42 @@ def read(
     schema = pa.schema([usage.STORED.field(name) for name in names])
     parts = [schema.empty_table()]
     for segment in segments:
-        try:
-            with pq.ParquetFile(root / segment.path) as file:
-                rows = usage.conform(file.read(columns=names), schema)
-        except FileNotFoundError:
-            raise InvariantBroken(f"archive: {segment.path} is missing; restore it") from None
-        except (OSError, ValueError) as error:  # Arrow's own errors are ValueErrors
-            reason = " ".join(str(error).split())
-            raise InvariantBroken(
-                f"archive: {segment.path} cannot be read ({reason}); restore it"
-            ) from None
-        if job_ids is not None:
-            rows = rows.filter(pc.is_in(rows.column("job_id"), pc.unique(job_ids)))
-        parts.append(rows)
+        for rows in batches(root, segment, names):
+            if job_ids is not None:
+                rows = rows.filter(pc.is_in(rows.column("job_id"), pc.unique(job_ids)))
+            parts.append(rows)
     return pa.concat_tables(parts).unify_dictionaries()
+
+
+def batches(
+    root: Path, segment: Segment, columns: Sequence[str], size: int = BATCH_ROWS
+) -> Iterator[pa.Table]:
+    """Read a segment a part at a time, so that it need not fit into memory; see `read`.
+
+    Raises:
+        InvariantBroken: The file is missing or cannot be read.
+    """
+    schema = pa.schema([usage.STORED.field(name) for name in columns])
+    try:
+        with pq.ParquetFile(root / segment.path) as file:
+            for part in file.iter_batches(batch_size=size, columns=list(columns)):
+                yield usage.conform(pa.Table.from_batches([part]), schema)
+    except FileNotFoundError:
+        raise InvariantBroken(f"archive: {segment.path} is missing; restore it") from None
+    except (OSError, ValueError) as error:  # Arrow's own errors are ValueErrors
+        reason = " ".join(str(error).split())
+        raise InvariantBroken(
+            f"archive: {segment.path} cannot be read ({reason}); restore it"
+        ) from None
+
+
+def has_revisions(root: Path, segment: Segment) -> bool:
+    """Tell whether a segment may hold rows that take the place of others, from its footer alone."""
+    place = usage.STORED.names.index("revision")
+    with pq.ParquetFile(root / segment.path) as file:
+        groups = range(file.metadata.num_row_groups)
+        found = [file.metadata.row_group(i).column(place).statistics for i in groups]
+    return any(each is None or not each.has_min_max or each.max > 0 for each in found)
 
 
 def verify(root: Path, segment: Segment) -> list[str]:

@@ -60,9 +60,14 @@ def with_status(rows: pa.Table, status: str) -> pa.Table:
 
 def superseded(rows: pa.Table, stored: pa.Table) -> pa.Table:
     """Return the stored rows that changed rows take the place of: the revision before theirs."""
+    return stored.filter(pa.array(outdated(stored, rows)))
+
+
+def outdated(stored: pa.Table, rows: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """Mark the stored rows that changed rows take the place of."""
     again = rows.filter(pc.greater(rows.column("revision"), 0))
     if not again.num_rows:
-        return stored.slice(0, 0)
+        return np.zeros(stored.num_rows, np.bool_)
     both = pa.concat_tables([stored.select(_REVISION), again.select(_REVISION)])
     revision = usage.numbers(both.column("revision")).copy()
     revision[stored.num_rows :] -= 1
@@ -71,7 +76,7 @@ def superseded(rows: pa.Table, stored: pa.Table) -> pa.Table:
     starts = usage.key_starts([array[order] for array in (*keys, revision)])
     same = np.empty(both.num_rows, np.int64)  # rows of the same key and revision: the same number
     same[order] = np.cumsum(starts)
-    return stored.filter(pa.array(np.isin(same[: stored.num_rows], same[stored.num_rows :])))
+    return np.isin(same[: stored.num_rows], same[stored.num_rows :])
 
 
 _REVISION = ["cluster", "job_id", "submit_s", "start_s", "revision"]

@@ -57,6 +57,10 @@ COMMANDS = {
     "import": ("usage", "Take usage in from a file that `sacct -P` wrote."),
     "collect": ("usage", "Take in the runs of a cluster that have ended, from slurmdbd by sacct."),
     "rate": ("usage", "Rate the unrated runs again, with the price list that is now in force."),
+    "rerate": (
+        "rerate",
+        "Show what all runs would cost by a price list, beside what they were charged.",
+    ),
     "report": ("report", "Reports."),
     "close": (
         "settle",

@@ -20,7 +20,8 @@ from slurm_voucher.cli.site import Site, pass_site
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-def _text(file: Path) -> str:
+def text_of(file: Path) -> str:
+    """Read a file, or raise ConfigInvalid."""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -41,7 +42,7 @@ def load(site: Site, file: Path) -> None:
     \b
     Example: svoucher price load prices.yaml
     """
-    text = _text(file)
+    text = text_of(file)
     prices = tariff.load(text, str(file))
     row = document_row("tariff", prices.version, text)
     with site.begin() as conn:
@@ -70,7 +71,7 @@ def check(file: Path) -> None:
     \b
     Example: svoucher price check prices.yaml
     """
-    prices = tariff.load(_text(file), str(file))
+    prices = tariff.load(text_of(file), str(file))
     click.echo(f"tariff {prices.version}: {len(prices.partitions)} partitions, nothing wrong")
 
 
@@ -157,5 +158,5 @@ def check_policy(file: Path) -> None:
     \b
     Example: svoucher policy check chengdu-2023.yaml
     """
-    rules = policies.load(_text(file), str(file))
+    rules = policies.load(text_of(file), str(file))
     click.echo(f"policy {rules.name}: {len(rules.categories)} categories, nothing wrong")

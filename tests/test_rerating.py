@@ -1,0 +1,222 @@
+"""A whole archive rated by another price list: sums that add up, whoever makes them."""
+
+import json
+import os
+import signal
+
+import delivery
+import pyarrow.parquet as pq
+import pytest
+from delivery import NOVEMBER, ROUND, close, load_prices, run, statement, take, yuan
+from distributed import LocalCluster
+from homes import GOOD, HEADER, PRICES, Home, furnished, one_line
+from town import ACCOUNT, Town
+
+from accounting import money
+from accounting.errors import SlurmUnavailable, Unavailable
+from accounting.rates import pricelists
+from accounting.runs import archive
+from accounting.settle import rerating, stored
+from accounting.settle.rerating import Place, Sums
+from slurm_voucher import workers
+from slurm_voucher.workers import Where
+
+TWICE = ROUND.replace("round-1", "round-2").replace('core_hour: "1.00"', 'core_hour: "2.00"')
+MICRO = money.MICRO_PER_YUAN
+
+
+@pytest.fixture
+def delivered(town: Town) -> Town:
+    """A year's end: runs in twelve segments of two months, one changed, one free, one unrated."""
+    load_prices(town)
+    for day in range(10, 20):
+        end = f"2024-{11 + day % 2}-{day}T12:00:00+08:00"
+        take(town, *(yuan(100 * day + i, day + i, end) for i in range(5)))
+    take(town, run(1, cpus=7), run(2, state="NODE_FAIL"), run(3, partition="unheard"), at=NOVEMBER)
+    take(town, run(1, cpus=9), at=NOVEMBER)
+    take(town, yuan(4, 5, voucher=None))
+    return town
+
+
+def asked(town: Town, version: str = "round-1"):
+    """Return segments and the rest of what rating them takes."""
+    with town.begin() as conn:
+        prices = rerating.prices_of(conn, pricelists.loaded(conn, version), town.policy)
+        newer = rerating.revised(conn, town.archive)
+        return stored.segments(conn), (newer, prices, town.policy.timezone)
+
+
+def rerated(town: Town, version: str = "round-1") -> Sums:
+    """Rate everything again, one segment after the other."""
+    segments, rest = asked(town, version)
+    sums = Sums()
+    for segment in segments:
+        sums.add(rerating.of_segment(town.archive, segment, *rest))
+    return sums
+
+
+def test_the_same_prices_give_the_same_charges(delivered) -> None:
+    """By the price list in force every sum is what was charged, latest revisions alone."""
+    sums = rerated(delivered)
+
+    assert sums.was_micro == sums.micro
+    core = Place(ACCOUNT, "2024-11", "chengdu", "core")
+    days = (10, 12, 14, 16, 18)
+    assert sums.micro[core] == MICRO * (9 + sum(5 * day + 10 for day in days))
+    assert sums.micro[core._replace(account="")] == 5 * MICRO
+    assert sum(sums.runs.values()) == 54
+    assert list(sums.unrated) == [
+        "partition chengdu/unheard is not in tariff round-1; add it with a price"
+    ]
+
+
+def test_other_prices_stand_beside_what_was_charged(delivered) -> None:
+    """At twice the price everything costs twice as much, and nothing is written."""
+    load_prices(delivered, TWICE, "round-2")
+    before = delivery.content(delivered.engine)
+
+    sums = rerated(delivered, "round-2")
+
+    assert sums.micro == {place: 2 * micro for place, micro in sums.was_micro.items() if micro}
+    assert delivery.content(delivered.engine) == before
+
+
+def test_what_vouchers_would_bear_is_what_statements_deduct(delivered) -> None:
+    """By the same prices the draw-down of the sums is the deduction of each statement."""
+    _, (_, prices, _) = asked(delivered)
+
+    drawn = {
+        month: sum(by_voucher.values())
+        for account, month, by_voucher in rerating.drawn_fen(rerated(delivered), prices)
+        if account == ACCOUNT
+    }
+
+    with delivered.begin() as conn:
+        unrated = stored.unrated(conn, delivered.archive)
+    assert unrated.num_rows == 1
+    load_prices(delivered, ROUND.replace("round-1", "all-1").replace("other:", "unheard:"), "all-1")
+    delivery.charging.rate_again(
+        delivered.engine, delivered.archive, delivered.policy, delivery.stamp(NOVEMBER)
+    )
+    for month in ("2024-11", "2024-12"):
+        close(delivered, month)
+    assert {month: statement(delivered, month, "deduction_fen")[0] for month in drawn} == drawn
+
+
+def test_a_segment_in_parts_is_the_segment(delivered, monkeypatch) -> None:
+    """Sums do not depend on how many rows are read at a time."""
+    whole = rerated(delivered)
+    real = archive.batches
+    monkeypatch.setattr(
+        archive, "batches", lambda root, segment, columns: real(root, segment, columns, size=2)
+    )
+
+    assert rerated(delivered) == whole
+
+
+def test_only_segments_with_revisions_are_read_for_them(delivered) -> None:
+    """What a segment's footer says of revisions is what its rows say."""
+    for segment in asked(delivered)[0]:
+        rows = pq.read_table(delivered.archive / segment.path, columns=["revision"])
+        newest = max(rows.column("revision").to_pylist())
+
+        assert archive.has_revisions(delivered.archive, segment) == (newest > 0)
+
+
+@pytest.mark.filterwarnings("default")
+def test_two_workers_give_the_same_though_one_is_killed(delivered) -> None:
+    """Two worker processes, of which one is killed in the middle, give the serial result."""
+    segments, rest = asked(delivered)
+    killed = []
+
+    with workers.client(Where(None, 2, None)) as dask:
+        pids = dask.run(os.getpid)
+
+        def kill_one(done: int) -> None:
+            if done == 3:
+                killed.append(pids.popitem()[1])
+                os.kill(killed[0], signal.SIGKILL)
+
+        sums = workers.total(
+            dask, rerating.of_segment, delivered.archive, segments, *rest, progress=kill_one
+        )
+
+    assert sums == rerated(delivered)
+    assert killed
+    assert len(segments) > 3
+    with pytest.raises(ProcessLookupError):
+        os.kill(killed[0], 0)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_scheduler_that_is_not_there(monkeypatch) -> None:
+    """A scheduler that does not answer is named, with what to do, and can be tried again."""
+    monkeypatch.setattr(workers, "CONNECT_S", 1)
+
+    with (
+        pytest.raises(Unavailable, match=r"^scheduler tcp://127\.0\.0\.1:9: .*is it running\?$"),
+        workers.client(Where("tcp://127.0.0.1:9", 2, None)),
+    ):
+        pass
+
+
+def test_slurm_that_is_not_there(monkeypatch) -> None:
+    """Workers cannot be Slurm jobs where there is no sbatch."""
+    monkeypatch.setenv("PATH", "")
+
+    with (
+        pytest.raises(SlurmUnavailable, match=r"^sbatch: not found"),
+        workers.client(Where(None, 2, "core")),
+    ):
+        pass
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_scheduler_without_workers(monkeypatch) -> None:
+    """Where no worker comes in time that is said, and nobody waits for ever."""
+    monkeypatch.setattr(workers, "CONNECT_S", 1)
+
+    with (
+        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster,
+        pytest.raises(Unavailable, match=r"^workers: 0 came within 1 s, 1 is needed"),
+        workers.client(Where(cluster.scheduler_address, 2, None)),
+    ):
+        pass
+
+
+def test_the_command(tmp_path) -> None:
+    """svoucher rerate shows both sums, by a price list of the book or of a file."""
+    home: Home = furnished(tmp_path / "home")
+    assert home.ok("rerate") == "nothing to show\n"
+    (tmp_path / "usage.psv").write_text(f"{HEADER}\n{GOOD}\n")
+    home.ok("import", str(tmp_path / "usage.psv"), "--timezone", "UTC")
+    dearer = tmp_path / "dearer.yaml"
+    dearer.write_text(PRICES.read_text().replace('core_hour: "0.03"', 'core_hour: "0.05"'))
+
+    [now] = json.loads(home.ok("rerate", "--by", "partition", "--json"))
+    [then] = json.loads(home.ok("rerate", "--prices", str(dearer), "--json"))
+
+    assert now == {
+        "account": None, "month": "2016-12", "cluster": "pozidriv", "partition": "any",
+        "runs": 1, "was": "0.120000", "now": "0.120000", "difference": "0.000000",
+    }  # fmt: skip
+    assert then == {
+        "account": None, "month": "2016-12", "runs": 1, "was": "0.120000", "now": "0.200000",
+        "difference": "0.080000", "voucher_part": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--tariff", "nothing-1"], 3, "tariff nothing-1: none is loaded"),
+        (["--prices", "nowhere.yaml"], 3, "nowhere.yaml: cannot be read"),
+        (["--slurm-partition", "core"], 4, "sbatch: not found"),
+    ],
+)
+def test_what_is_refused(tmp_path, monkeypatch, options, code, words) -> None:
+    """An unknown price list, and workers that cannot be had, are one line."""
+    home: Home = furnished(tmp_path)
+    monkeypatch.setenv("PATH", "")
+
+    one_line(home.run("rerate", *options), code, words)
