@@ -81,7 +81,7 @@ def test_wrong_figures_are_refused(text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"status": "sure"}, "status 'sure' is unknown; use one of vendor, site, unverified"),
+        ({"status": "sure"}, "status 'sure' is unknown; use one of vendor, reported"),
         ({"tflops": 24}, "24 stands where text"),
         ({"sauce": "x"}, "key 'sauce' is unknown; did you mean 'source'?"),
     ],

@@ -16,8 +16,9 @@ from accounting.errors import ConfigInvalid
 GFLOPS_PER_TFLOPS = 1_000
 WHOLE = 1_000
 """Thousandths of a card that is not divided."""
-STATUSES = ("vendor", "site", "unverified")
-"""Who stands for a figure: the maker of the chip, the site that runs it, or nobody yet."""
+STATUSES = ("vendor", "reported", "derived", "site", "unverified")
+"""Who stands for a figure: the maker of the chip, somebody who published it, who worked it out from
+another, the site that runs the chip, or nobody yet."""
 
 _TFLOPS = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,3}))?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
