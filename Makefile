@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The tests that run the kernels: once more as plain Python, where a wrong index is an error.
-KERNEL_TESTS := $(wildcard tests/test_rating*.py tests/test_kernels*.py)
+KERNEL_TESTS := $(wildcard tests/test_rating*.py tests/test_onepass.py tests/test_drawdown.py tests/test_ordering.py)
 WHO ?= alice
 DEMO ?= slurm-voucher-demo
 TEST ?= slurm-voucher-test
@@ -61,8 +61,8 @@ slurm: .venv/ready
 	@SLURM_VOUCHER_CONTAINER=$(TEST) tests/slurm/container test $(ARGS)
 
 bench: .venv/ready
-	@set -e; for f in bench/[a-z]*.py; do \
-		m=$${f%.py}; echo "== $$m"; $(BIN)/python -m "$$(echo $$m | tr / .)"; done
+	@set -e; for f in $$(grep -l __main__ bench/*.py); do \
+		m=$$(basename $$f .py); echo "== bench.$$m"; $(BIN)/python -m bench.$$m; done
 
 plugins:
 	@tests/setup/debian gcc libc6-dev libslurm-dev
@@ -72,8 +72,9 @@ plugins:
 lock: .venv/ready
 	@$(BIN)/pip install -q pip-tools
 	@( echo '# Exact versions, for Python 3.11 (Debian 12) to 3.14 (the image): make lock.'; \
-	  $(BIN)/pip-compile -q --extra dev --extra postgres --strip-extras --allow-unsafe --no-header \
-		--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  $(BIN)/pip-compile -q --extra dev --extra postgres --extra distributed --extra bench \
+		--strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host \
 		-o - pyproject.toml; \
 	  echo setuptools==84.2.1 ) >build/lock && mv build/lock requirements.lock
 
