@@ -88,7 +88,8 @@ def build(
         )
     fits = [_fit(found, span, longest_s, total_s) for found in bases]
     unit, taken = _unit(fits)
-    lines = {fit.shape: _line(fit.shape, span) for fit in taken.values()}
+    shapes = dict.fromkeys(fit.shape for fit in taken.values())
+    lines = {shape: _line(shape, span) for shape in shapes}
     starts = sorted({base_s, *(start for line in lines.values() for start, _ in line[1:])})
     number = {shape: n * len(starts) for n, shape in enumerate(lines)}
     items = np.zeros((len(bases), ITEM), np.int64)
