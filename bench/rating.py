@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,7 @@ import numpy as np
 
 from accounting.rates import definition, kernels
 from accounting.settle import drawdown, onepass
+from accounting.settle.drawdown import Voucher
 from accounting.settle.ordering import order
 from bench import peers, workload
 from bench.workload import RATIO_BP, Workload
@@ -113,8 +115,14 @@ def month_by_month(made: Workload, built: kernels.Tables) -> float:
         found = onepass.draw_down(
             own.in_order(places), built, left, made.months_s[month : month + 2], RATIO_BP
         )
-        left = onepass.left_over(left, found)
+        left = left_over(left, found)
     return status_mib("VmHWM") - before
+
+
+def left_over(accounts: Sequence[Sequence[Voucher]], drawn: onepass.Drawn) -> list[list[Voucher]]:
+    """Return vouchers with what is left of them, for the months that follow."""
+    left_fen = iter(drawn.left_fen.tolist())
+    return [[replace(each, left_fen=next(left_fen)) for each in own] for own in accounts]
 
 
 def status_mib(name: str) -> float:

@@ -1,6 +1,7 @@
 """A table that is rated and drawn down in one pass gives what the definitions give, exactly."""
 
 import dataclasses
+from bisect import bisect_right
 from collections import Counter
 
 import numpy as np
@@ -22,6 +23,15 @@ INSTANTS = (
     | st.integers(EPOCH_S - 40 * DAY_S, EPOCH_S + 40 * DAY_S)
     | st.sampled_from([0, 2 * EPOCH_S])
 )
+
+
+@st.composite
+def placed(draw):
+    """Runs in two partitions, or in none that has a price."""
+    run = draw(runs() | odd_runs())
+    if run.partition == "ai":
+        run = dataclasses.replace(run, partition=draw(st.sampled_from(["b", "ai"])))
+    return run
 
 
 @st.composite
@@ -71,6 +81,15 @@ def by_definition(some, accounts, prices, months_s):
     return rated, share, +drawn, +intervals
 
 
+def by_place(some, accounts, rated, months_s):
+    """Add charges up by account, month and partition; leave out those that come to nothing."""
+    sums = Counter()
+    for run, account, found in zip(some, accounts, rated, strict=True):
+        month = bisect_right(months_s, run.end_s) - 1
+        sums[account, month, run.cluster, run.partition] += found.charge_micro
+    return +sums
+
+
 def discount(tariff, account):
     """Return the name of an account's discount."""
     return account if account in tariff.discounts else ""
@@ -114,13 +133,17 @@ def in_one_pass(some, accounts, prices, months_s):
 @settings(max_examples=100, deadline=None)
 @given(
     tariffs(),
-    st.lists(st.tuples(runs() | odd_runs(), st.sampled_from(["D", "E", None])), max_size=8),
+    st.lists(st.tuples(placed(), st.sampled_from(["D", "E", None])), max_size=8),
     vouchers(),
     vouchers(),
     st.sampled_from([5000, 3000, 10_000, 3333, 0]),
 )
 def test_one_pass_is_the_definition(tariff, cases, of_d, of_e, ratio_bp):
     """Whatever runs and vouchers are, each run has its charge and share, and sums add up."""
+    # two partitions of the same prices, of which the second counts every run by the second
+    own = dict.fromkeys(("ai", "b"), tariff.partitions["chengdu", "ai"])
+    own["b"] = dataclasses.replace(own["b"], terms=())
+    tariff = dataclasses.replace(tariff, partitions={("chengdu", name): own[name] for name in own})
     some = [run for run, _ in cases if run.end_s < 2**33]
     accounts = [account for run, account in cases if run.end_s < 2**33]
     prices = Prices(tariff, STATES, {"D": of_d, "E": of_e}, {}, ratio_bp)
@@ -139,9 +162,13 @@ def test_one_pass_is_the_definition(tariff, cases, of_d, of_e, ratio_bp):
     assert {k: v for k, v in intervals.items() if prices.vouchers[k[1]]} == {
         k: v for k, v in intervals_.items() if k[1] is not None and prices.vouchers[k[1]]
     }
-    assert sum(charged.values()) == found.by_partition_micro.sum()
-    unrated = Counter(r.reason for r in rated if r.status == rating.UNRATED)
-    assert unrated == arranged.unrated
+    assert by_place(some, accounts, rated, months_s) == {
+        (arranged.accounts[a], m, *arranged.partitions[p]): int(found.by_partition_micro[a, m, p])
+        for a, m, p in np.argwhere(found.by_partition_micro).tolist()
+    }
+    assert arranged.unrated == {
+        i: r.reason for i, r in enumerate(rated) if r.status == rating.UNRATED
+    }
     assert sum(share.values()) == sum(drawn.values())
 
 

@@ -22,7 +22,7 @@ def core_hours(*prices: Price, span=YEAR, longest_s=DAY_S, total_s=10**9):
     """Lay out what a core costs by some prices."""
     tariff = Tariff("t", "none", {("c", "p"): Partition("p", {}, prices, ())}, "UTC")
     bases = [basis(tariff, asked("c", "p", "normal", {}, cores)) for cores in (1, 2, 96)]
-    return tables.build(bases, [0, 0, 0], span, longest_s, total_s)
+    return tables.build(bases, [4, 5, 6], span, longest_s, total_s)
 
 
 def test_kinds_with_proportional_rates_share_a_line() -> None:
@@ -61,7 +61,8 @@ def test_what_does_not_fit_is_said(prices, longest_s, total_s) -> None:
     built, fit = core_hours(*prices, longest_s=longest_s, total_s=total_s)
 
     assert not fit.any()
-    assert not built.items.any()
+    assert built.items.reshape(-1, ITEM)[:, 1].tolist() == [0, 0, 0]
+    assert built.items.reshape(-1, ITEM)[:, 2].tolist() == [4, 5, 6]
 
 
 def test_runs_too_far_apart_are_refused() -> None:

@@ -170,7 +170,7 @@ class Tables(NamedTuple):
     base_s: int
     longest_s: int
     odd: bool
-    cells: npt.NDArray[np.uint16]
+    cells: npt.NDArray[np.unsignedinteger[Any]]
     ends: Int64s
     lines: Int64s
     items: Int64s
@@ -178,7 +178,7 @@ class Tables(NamedTuple):
 
 class Apart(NamedTuple):
     """Rows that were priced beforehand: which, int64[p] in order, and int64[p, w] what each costs
-    up to each edge of its account; the whole charge stands last."""
+    up to each edge of its account; the whole charge stands last. Their `wall_s` is 0."""
 
     row: Int64s
     upto_micro: Int64s
@@ -288,12 +288,12 @@ def _apart(apart: Apart, i: int) -> int:
 def _before(rows: Rows, tables: Tables, apart: Apart, edges: Int64s, i: int, edge: int) -> int:
     """Return what a row costs up to the nth edge of its account, rounded half up; all of it beyond
     the last."""
-    begin_s = rows.end_s[i] - rows.wall_s[i]
-    if edge < edges.shape[0] and edges[edge] <= begin_s:
-        return 0
     place = _apart(apart, i)
     if place >= 0:
         return int(apart.upto_micro[place, edge if edge < edges.shape[0] else -1])
+    begin_s = rows.end_s[i] - rows.wall_s[i]
+    if edges[edge] <= begin_s:
+        return 0
     until_s, from_s = edges[edge] - tables.base_s, begin_s - tables.base_s
     item = ITEM * np.int64(rows.item[i])
     last = np.int64(tables.cells[until_s // CELL_S])
@@ -369,12 +369,15 @@ def _noted(crossing: Int64s, count: int, row: int, interval: int, micro: int) ->
 def _others(rows: Rows, apart: Apart, edges: Int64s, i: int, interval: int) -> tuple[int, int]:
     """Return between which intervals a row may cost something besides the one in which it ends.
 
-    The last minute or hour of a row that was priced beforehand may be rounded up beyond its end.
+    Of a row that was priced beforehand nothing is known here: its last minute or hour may even be
+    rounded up beyond its end.
     """
+    if _apart(apart, i) >= 0:
+        return 0, edges.shape[0] + 1
     first = interval
     while first > 0 and rows.end_s[i] - rows.wall_s[i] < edges[first - 1]:
         first -= 1
-    return first, interval if _apart(apart, i) < 0 else edges.shape[0] + 1
+    return first, interval
 
 
 @_compiled

@@ -75,7 +75,8 @@ def build(
         begins; uint16 or uint32[c] `cells`, the interval in force at the begin of each CELL_S, and
         whether an `odd` one begins within a cell; int64[i] `ends` of the intervals; int64[2·i] a
         and b of each interval, line after line; int64[4·k] for each kind the number of its line's
-        first interval, multiplier and partition. And bool[k]: which kinds are in them.
+        first interval, multiplier and partition. And bool[k]: which kinds are in them; runs of
+        others are priced beforehand, and added up with their partition.
 
     Raises:
         UsageInvalid: The runs lie further apart than tables reach.
@@ -93,8 +94,9 @@ def build(
     starts = sorted({base_s, *(start for line in lines.values() for start, _ in line[1:])})
     number = {shape: n * len(starts) for n, shape in enumerate(lines)}
     items = np.zeros((len(bases), ITEM), np.int64)
+    items[:, 2] = partition
     for i, fit in taken.items():
-        items[i, :3] = number[fit.shape], int(fit.factor * unit), partition[i]
+        items[i, :2] = number[fit.shape], int(fit.factor * unit)
     straight = [_straight(line, starts, base_s) for line in lines.values()]
     tables = Tables(
         unit=unit,

@@ -6,10 +6,9 @@ seconds, figures beyond its bounds) is priced beforehand, as `rating` does it, a
 parts of an archive add up to the sums of the whole. Nothing is written.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -69,7 +68,7 @@ class Arranged:
         apart: Those that were priced beforehand.
         accounts: Names of the voucher accounts; None: runs of none.
         partitions: Clusters and partitions, in the order of the sums.
-        unrated: How many runs have no price, by reason.
+        unrated: Why runs have no price, by the row of the table.
     """
 
     rows: kernels.Rows
@@ -78,7 +77,7 @@ class Arranged:
     apart: kernels.Apart
     accounts: Sequence[str | None]
     partitions: Sequence[tuple[str, str]]
-    unrated: Counter[str]
+    unrated: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +117,20 @@ def arrange(table: pa.Table, accounts: pa.ChunkedArray, prices: Prices) -> Arran
     begin_s, end_s, plain = _spans(table, prices.states)
     beforehand = _Beforehand(table, accounts, prices)
     beforehand.rate(~plain)
+    begin_s = np.where(plain, begin_s, end_s)
     kept = plain | (beforehand.slot >= 0)
     names = list(dict.fromkeys((kind.cluster, kind.partition) for kind in kinds))
+    number = {name: n for n, name in enumerate(names)}
     built, fit = tables.build(
         bases=[basis(prices.tariff, kind) for kind in kinds],
-        partition=[names.index((kind.cluster, kind.partition)) for kind in kinds],
+        partition=[number[kind.cluster, kind.partition] for kind in kinds],
         span=(int(begin_s[kept].min(initial=LAST_S)), int(end_s[kept].max(initial=FIRST_S))),
         longest_s=int((end_s - begin_s)[kept].max(initial=0)),
         total_s=int((end_s - begin_s)[kept].sum()),
     )
     unfit = plain & ~fit[item]
     beforehand.rate(unfit)
+    begin_s = np.where(unfit, end_s, begin_s)
     code, words = usage.codes(accounts)
     keep = np.flatnonzero((plain & ~unfit) | (beforehand.slot >= 0))
     places = keep[order(code[keep], end_s[keep])]
@@ -163,7 +165,7 @@ class _Beforehand:
         self.edges = {name: drawdown.edges(vouchers) for name, vouchers in own.items() if vouchers}
         self.upto_micro: list[Int64s] = []
         self.slot = np.full(table.num_rows, -1)
-        self.unrated: Counter[str] = Counter()
+        self.unrated: dict[int, str] = {}
 
     def rate(self, where: Bools) -> None:
         """Price some runs; keep what is charged, count what is unrated."""
@@ -178,9 +180,11 @@ class _Beforehand:
         ]
         priced = [self._rated(rows, accounts, windows) for windows in until or [{}]]
         status, reason = (priced[0].column(name).to_pylist() for name in ("status", "reason"))
-        self.unrated.update(
-            why for how, why in zip(status, reason, strict=True) if how == rating.UNRATED
-        )
+        self.unrated |= {
+            place: why
+            for place, how, why in zip(places.tolist(), status, reason, strict=True)
+            if how == rating.UNRATED
+        }
         charged = np.array(status) == rating.CHARGED
         columns = [usage.numbers(each.column("eligible_micro")) for each in priced][:width]
         columns.append(usage.numbers(priced[0].column("charge_micro")))
@@ -257,12 +261,6 @@ def draw_down(
         for part in parts:
             part.result()
     return Drawn(*sums, vouchers.left_fen)
-
-
-def left_over(accounts: Sequence[Sequence[Voucher]], drawn: Drawn) -> list[list[Voucher]]:
-    """Return vouchers with what is left of them, for the months that follow."""
-    left_fen = iter(drawn.left_fen.tolist())
-    return [[replace(each, left_fen=next(left_fen)) for each in own] for own in accounts]
 
 
 def _parts(firsts: Int64s, number: int) -> list[tuple[int, int]]:
