@@ -217,3 +217,13 @@ def test_explain_names_the_rules_that_decided(home: Home, tmp_path, state: str, 
     assert shown[-1] == f"by policy chengdu-2023 (成经信办〔2023〕20号): {rule}"
     by_price = "by tariff example-1: clusters.pozidriv.partitions.*.prices[0]"
     assert (by_price in shown) == (state == "COMPLETED")
+
+
+def test_a_run_that_came_before_any_price_is_explained(tmp_path) -> None:
+    """A run that was taken in while no price list was loaded is unrated, and explain says so."""
+    home = Home(tmp_path / "home")
+    home.ok("init", "--rehearsal")
+    (tmp_path / "usage.psv").write_text(f"{HEADER}\n{GOOD}\n")
+    home.ok("import", str(tmp_path / "usage.psv"), "--timezone", "UTC")
+
+    assert "unrated: partition pozidriv/any is not in tariff none" in home.ok("explain", "7")

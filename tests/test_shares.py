@@ -6,7 +6,7 @@ from dataclasses import replace
 import delivery
 import pytest
 from delivery import DECEMBER, NOVEMBER, close, run, take, yuan
-from town import ACCOUNT, Town
+from town import ACCOUNT, VOUCHER, Town
 
 from accounting.runs.run import Run
 from accounting.settle import shares
@@ -69,3 +69,59 @@ def test_a_line_that_is_net_of_a_correction_has_no_shares(shop: Town) -> None:
 
     assert share(shop, yuan(2, 20)) is None
     assert share(shop, first) == (f"S-{ACCOUNT}-2024-11/1", 1000, 500)
+
+
+def borne(town: Town, *of: Run) -> list[tuple[int, dict[str, int]]]:
+    """Return the parts of runs that vouchers bear, in all and by voucher."""
+    with town.begin() as conn:
+        found = [
+            shares.of_run(conn, town.archive, each, ACCOUNT, town.policy.deduct_ratio_bp)
+            for each in of
+        ]
+    return [(each.deduction_fen, each.borne_fen) for each in found]
+
+
+def test_a_credit_of_an_earlier_month_takes_nothing_from_runs(shop: Town) -> None:
+    """October gives 20.00 back on the statement of November, whose runs bear 20.00 and 30.00."""
+    before = yuan(1, 100, "2024-10-10T12:00:00+08:00")
+    take(shop, before)
+    close(shop, "2024-10")
+    runs = [yuan(2, 40), yuan(3, 60)]
+    take(shop, replace(before, cpus=60), *runs)
+    close(shop, "2024-11")
+
+    assert borne(shop, *runs) == [(2000, {VOUCHER: 2000}), (3000, {VOUCHER: 3000})]
+
+
+def test_a_statement_that_gives_more_back_than_it_takes(shop: Town) -> None:
+    """Runs of 4.00 and 6.00 bear 2.00 and 3.00 though the statement gives 15.00 back in all."""
+    before = yuan(1, 100, "2024-10-10T12:00:00+08:00")
+    take(shop, before)
+    close(shop, "2024-10")
+    runs = [yuan(2, 4), yuan(3, 6)]
+    take(shop, replace(before, cpus=60), *runs)
+    close(shop, "2024-11")
+
+    assert borne(shop, *runs) == [(200, {VOUCHER: 200}), (300, {VOUCHER: 300})]
+
+
+def test_a_voucher_that_is_used_up_bears_what_ended_before(shop: Town) -> None:
+    """Of 50,000 a run of 80,000 bears 40,000, the next one the last 10,000 and no other any."""
+    runs = [yuan(i, 80_000, f"2024-11-1{i}T12:00:00+08:00") for i in (1, 2, 3)]
+    take(shop, *runs)
+    close(shop, "2024-11")
+
+    assert [fen for fen, _ in borne(shop, *runs)] == [4_000_000, 1_000_000, 0]
+
+
+def test_late_runs_have_parts_of_the_statement_that_has_them(shop: Town) -> None:
+    """Two late runs of 0.05 bring the deduction of November from 0.02 to 0.07."""
+    first = run(1, 180)
+    late = [run(2, 180, "2024-11-11T12:00:00+08:00"), run(3, 180, "2024-11-12T12:00:00+08:00")]
+    take(shop, first)
+    close(shop, "2024-11")
+    take(shop, *late)
+    close(shop, "2024-12")
+
+    assert [fen for fen, _ in borne(shop, first, *late)] == [2, 3, 2]
+    assert [share(shop, each)[1] for each in (first, *late)] == [5, 5, 5]

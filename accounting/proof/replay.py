@@ -107,7 +107,7 @@ def _ratings(
 ) -> Iterator[tuple[str, str]]:
     for version in runs.column("tariff").unique().to_pylist():
         rows = runs.filter(pc.equal(runs.column("tariff").cast(pa.string()), version))
-        if version is None or version == charging.NO_TARIFF:
+        if version is None or version == pricelists.NO_TARIFF:
             continue
         prices = pricelists.loaded(copy, version)
         accounts = rows.column("account").cast(pa.string())

@@ -8,6 +8,14 @@ from accounting.rates import tariff
 from accounting.rates.tariff import Tariff
 from accounting.vouchers import registry
 
+NO_TARIFF = "none"
+"""What runs are rated by while no tariff is loaded: everything is unrated."""
+
+
+def nothing(timezone: str) -> Tariff:
+    """Return the price list of a book that has none."""
+    return Tariff(NO_TARIFF, "", {}, timezone)
+
 
 def loaded(conn: Connection, version: str | None = None) -> Tariff:
     """Return the tariff of a version, or the one that was loaded last.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from accounting.book import schema
@@ -34,18 +34,15 @@ class Share:
         statement: Its id.
         line: The line in which the run is counted.
         fee_fen: The run's part of the fee.
-        borne_fen: What of it vouchers bear, by voucher.
+        deduction_fen: The run's part of the deduction.
+        borne_fen: That by voucher.
     """
 
     statement: str
     line: str
     fee_fen: int
+    deduction_fen: int
     borne_fen: dict[str, int]
-
-    @property
-    def deduction_fen(self) -> int:
-        """What all vouchers bear of it."""
-        return sum(self.borne_fen.values())
 
 
 def of_run(conn: Connection, root: Path, run: Run, account: str, ratio_bp: int) -> Share | None:
@@ -130,17 +127,13 @@ def _share(
         entitled = drawdown.entitled_fen(fee, ratio_bp) - before["deduction"]
         return min(entitled, stated["deduction"]) if runs else 0
 
-    earlier = stating.stated(
-        conn, account, None, schema.statement.c.id == paper.id,
-        schema.statement_line.c.usage_month < paper.usage_month,
-    )["deduction"]  # fmt: skip
+    first, after = borne_fen(place), borne_fen(place + 1)
     return Share(
         statement=paper.id,
         line=_line(conn, paper, rows.slice(place, 1).to_pylist()[0]),
         fee_fen=fee_fen(place + 1) - fee_fen(place),
-        borne_fen=_borne(
-            conn, paper, account, earlier + borne_fen(place), earlier + borne_fen(place + 1)
-        ),
+        deduction_fen=after - first,
+        borne_fen=_borne(conn, paper, account, first, after),
     )
 
 
@@ -157,10 +150,23 @@ def _line(conn: Connection, paper: Any, row: dict[str, Any]) -> str:
 def _borne(
     conn: Connection, paper: Any, account: str, from_fen: int, until_fen: int
 ) -> dict[str, int]:
-    """Return who bears the fen of a statement's deduction from one to another."""
-    query = select(schema.deduction.c.voucher, schema.deduction.c.amount_fen)
+    """Return who bears the fen of a usage month's deduction from one to another.
+
+    Months are drawn one after the other. One that gives back, by a correction, gives back to the
+    last voucher, so that the others of the statement have drawn so much more from it.
+    """
+    table = schema.statement_line
+    query = select(table.c.usage_month, func.sum(table.c.deduction_fen))
+    query = query.where(table.c.statement == paper.id).group_by(table.c.usage_month)
+    by_month = {month: int(fen) for month, fen in conn.execute(query)}
+    earlier = sum(max(0, fen) for month, fen in by_month.items() if month < paper.usage_month)
+    draws = select(schema.deduction.c.voucher, schema.deduction.c.amount_fen)
     drawn = {
-        row.voucher: row.amount_fen for row in conn.execute(query.filter_by(statement=paper.id))
+        row.voucher: row.amount_fen for row in conn.execute(draws.filter_by(statement=paper.id))
     }
-    in_order = {v.id: drawn[v.id] for v in holds.vouchers(conn, account) if v.id in drawn}
-    return drawdown.bear(in_order, from_fen, until_fen)
+    own = [voucher.id for voucher in holds.vouchers(conn, account)]
+    if not own:
+        return {}
+    drawn[own[-1]] = drawn.get(own[-1], 0) - sum(min(0, fen) for fen in by_month.values())
+    in_order = {voucher: drawn.get(voucher, 0) for voucher in own}
+    return drawdown.bear(in_order, earlier + from_fen, earlier + until_fen)

@@ -99,13 +99,12 @@ def _charged(conn: Connection, account: str) -> dict[str, dict[str, int]]:
 
 
 def stated(
-    conn: Connection, account: str, usage_month: str | None, *where: ColumnElement[bool]
+    conn: Connection, account: str, usage_month: str, *where: ColumnElement[bool]
 ) -> dict[str, int]:
-    """Sum what statements of an account took: charge, eligible, fee and deduction.
+    """Sum what statements took for a usage month: charge, eligible, fee and deduction.
 
     Args:
-        usage_month: Of this month. None: of all.
-        where: Further conditions on statements and lines.
+        where: Which statements. None: all of the account.
     """
     table = schema.statement_line
     names = {
@@ -117,10 +116,8 @@ def stated(
     query = (
         select(*(func.coalesce(func.sum(column), 0).label(name) for name, column in names.items()))
         .join(schema.statement, schema.statement.c.id == table.c.statement)
-        .where(schema.statement.c.account == account, *where)
+        .where(schema.statement.c.account == account, table.c.usage_month == usage_month, *where)
     )
-    if usage_month is not None:
-        query = query.where(table.c.usage_month == usage_month)
     return {name: int(value) for name, value in conn.execute(query).mappings().one().items()}
 
 

@@ -93,7 +93,11 @@ def explain_(site: Site, job: str, cluster: str | None) -> None:
 def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
     account = row["account"]
     with site.read() as conn:
-        prices = pricelists.loaded(conn, row["tariff"])
+        prices = (
+            pricelists.nothing(site.policy.timezone)
+            if row["tariff"] == pricelists.NO_TARIFF
+            else pricelists.loaded(conn, row["tariff"])
+        )
         window = holds.validity(conn, account) if account else None
         discount = pricelists.discount_of(conn, prices, account)
         explained = explaining.explain(run, prices, states_of(site.policy), window, discount)
@@ -107,6 +111,7 @@ def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
         click.echo("no voucher account: charged to nobody")
     elif share is not None:
         borne = "".join(f"voucher {name} {yuan(fen)} + " for name, fen in share.borne_fen.items())
+        borne = borne or f"voucher {yuan(share.deduction_fen)} + "
         click.echo(
             f"voucher account {account}, statement line {share.line}: fee {yuan(share.fee_fen)} ="
             f" {borne}cash {yuan(share.fee_fen - share.deduction_fen)}"
