@@ -2,12 +2,16 @@
 
 Where the work is done is Dask's business: processes on this machine, workers of a scheduler that
 runs already, or jobs on the very cluster that is billed. A worker that dies has its segments done
-by others. Every worker must see the archive under the same path. What a scheduler hands out is run:
-name one that is yours, and see Dask's own configuration for TLS.
+by others, also where it was the only one and another takes its place. Every worker must see the
+archive under the same path. What a scheduler hands out is run: name one that is yours, and see
+Dask's own configuration for TLS.
 """
 
+import logging
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +20,14 @@ from typing import Any
 from accounting.errors import ConfigInvalid, SlurmUnavailable, Unavailable
 from accounting.runs.segment import Segment
 from accounting.settle.rerating import Sums
+from slurm_voucher.partitions import ask
 
 CONNECT_S = 20
 START_S = 300
 """How long Slurm may take to start the first worker."""
 LOOPBACK = "127.0.0.1"
+
+ADDRESS = re.compile(r"(?:tcp|tls|ucx|wss?)://\S+:[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -43,57 +50,71 @@ def client(where: Where) -> Iterator[Any]:
     """Connect to Dask's workers, and end those that were started.
 
     Raises:
-        ConfigInvalid: The extra `distributed` is not installed.
-        Unavailable: The scheduler does not answer.
+        ConfigInvalid: The extra `distributed` is not installed, or the address is none.
+        SlurmUnavailable: Slurm has no such partition, or does not answer.
+        Unavailable: The scheduler does not answer, or no worker comes.
     """
-    try:
-        import distributed
-    except ImportError:
+    if where.scheduler is not None and not ADDRESS.fullmatch(where.scheduler):
         raise ConfigInvalid(
-            "distributed: 0 of 1 packages are installed; install slurm-voucher[distributed]"
+            f"scheduler {where.scheduler!r}: is no address; write it as tcp://HOST:8786"
+        )
+    try:
+        import dask_jobqueue
+        import distributed
+    except ImportError as error:
+        raise ConfigInvalid(
+            f"{error.name}: not installed; install slurm-voucher[distributed]"
         ) from None
-    with _cluster(where) as cluster:
+    for name in ("distributed", "tornado"):  # what went wrong is raised, and said in one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with _cluster(where, distributed, dask_jobqueue) as cluster:
         try:
             found = distributed.Client(cluster, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise Unavailable(f"scheduler {where.scheduler}: {reason}; is it running?") from None
         with found:
-            _wait(found, CONNECT_S if where.partition is None else START_S)
+            _wait(found, where)
             yield found
 
 
-def _wait(dask: Any, limit_s: int) -> None:
+@contextmanager
+def _cluster(where: Where, distributed: Any, dask_jobqueue: Any) -> Iterator[Any]:
+    """Return a scheduler's address, or a cluster that lives as long as it is needed."""
+    if where.scheduler is not None:
+        yield where.scheduler
+    elif where.partition is None:
+        with distributed.LocalCluster(
+            n_workers=where.workers, threads_per_worker=1, host=LOOPBACK, dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster:  # fmt: skip
+            yield cluster
+    else:
+        _check_partition(where.partition)
+        with dask_jobqueue.SLURMCluster(
+            queue=where.partition, cores=1, processes=1, memory="2GiB", walltime="01:00:00"
+        ) as cluster:
+            cluster.scale(where.workers)
+            yield cluster
+
+
+def _check_partition(name: str) -> None:
+    """Refuse a partition that Slurm does not have, before Dask waits for jobs in it."""
+    if shutil.which("sbatch") is None:
+        raise SlurmUnavailable("sbatch: not found; install Slurm's commands or set PATH")
+    if not ask(["sinfo", "--noheader", f"--partition={name}", "--format=%R"]).strip():
+        raise ConfigInvalid(f"partition {name}: 0 of that name on this cluster; see sinfo")
+
+
+def _wait(dask: Any, where: Where) -> None:
+    """Wait for the first worker; others may come later."""
+    limit_s = CONNECT_S if where.partition is None else START_S
     try:
         dask.wait_for_workers(1, timeout=limit_s)
     except TimeoutError:
         raise Unavailable(
             f"workers: 0 came within {limit_s} s, 1 is needed; see squeue, or start one"
         ) from None
-
-
-@contextmanager
-def _cluster(where: Where) -> Iterator[Any]:
-    """Return a scheduler's address, or a cluster that lives as long as it is needed."""
-    if where.scheduler is not None:
-        yield where.scheduler
-    elif where.partition is None:
-        from distributed import LocalCluster
-
-        with LocalCluster(
-            n_workers=where.workers, threads_per_worker=1, host=LOOPBACK, dashboard_address=None
-        ) as cluster:
-            yield cluster
-    else:
-        from dask_jobqueue import SLURMCluster
-
-        if shutil.which("sbatch") is None:
-            raise SlurmUnavailable("sbatch: not found; install Slurm's commands or set PATH")
-        with SLURMCluster(
-            queue=where.partition, cores=1, processes=1, memory="2GiB", walltime="01:00:00"
-        ) as cluster:
-            cluster.scale(where.workers)
-            yield cluster
 
 
 def total(
@@ -111,20 +132,19 @@ def total(
         of_segment: Makes the sums of one segment from root, segment and rest.
         root: Root of the archive.
         segments: All of them.
-        rest: What is the same for all; it is sent once.
+        rest: What is the same for all.
         progress: Is told how many are done.
 
     Raises:
-        Unavailable: A segment's worker died again and again.
+        Unavailable: A segment's worker died again and again, or the scheduler is gone.
     """
     from distributed import KilledWorker, as_completed
 
-    shared = [dask.scatter(each, broadcast=True) for each in rest]
+    # the result of a task, so that it is made again where the worker that has it dies
+    shared = dask.submit(tuple, rest, pure=False)
     futures = [
-        dask.submit(
-            of_segment, root, segment, *shared, key=f"rerate-{i}-{segment.path}", pure=False
-        )
-        for i, segment in enumerate(segments)
+        dask.submit(_of_segment, of_segment, root, segment, shared, pure=False)
+        for segment in segments
     ]
     sums = Sums()
     try:
@@ -133,4 +153,13 @@ def total(
             progress(done)
     except KilledWorker as error:
         raise Unavailable(f"workers: {error.task} ended several; give them more memory") from None
+    except (CancelledError, OSError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise Unavailable(f"scheduler: {reason}; is it running? start again") from None
     return sums
+
+
+def _of_segment(
+    of_segment: Callable[..., Sums], root: Path, segment: Segment, rest: tuple[object, ...]
+) -> Sums:
+    return of_segment(root, segment, *rest)

@@ -17,7 +17,7 @@ ROWS = """
     basis pricelists issuing holds
     definition releasing
     items tables
-    rating quoting explaining drawdown ordering
+    rating quoting explaining drawdown ordering owners
     onepass
     grouping
     stored

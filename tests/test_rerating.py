@@ -43,7 +43,8 @@ def asked(town: Town, version: str = "round-1"):
     with town.begin() as conn:
         prices = rerating.prices_of(conn, pricelists.loaded(conn, version), town.policy)
         newer = rerating.revised(conn, town.archive)
-        return stored.segments(conn), (newer, prices, town.policy.timezone)
+        whose = rerating.owners_of(conn, town.archive)
+        return stored.segments(conn), (newer, prices, whose, town.policy.timezone)
 
 
 def rerated(town: Town, version: str = "round-1") -> Sums:
@@ -60,14 +61,59 @@ def test_the_same_prices_give_the_same_charges(delivered) -> None:
     sums = rerated(delivered)
 
     assert sums.was_micro == sums.micro
+    assert sums.micro.keys() <= sums.runs.keys()
     core = Place(ACCOUNT, "2024-11", "chengdu", "core")
     days = (10, 12, 14, 16, 18)
     assert sums.micro[core] == MICRO * (9 + sum(5 * day + 10 for day in days))
     assert sums.micro[core._replace(account="")] == 5 * MICRO
     assert sum(sums.runs.values()) == 54
-    assert list(sums.unrated) == [
+    assert list(sums.unrated) == [core._replace(account="", partition="unheard")]
+    assert list(sums.reasons) == [
         "partition chengdu/unheard is not in tariff round-1; add it with a price"
     ]
+
+
+def test_what_is_priced_beforehand_stands_in_its_place(delivered) -> None:
+    """Where one partition counts by the minute, its runs cost what they cost, and there."""
+    dear = 'prices: [{from: 2023-07-01, yuan_per_core_hour: "200.00"}]'
+    by_minute = "        terms: [{from: 2023-07-01, per: minute}]"
+    load_prices(
+        delivered, ROUND.replace("round-1", "m-1").replace(dear, f"{dear}\n{by_minute}"), "m-1"
+    )
+    take(delivered, run(5, partition="dear"))
+    place = Place(ACCOUNT, "2024-11", "chengdu", "dear")
+
+    sums = rerated(delivered, "m-1")
+
+    assert sums.was_micro[place] == sums.micro[place] == 200 * MICRO
+    assert sums.micro.keys() <= sums.runs.keys()
+
+
+def test_runs_without_a_price_are_never_nought(delivered) -> None:
+    """A price list that does not know a partition counts its runs as unrated, at no price."""
+    none = ROUND.replace("round-1", "none-1").replace("      core:", "      heart:")
+    load_prices(delivered, none, "none-1")
+    place = Place("", "2024-11", "chengdu", "core")
+
+    sums = rerated(delivered, "none-1")
+
+    assert (sums.runs[place], sums.unrated[place]) == (5 * 5 + 3, 5 * 5 + 2)
+    assert sums.micro[place] == 0
+
+
+def test_runs_that_get_a_price_get_their_account(delivered) -> None:
+    """By a list that knows the partition a run is its account's, as rating it again would say."""
+    heard = ROUND.replace("round-1", "all-1").replace("      other:", "      unheard:")
+    heard = heard.replace("provider: nscc-cd", "provider: cdaicc")
+    load_prices(delivered, heard, "all-1")
+    place = Place(ACCOUNT, "2024-11", "chengdu", "unheard")
+
+    first = rerated(delivered, "all-1")
+    delivery.charging.rate_again(
+        delivered.engine, delivered.archive, delivered.policy, delivery.stamp(NOVEMBER)
+    )
+
+    assert first.micro[place] == rerated(delivered, "all-1").was_micro[place] == MICRO
 
 
 def test_other_prices_stand_beside_what_was_charged(delivered) -> None:
@@ -83,7 +129,7 @@ def test_other_prices_stand_beside_what_was_charged(delivered) -> None:
 
 def test_what_vouchers_would_bear_is_what_statements_deduct(delivered) -> None:
     """By the same prices the draw-down of the sums is the deduction of each statement."""
-    _, (_, prices, _) = asked(delivered)
+    _, (_, prices, *_) = asked(delivered)
 
     drawn = {
         month: sum(by_voucher.values())
@@ -149,6 +195,44 @@ def test_two_workers_give_the_same_though_one_is_killed(delivered) -> None:
 
 
 @pytest.mark.filterwarnings("default")
+def test_the_only_worker_is_killed(delivered) -> None:
+    """Where the only worker dies, the one that takes its place gives the serial result."""
+    segments, rest = asked(delivered)
+
+    with workers.client(Where(None, 1, None)) as dask:
+        [pid] = dask.run(os.getpid).values()
+        sums = workers.total(
+            dask,
+            rerating.of_segment,
+            delivered.archive,
+            segments,
+            *rest,
+            progress=lambda done: os.kill(pid, signal.SIGKILL) if done == 3 else None,
+        )
+
+    assert sums == rerated(delivered)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_scheduler_that_goes_away(delivered) -> None:
+    """Where the scheduler ends in the middle that is one error, and can be tried again."""
+    segments, rest = asked(delivered)
+    with (
+        LocalCluster(n_workers=1, host="127.0.0.1", dashboard_address=None) as cluster,
+        pytest.raises(Unavailable, match=r"^scheduler: .*start again$"),
+        workers.client(Where(cluster.scheduler_address, 1, None)) as dask,
+    ):
+        workers.total(
+            dask,
+            rerating.of_segment,
+            delivered.archive,
+            segments,
+            *rest,
+            progress=lambda done: cluster.close() if done == 2 else None,
+        )
+
+
+@pytest.mark.filterwarnings("default")
 def test_a_scheduler_that_is_not_there(monkeypatch) -> None:
     """A scheduler that does not answer is named, with what to do, and can be tried again."""
     monkeypatch.setattr(workers, "CONNECT_S", 1)
@@ -198,11 +282,11 @@ def test_the_command(tmp_path) -> None:
 
     assert now == {
         "account": None, "month": "2016-12", "cluster": "pozidriv", "partition": "any",
-        "runs": 1, "was": "0.120000", "now": "0.120000", "difference": "0.000000",
+        "runs": 1, "unrated": 0, "was": "0.120000", "now": "0.120000", "difference": "0.000000",
     }  # fmt: skip
     assert then == {
-        "account": None, "month": "2016-12", "runs": 1, "was": "0.120000", "now": "0.200000",
-        "difference": "0.080000", "voucher_part": None,
+        "account": None, "month": "2016-12", "runs": 1, "unrated": 0, "was": "0.120000",
+        "now": "0.200000", "difference": "0.080000", "voucher_part": None,
     }  # fmt: skip
 
 
@@ -212,6 +296,7 @@ def test_the_command(tmp_path) -> None:
         (["--tariff", "nothing-1"], 3, "tariff nothing-1: none is loaded"),
         (["--prices", "nowhere.yaml"], 3, "nowhere.yaml: cannot be read"),
         (["--slurm-partition", "core"], 4, "sbatch: not found"),
+        (["--scheduler", "nowhere"], 3, "'nowhere': is no address"),
     ],
 )
 def test_what_is_refused(tmp_path, monkeypatch, options, code, words) -> None:
@@ -220,3 +305,39 @@ def test_what_is_refused(tmp_path, monkeypatch, options, code, words) -> None:
     monkeypatch.setenv("PATH", "")
 
     one_line(home.run("rerate", *options), code, words)
+
+
+@pytest.mark.parametrize(
+    "options", ["--workers=3", "--distributed --scheduler=tcp://h:1", "--tariff=a --prices=b"]
+)
+def test_what_contradicts_itself_is_wrong_usage(tmp_path, options) -> None:
+    """Options that say two things, or nothing, are refused."""
+    assert furnished(tmp_path).run("rerate", *options.split()).exit_code == 2
+
+
+def test_an_archive_that_is_broken(tmp_path) -> None:
+    """A segment that is missing, or is no Parquet, ends it with exit 5 and the file's name."""
+    home: Home = furnished(tmp_path / "home")
+    (tmp_path / "usage.psv").write_text(f"{HEADER}\n{GOOD}\n")
+    home.ok("import", str(tmp_path / "usage.psv"), "--timezone", "UTC")
+    [file] = (tmp_path / "home" / "archive" / "usage").rglob("*.parquet")
+
+    file.write_bytes(b"PAR1 nonsense PAR1")
+    one_line(home.run("rerate"), 5, file.name, "cannot be read")
+    file.unlink()
+    one_line(home.run("rerate"), 5, file.name, "is missing; restore it")
+
+
+def test_unrated_runs_are_told_beside_the_table(tmp_path) -> None:
+    """What has no price stands as null in the rows, and its reason on stderr, not among them."""
+    home: Home = furnished(tmp_path / "home")
+    (tmp_path / "usage.psv").write_text(f"{HEADER}\n{GOOD}\n")
+    home.ok("import", str(tmp_path / "usage.psv"), "--timezone", "UTC")
+    other = tmp_path / "other.yaml"
+    other.write_text(PRICES.read_text().replace("  pozidriv:", "  elsewhere:"))
+
+    done = home.run("rerate", "--prices", str(other), "--json")
+
+    [row] = json.loads(done.stdout)
+    assert (row["unrated"], row["now"], row["difference"]) == (1, None, None)
+    assert done.stderr.startswith("1 unrated by tariff example-1: partition pozidriv/any is not")

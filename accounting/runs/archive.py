@@ -14,6 +14,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -168,10 +169,30 @@ def batches(
         InvariantBroken: The file is missing or cannot be read.
     """
     schema = pa.schema([usage.STORED.field(name) for name in columns])
+    with _opened(root, segment) as file:
+        for part in file.iter_batches(batch_size=size, columns=list(columns)):
+            yield usage.conform(pa.Table.from_batches([part]), schema)
+
+
+def has_revisions(root: Path, segment: Segment) -> bool:
+    """Tell whether a segment may hold rows that take the place of others, from its footer alone.
+
+    Raises:
+        InvariantBroken: The file is missing or cannot be read.
+    """
+    place = usage.STORED.names.index("revision")
+    with _opened(root, segment) as file:
+        groups = range(file.metadata.num_row_groups)
+        found = [file.metadata.row_group(i).column(place).statistics for i in groups]
+    return any(each is None or not each.has_min_max or each.max > 0 for each in found)
+
+
+@contextmanager
+def _opened(root: Path, segment: Segment) -> Iterator[pq.ParquetFile]:
+    """Open a segment's file; whatever is wrong with it is said in one way."""
     try:
         with pq.ParquetFile(root / segment.path) as file:
-            for part in file.iter_batches(batch_size=size, columns=list(columns)):
-                yield usage.conform(pa.Table.from_batches([part]), schema)
+            yield file
     except FileNotFoundError:
         raise InvariantBroken(f"archive: {segment.path} is missing; restore it") from None
     except (OSError, ValueError) as error:  # Arrow's own errors are ValueErrors
@@ -179,15 +200,6 @@ def batches(
         raise InvariantBroken(
             f"archive: {segment.path} cannot be read ({reason}); restore it"
         ) from None
-
-
-def has_revisions(root: Path, segment: Segment) -> bool:
-    """Tell whether a segment may hold rows that take the place of others, from its footer alone."""
-    place = usage.STORED.names.index("revision")
-    with pq.ParquetFile(root / segment.path) as file:
-        groups = range(file.metadata.num_row_groups)
-        found = [file.metadata.row_group(i).column(place).statistics for i in groups]
-    return any(each is None or not each.has_min_max or each.max > 0 for each in found)
 
 
 def verify(root: Path, segment: Segment) -> list[str]:

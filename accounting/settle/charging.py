@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,18 @@ from sqlalchemy.engine import Connection, Engine
 
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Posting, Stamp
-from accounting.errors import BookUnavailable, TariffMissing
+from accounting.errors import BookUnavailable
 from accounting.policy import Policy, states_of
-from accounting.rates import rating, tariff
-from accounting.rates.pricelists import in_force
+from accounting.rates import pricelists, rating, tariff
 from accounting.runs import archive, resized, usage, watermarks
 from accounting.runs.segment import Segment
-from accounting.settle import grouping, stored
+from accounting.settle import grouping, owners, stored
 from accounting.vouchers import holds, registry, releasing
 
 NOT_OVER = frozenset(
     {"REQUEUED", "RESIZING", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED"}
 )
 """States after which the job may run again: they do not end its hold (DESIGN 3a)."""
-
-NO_TARIFF = "none"
-"""What runs are rated by while no tariff is loaded: everything is unrated."""
 
 
 @dataclass
@@ -137,8 +133,9 @@ def _tidy(engine: Engine, root: Path) -> list[str]:
 
 def _rated(conn: Connection, rows: pa.Table, policy: Policy) -> pa.Table:
     """Find the voucher account of each row and rate it; returns the RATED columns but revision."""
-    prices = in_force(conn) or tariff.Tariff(NO_TARIFF, "", {}, policy.timezone)
-    accounts = _at_their_provider(conn, _accounts(conn, rows), _provided(prices, rows))
+    prices = pricelists.in_force(conn) or pricelists.nothing(policy.timezone)
+    named = owners.named(rows, owners.of_holds(conn, rows))
+    accounts = owners.at_their_provider(named, rows, prices, owners.providers(conn))
     rated = rate(conn, rows, prices, policy, accounts)
     return rated.append_column("account", accounts)
 
@@ -158,54 +155,6 @@ def rate(
     }
     units = registry.credit_codes(conn) if prices.discounts else {}
     return rating.rate(rows, prices, states_of(policy), windows, accounts, units)
-
-
-def _provided(prices: tariff.Tariff, rows: pa.Table) -> pa.ChunkedArray:
-    """Return the provider of each row's partition, null where there is none."""
-    found = {}
-    for cluster in rows.column("cluster").unique().to_pylist():
-        for name in rows.column("partition").unique().to_pylist():
-            with suppress(TariffMissing):
-                found[f"{cluster}/{name}"] = prices.provider(cluster, name)
-    names = [_text(rows.column(name)) for name in ("cluster", "partition")]
-    return _looked_up(pc.binary_join_element_wise(*names, "/"), found)
-
-
-def _accounts(conn: Connection, rows: pa.Table) -> pa.ChunkedArray:
-    """Return the voucher account of each row: its hold's where the book knows the hold (that
-    binding decides), else the one that AdminComment names."""
-    wanted = [hold for hold in rows.column("hold").unique().to_pylist() if hold]
-    of_hold: dict[str, str] = {}
-    for i in range(0, len(wanted), 500):
-        query = select(schema.hold.c.id, schema.hold.c.account)
-        found = conn.execute(query.where(schema.hold.c.id.in_(wanted[i : i + 500])))
-        of_hold.update((row.id, row.account) for row in found)
-    return pc.coalesce(_looked_up(rows.column("hold"), of_hold), _text(rows.column("voucher")))
-
-
-def _at_their_provider(
-    conn: Connection, accounts: pa.ChunkedArray, providers: pa.ChunkedArray
-) -> pa.ChunkedArray:
-    """Keep an account only where it is known and of the provider of the row's partition."""
-    theirs = _looked_up(accounts, _providers(conn))
-    same = pc.fill_null(pc.equal(theirs, providers), False)
-    return pc.if_else(same, accounts, pa.scalar(None, pa.string()))
-
-
-def _looked_up(column: pa.ChunkedArray, table: Mapping[str, str]) -> pa.ChunkedArray:
-    """Return what a table has for each word of a column, null for what it does not have."""
-    place = pc.index_in(_text(column), pa.array(list(table), pa.string()))
-    return pa.chunked_array([pa.array(list(table.values()), pa.string())]).take(place)
-
-
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.string())
-
-
-def _providers(conn: Connection) -> dict[str, str]:
-    """Return the provider of each voucher account."""
-    query = select(schema.contract.c.account, schema.contract.c.provider)
-    return {row.account: row.provider for row in conn.execute(query)}
 
 
 def _store(
@@ -295,7 +244,7 @@ def _charges(
 
 
 def _charge_postings(conn: Connection, accrued: Mapping[str, int]) -> list[Posting]:
-    provider = _providers(conn)
+    provider = owners.providers(conn)
     postings = []
     for account, micro in sorted(accrued.items()):
         if micro:

@@ -22,7 +22,7 @@ from accounting.policy import Policy, states_of
 from accounting.rates.tariff import Tariff
 from accounting.runs import archive, usage
 from accounting.runs.segment import Segment
-from accounting.settle import drawdown, grouping, onepass, stored
+from accounting.settle import drawdown, grouping, onepass, owners, stored
 from accounting.settle.drawdown import Voucher
 from accounting.settle.onepass import Prices
 from accounting.vouchers import holds, registry
@@ -30,10 +30,10 @@ from accounting.vouchers import holds, registry
 COLUMNS = [
     name
     for name in usage.STORED.names
-    if name in (*usage.USAGE.names, "revision", "account", "status", "charge_micro")
-    and name not in ("job", "slurm_account", "user", "uid", "voucher", "hold", "held_micro")
+    if name in (*usage.USAGE.names, "revision", "account", "charge_micro")
+    and name not in ("job", "slurm_account", "user", "uid", "hold", "held_micro")
 ]
-"""What is read of a run."""
+"""What is read of a run; its hold only where one matters."""
 
 
 class Place(NamedTuple):
@@ -51,26 +51,43 @@ class Sums:
 
     Attributes:
         runs: How many runs, by place.
+        unrated: How many of them have no price by this price list.
         was_micro: What they were charged, by place.
-        micro: What they cost by this price list, by place.
+        micro: What those that have a price cost by this price list.
         by_interval: What runs of an account cost in a month, by interval between the edges of its
             vouchers.
-        unrated: How many have no price, by reason.
+        reasons: How many have no price, by reason.
     """
 
     runs: Counter[Place] = field(default_factory=Counter)
+    unrated: Counter[Place] = field(default_factory=Counter)
     was_micro: Counter[Place] = field(default_factory=Counter)
     micro: Counter[Place] = field(default_factory=Counter)
     by_interval: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    unrated: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Sums") -> None:
         """Add the sums of other runs."""
-        self.runs.update(other.runs)
-        self.was_micro.update(other.was_micro)
-        self.micro.update(other.micro)
-        self.by_interval.update(other.by_interval)
-        self.unrated.update(other.unrated)
+        for name, sums in vars(self).items():
+            sums.update(getattr(other, name))
+
+    @property
+    def places(self) -> list[Place]:
+        """All places, in order."""
+        return sorted({*self.runs, *(+self.was_micro)})
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """What the book says of whose runs are.
+
+    Attributes:
+        providers: Provider of each voucher account.
+        of_hold: Account of each hold of a run that had no price.
+    """
+
+    providers: Mapping[str, str]
+    of_hold: Mapping[str, str]
 
 
 def prices_of(conn: Connection, tariff: Tariff, policy: Policy) -> Prices:
@@ -87,6 +104,11 @@ def prices_of(conn: Connection, tariff: Tariff, policy: Policy) -> Prices:
     return Prices(tariff, states_of(policy), vouchers, units, policy.deduct_ratio_bp)
 
 
+def owners_of(conn: Connection, root: Path) -> Owners:
+    """Return whose runs are; one that had no price when it came in has no account yet."""
+    return Owners(owners.providers(conn), owners.of_holds(conn, stored.unrated(conn, root)))
+
+
 def revised(conn: Connection, root: Path) -> pa.Table:
     """Return the keys of all rows that take the place of others."""
     names = [*usage.Keys._fields, "revision"]
@@ -96,7 +118,7 @@ def revised(conn: Connection, root: Path) -> pa.Table:
 
 
 def of_segment(
-    root: Path, segment: Segment, newer: pa.Table, prices: Prices, timezone: str
+    root: Path, segment: Segment, newer: pa.Table, prices: Prices, whose: Owners, timezone: str
 ) -> Sums:
     """Rate the runs of a segment, each with its latest revision, and add them up.
 
@@ -105,44 +127,47 @@ def of_segment(
         segment: One file of it.
         newer: Keys of rows that take the place of others, anywhere (`revised`).
         prices: What runs are rated by.
+        whose: What accounts they are charged to.
         timezone: Where months begin.
     """
     sums = Sums()
-    for rows in archive.batches(root, segment, COLUMNS):
+    columns = [*COLUMNS, "hold"] if whose.of_hold else COLUMNS
+    for rows in archive.batches(root, segment, columns):
         live = rows.filter(pa.array(~grouping.outdated(rows, newer)))
         if live.num_rows:
-            sums.add(_of_rows(live, prices, timezone))
+            sums.add(_of_rows(live, prices, whose, timezone))
     return sums
 
 
-def _of_rows(rows: pa.Table, prices: Prices, timezone: str) -> Sums:
+def _of_rows(rows: pa.Table, prices: Prices, whose: Owners, timezone: str) -> Sums:
     """Rate rows in one pass, and add up what comes out beside what they were charged."""
-    sums = Sums()
     months = _months(rows, timezone)
     edges_s = [period.bounds(month, timezone)[0] for month in months]
     edges_s.append(period.bounds(months[-1], timezone)[1])
-    arranged = onepass.arrange(rows, rows.column("account").cast(pa.string()), prices)
+    named = pc.coalesce(_text(rows.column("account")), owners.named(rows, whose.of_hold))
+    accounts = owners.at_their_provider(named, rows, prices.tariff, whose.providers)
+    arranged = onepass.arrange(rows, accounts, prices)
     own = [prices.vouchers.get(name or "", []) for name in arranged.accounts]
     found = onepass.draw_down(
         arranged.rows, arranged.tables, own, np.array(edges_s, np.int64), prices.ratio_bp,
         arranged.apart,
     )  # fmt: skip
+    sums = Sums(reasons=Counter(arranged.unrated.values()))
     names = [name or "" for name in arranged.accounts]
-    for a, m, p in zip(
-        *(each.tolist() for each in found.by_partition_micro.nonzero()), strict=True
-    ):
+    for a, m, p in np.argwhere(found.by_partition_micro).tolist():
         place = Place(names[a], months[m], *arranged.partitions[p])
         sums.micro[place] = int(found.by_partition_micro[a, m, p])
     interval = 0
     for name, vouchers in zip(names, own, strict=True):
         for s in range(len(drawdown.edges(vouchers)) + 1):
-            for m in range(len(months)):
-                micro = int(found.by_interval_micro[m, interval])
-                if micro:
-                    sums.by_interval[name, months[m], s] = micro
+            for m in np.flatnonzero(found.by_interval_micro[:, interval]).tolist():
+                key = name, months[m], s
+                sums.by_interval[key] = int(found.by_interval_micro[m, interval])
             interval += 1
-    sums.unrated = arranged.unrated
-    _add_what_was(sums, rows, timezone)
+    unrated = np.array(list(arranged.unrated), np.int64)
+    sums.runs = _by_place(rows, accounts, timezone, "count")
+    sums.unrated = _by_place(rows.take(unrated), accounts.take(unrated), timezone, "count")
+    sums.was_micro = _by_place(rows, _text(rows.column("account")), timezone, "sum")
     return sums
 
 
@@ -156,19 +181,25 @@ def _months(rows: pa.Table, timezone: str) -> list[str]:
     return months
 
 
-def _add_what_was(sums: Sums, rows: pa.Table, timezone: str) -> None:
-    """Add up how many runs there are, and what they were charged."""
-    names = [name for name in Place._fields if name != "month"]
+def _by_place(
+    rows: pa.Table, accounts: pa.ChunkedArray, timezone: str, what: str
+) -> Counter[Place]:
+    """Count rows by place, or sum what they were charged."""
     table = pa.table(
-        [rows.column(name).cast(pa.string()) for name in names]
-        + [pa.chunked_array([grouping.months_of(rows, timezone)]), rows.column("charge_micro")],
-        names=[*names, "month", "charge_micro"],
+        [accounts, pa.chunked_array([grouping.months_of(rows, timezone)])]
+        + [_text(rows.column(name)) for name in ("cluster", "partition")]
+        + [rows.column("charge_micro")],
+        names=[*Place._fields, "charge_micro"],
     )
     by_place = table.group_by(list(Place._fields), use_threads=False)
-    for row in by_place.aggregate([([], "count_all"), ("charge_micro", "sum")]).to_pylist():
-        place = Place(*(row[name] or "" for name in Place._fields))
-        sums.runs[place] += row["count_all"]
-        sums.was_micro[place] += row["charge_micro_sum"]
+    found: Counter[Place] = Counter()
+    for row in by_place.aggregate([("charge_micro", what)]).to_pylist():
+        found[Place(*(row[name] or "" for name in Place._fields))] = row[f"charge_micro_{what}"]
+    return found
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string())
 
 
 def drawn_fen(sums: Sums, prices: Prices) -> Iterator[tuple[str, str, Mapping[str, int]]]:

@@ -13,9 +13,12 @@ from accounting.settle import rerating, stored
 from accounting.settle.onepass import Prices
 from accounting.settle.rerating import Place, Sums
 from slurm_voucher import workers
-from slurm_voucher.cli.output import Show, output_options, say
+from slurm_voucher.cli.output import Show, output_options, plain
 from slurm_voucher.cli.rules import FILE, text_of
 from slurm_voucher.cli.site import TEXT, Site, pass_site
+
+WORKERS = 2
+COUNT = click.IntRange(1, 10_000)
 
 
 @click.command("rerate")
@@ -23,7 +26,9 @@ from slurm_voucher.cli.site import TEXT, Site, pass_site
 @click.option("--prices", "file", type=FILE, help="A price list that is not loaded.")
 @click.option("--by", type=click.Choice(["account", "partition"]), default="account")
 @click.option("--distributed", is_flag=True, help="By Dask's workers, on this machine.")
-@click.option("--workers", "count", type=click.IntRange(1, 10_000), default=2, show_default=True)
+@click.option(
+    "--workers", "count", type=click.IntRange(1, 10_000), help=f"How many. [default: {WORKERS}]"
+)
 @click.option("--scheduler", type=TEXT, help="Address of a Dask scheduler: tcp://host:8786.")
 @click.option("--slurm-partition", type=TEXT, help="Start the workers there, as jobs.")
 @output_options
@@ -34,7 +39,7 @@ def rerate_(
     file: Path | None,
     by: str,
     distributed: bool,
-    count: int,
+    count: int | None,
     scheduler: str | None,
     slurm_partition: str | None,
     show: Show,
@@ -47,27 +52,46 @@ def rerate_(
     \b
     Example: svoucher rerate --prices new.yaml
     """
+    where = _where(distributed, count, scheduler, slurm_partition)
     if tariff and file:
         raise click.UsageError("--tariff and --prices: 2 price lists, 1 is needed; leave one out")
+    archive = site.config.archive
     with site.read() as conn:
         listed = load(text_of(file), str(file)) if file else pricelists.loaded(conn, tariff)
         prices = rerating.prices_of(conn, listed, site.policy)
         segments = stored.segments(conn)
-        newer = rerating.revised(conn, site.config.archive)
-    rest = (newer, prices, site.policy.timezone)
-    if distributed or scheduler or slurm_partition:
-        with workers.client(workers.Where(scheduler, count, slurm_partition)) as dask:
+        whose = rerating.owners_of(conn, archive)
+        newer = rerating.revised(conn, archive)
+    rest = (newer, prices, whose, site.policy.timezone)
+    if where is not None:
+        with workers.client(where) as dask:
             sums = workers.total(
-                dask, rerating.of_segment, site.config.archive, segments, *rest, progress=_progress
+                dask, rerating.of_segment, archive, segments, *rest, progress=_progress
             )
     else:
         sums = Sums()
         for done, segment in enumerate(segments, 1):
-            sums.add(rerating.of_segment(site.config.archive, segment, *rest))
+            sums.add(rerating.of_segment(archive, segment, *rest))
             _progress(done)
     show(_by_account(sums, prices) if by == "account" else _by_partition(sums))
-    for reason, number in sorted(sums.unrated.items()):
-        say(f"{number} unrated by tariff {prices.tariff.version}: {reason}")
+    for reason, number in sorted(sums.reasons.items()):
+        line = plain(f"{number} unrated by tariff {prices.tariff.version}: {reason}")
+        click.echo(line, err=True)
+
+
+def _where(
+    distributed: bool, count: int | None, scheduler: str | None, partition: str | None
+) -> workers.Where | None:
+    """Return where the work is done. None: here."""
+    if distributed + (scheduler is not None) + (partition is not None) > 1:
+        raise click.UsageError(
+            "--distributed, --scheduler and --slurm-partition: 1 of them at most; leave others out"
+        )
+    if not (distributed or scheduler or partition):
+        if count is not None:
+            raise click.UsageError("--workers: 0 are started; add --distributed, or leave it out")
+        return None
+    return workers.Where(scheduler, count or WORKERS, partition)
 
 
 def _progress(done: int) -> None:
@@ -76,20 +100,23 @@ def _progress(done: int) -> None:
         click.echo(f"\r{done} segments", nl=False, err=True)
 
 
-def _amounts(was_micro: int, micro: int) -> dict[str, str]:
+def _figures(sums: Sums, places: list[Place]) -> dict[str, Any]:
+    """Add places up; what runs come to is not known where some of them have no price."""
+    was, now = (sum(of[place] for place in places) for of in (sums.was_micro, sums.micro))
+    unrated = sum(sums.unrated[place] for place in places)
     return {
-        "was": yuan_micro(was_micro),
-        "now": yuan_micro(micro),
-        "difference": yuan_micro(micro - was_micro),
+        "runs": sum(sums.runs[place] for place in places),
+        "unrated": unrated,
+        "was": yuan_micro(was),
+        "now": None if unrated else yuan_micro(now),
+        "difference": None if unrated else yuan_micro(now - was),
     }
 
 
 def _by_partition(sums: Sums) -> list[dict[str, Any]]:
     return [
-        place._asdict()
-        | {"account": place.account or None, "runs": sums.runs[place]}
-        | _amounts(sums.was_micro[place], sums.micro[place])
-        for place in sorted(sums.runs)
+        place._asdict() | {"account": place.account or None} | _figures(sums, [place])
+        for place in sums.places
     ]
 
 
@@ -100,15 +127,15 @@ def _by_account(sums: Sums, prices: Prices) -> list[dict[str, Any]]:
         for account, month, by_voucher in rerating.drawn_fen(sums, prices)
     }
     groups: dict[tuple[str, str], list[Place]] = {}
-    for place in sorted(sums.runs):
+    for place in sums.places:
         groups.setdefault((place.account, place.month), []).append(place)
     return [
         {"account": account or None, "month": month}
-        | {"runs": sum(sums.runs[place] for place in places)}
-        | _amounts(
-            sum(sums.was_micro[place] for place in places),
-            sum(sums.micro[place] for place in places),
-        )
-        | {"voucher_part": yuan(drawn[account, month]) if account in prices.vouchers else None}
+        | (figures := _figures(sums, places))
+        | {
+            "voucher_part": yuan(drawn.get((account, month), 0))
+            if account in prices.vouchers and not figures["unrated"]
+            else None
+        }
         for (account, month), places in sorted(groups.items())
     ]
