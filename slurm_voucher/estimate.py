@@ -158,10 +158,9 @@ def _limit_s(fields: Mapping[str, str], partition: Partition) -> int:
 def _asked(fields: Mapping[str, str], partition: Partition) -> Given:
     """Return the most that a job can be given."""
     nodes = _nodes(fields, partition)
-    tasks = _tasks(fields, nodes)
-    cpus = _cpus(fields, partition, nodes, tasks)
-    cards = _cards(fields, partition, nodes, tasks)
+    cards = _cards(fields, partition, nodes, _tasks(fields, nodes))
     nodes = _spread(fields, partition, nodes)
+    cpus = _cpus(fields, partition, nodes, _tasks(fields, nodes))
     mem_mb = _memory_mb(fields, nodes, cpus)
     if fields.get("exclusive") or partition.whole:
         cpus, cards = _whole(partition, nodes, cpus, cards)
@@ -181,11 +180,12 @@ def _nodes(fields: Mapping[str, str], partition: Partition) -> int:
 
 def _spread(fields: Mapping[str, str], partition: Partition, nodes: int) -> int:
     """Return the most nodes that the job can lie on: each of its cards may be on one of its own,
-    where they are asked for all together."""
+    where they are asked for all together and not so many for each node."""
     if number(fields, "max_nodes"):
         return nodes
     cards = sum(tres.asked(fields.get("tres_per_job", "")).values())
-    return max(nodes, min(cards, partition.nodes))
+    each = sum(tres.asked(fields.get("tres_per_node", "")).values()) or 1
+    return max(nodes, min(-(-cards // each), partition.nodes))
 
 
 def _memory_mb(fields: Mapping[str, str], nodes: int, cpus: int) -> int | None:

@@ -106,12 +106,26 @@ def memory_mb(text: str) -> int:
     Raises:
         ValueError: Not such a size.
     """
-    match = _MEMORY.fullmatch(text)
+    return _memory(text) // (1000 * 1024)
+
+
+def asked_mb(text: str) -> int:
+    """Read memory of a request as MiB, rounded up: 64G, 64g, 1500K, 4000.
+
+    Raises:
+        ValueError: Not such a size.
+    """
+    return -(-_memory(text) // (1000 * 1024))
+
+
+def _memory(text: str) -> int:
+    """Read memory in thousandths of a KiB."""
+    match = _MEMORY.fullmatch(text.upper())
     if match is None:
-        raise ValueError(f"{text!r} is no size of memory")
+        raise ValueError(f"{text!r} is no size of memory; write it as 64G, or 4000 in MiB")
     whole, fraction, unit = match.groups()
     thousandths = int(whole) * 1000 + int((fraction or "").ljust(3, "0"))
-    return int(thousandths * 1024 ** _KIB[unit] // (1000 * 1024))
+    return int(thousandths * 1024 ** _KIB[unit])
 
 
 def asked(text: str) -> dict[str, int]:

@@ -36,7 +36,7 @@ def changed(**changes: object) -> Cluster:
         ("--gres=gpu:ascend_910b:2", "tres_per_node=gres/gpu:ascend_910b:2", 2, 1),
         ("the same on 22.05", "tres_per_node=gres:gpu:ascend_910b:2", 2, 1),
         ("--gres=gpu:ascend_910b", "tres_per_node=gres/gpu:ascend_910b", 1, 1),
-        ("--gpus=3", "tres_per_job=gres/gpu:3", 3, 1),
+        ("--gpus=3", "tres_per_job=gres/gpu:3", 3, 2),
         ("--gpus-per-node=2 -N 2", "min_nodes=2 max_nodes=2 tres_per_node=gres/gpu:2", 4, 2),
         ("-N 2-4 --gres=gpu:1", "min_nodes=2 max_nodes=4 tres_per_node=gres/gpu:1", 4, 4),
         ("-n 2 --gres=gpu:4", "num_tasks=2 tres_per_node=gres/gpu:4", 8, 2),
@@ -64,7 +64,7 @@ def changed(**changes: object) -> Cluster:
         ("--exclusive", "exclusive=1", 8, 192),
         ("--exclusive -N 2 --gres=gpu:1", "exclusive=1 max_nodes=2 tres_per_node=gpu:1", 16, 384),
         ("--exclusive -p sc", "exclusive=1 partition=sc", 4, 64),
-        ("--gpus=4 --gpus-per-node=2", "tres_per_job=gpu:4 tres_per_node=gpu:2", 4, 1),
+        ("--gpus=4 --gpus-per-node=2", "tres_per_job=gpu:4 tres_per_node=gpu:2", 4, 2),
         ("--cpus-per-gpu=4 --gpus=2", "min_cpus=8 tres_per_job=gres/gpu:2", 2, 8),
         ("--gres=shard:2", "tres_per_node=gres/shard:2", 0, 1),
     ],
@@ -391,3 +391,10 @@ def test_refusal_is_one_short_line(fields: dict[str, str]) -> None:
 def test_uid_of_a_directory_service_is_read() -> None:
     """A uid above 1,000,000,000, as directory services give them, is a number."""
     assert estimate.number({"uid": "4294967294"}, "uid") == 4_294_967_294
+
+
+def test_cards_on_several_nodes_have_cores_and_memory_on_each() -> None:
+    """Where each of two cards may lie on a node of its own, each has a core and its memory."""
+    kind = most("tres_per_job=gres/gpu:2 mem_per_cpu_mb=512000").kind
+
+    assert (kind.nodes, kind.cpus, kind.mem_mb) == (2, 2, 1_024_000)

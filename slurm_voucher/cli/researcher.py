@@ -72,7 +72,7 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
 
 def _memory_mb(text: str | None) -> int | None:
     try:
-        return tres.memory_mb(text) if text else None
+        return tres.asked_mb(text) if text else None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--mem") from None
 
