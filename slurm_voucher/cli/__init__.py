@@ -38,9 +38,9 @@ COMMANDS = {
         "Draft the regulator's review of an application, with what the rules give for it.",
     ),
     "voucher": ("vouchers", "Vouchers that were issued (发放)."),
-    "quote": ("researcher", "Show the most that a job can cost."),
+    "quote": ("quote", "Show the most that a job can cost."),
     "balance": (
-        "researcher",
+        "balance",
         "Show what is settled, accrued, held and free on voucher accounts, in yuan.",
     ),
     "jobs": ("jobs", "List runs that have ended, with what they cost."),
