@@ -419,7 +419,7 @@ def _cut(
             if not _begins_before(rows, block, end, edge_s):
                 continue
             for i in range(block, end):
-                if rows.end_s[i] - rows.wall_s[i] < edge_s and _apart(apart, i) < 0:
+                if rows.end_s[i] - rows.wall_s[i] < edge_s:
                     taken = _take_off(rows, tables, apart, edges, s, i, charge, intervals)
                     crossing = _noted(crossing, count, i, s, taken)
                     count += 1
