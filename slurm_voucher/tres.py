@@ -2,7 +2,8 @@
 
 Cards are the gres named gpu, npu and dcu. Slurm tells the same cards twice where a site tracks
 both, by type and as a sum (`gres/gpu:ascend_910b=2,gres/gpu=2`): the two are never added.
-Parts of cards (gres/shard, gres/mps) are read the same way, and are not counted as cards.
+Parts of cards (gres/shard, gres/mps) are read the same way, and are not counted as cards. A job on
+shards has no gres/gpu beside them, and none may ask for both (tried on 26.05).
 """
 
 import re
