@@ -85,9 +85,12 @@ def _cluster(where: Where, distributed: Any, dask_jobqueue: Any) -> Iterator[Any
         yield where.scheduler
     elif where.partition is None:
         with distributed.LocalCluster(
-            n_workers=where.workers, threads_per_worker=1, host=LOOPBACK, dashboard_address=None,
+            n_workers=where.workers,
+            threads_per_worker=1,
+            host=LOOPBACK,
+            dashboard_address=f"{LOOPBACK}:0",
             silence_logs=logging.CRITICAL,
-        ) as cluster:  # fmt: skip
+        ) as cluster:
             yield cluster
     else:
         _check_partition(where.partition)

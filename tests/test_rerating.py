@@ -1,8 +1,10 @@
 """A whole archive rated by another price list: sums that add up, whoever makes them."""
 
+import gc
 import json
 import os
 import signal
+from collections.abc import Iterator
 
 import delivery
 import pyarrow.parquet as pq
@@ -23,6 +25,14 @@ from slurm_voucher.workers import Where
 
 TWICE = ROUND.replace("round-1", "round-2").replace('core_hour: "1.00"', 'core_hour: "2.00"')
 MICRO = money.MICRO_PER_YUAN
+
+
+@pytest.fixture
+def tidied() -> Iterator[None]:
+    """Let what Dask leaves behind go within the test that made it, where its warnings are no
+    errors, and not in whichever one comes next."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -169,6 +179,7 @@ def test_only_segments_with_revisions_are_read_for_them(delivered) -> None:
         assert archive.has_revisions(delivered.archive, segment) == (newest > 0)
 
 
+@pytest.mark.usefixtures("tidied")
 @pytest.mark.filterwarnings("default")
 def test_two_workers_give_the_same_though_one_is_killed(delivered) -> None:
     """Two worker processes, of which one is killed in the middle, give the serial result."""
@@ -194,6 +205,7 @@ def test_two_workers_give_the_same_though_one_is_killed(delivered) -> None:
         os.kill(killed[0], 0)
 
 
+@pytest.mark.usefixtures("tidied")
 @pytest.mark.filterwarnings("default")
 def test_the_only_worker_is_killed(delivered) -> None:
     """Where the only worker dies, the one that takes its place gives the serial result."""
@@ -213,12 +225,13 @@ def test_the_only_worker_is_killed(delivered) -> None:
     assert sums == rerated(delivered)
 
 
+@pytest.mark.usefixtures("tidied")
 @pytest.mark.filterwarnings("default")
 def test_a_scheduler_that_goes_away(delivered) -> None:
     """Where the scheduler ends in the middle that is one error, and can be tried again."""
     segments, rest = asked(delivered)
     with (
-        LocalCluster(n_workers=1, host="127.0.0.1", dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
         pytest.raises(Unavailable, match=r"^scheduler: .*start again$"),
         workers.client(Where(cluster.scheduler_address, 1, None)) as dask,
     ):
@@ -232,6 +245,7 @@ def test_a_scheduler_that_goes_away(delivered) -> None:
         )
 
 
+@pytest.mark.usefixtures("tidied")
 @pytest.mark.filterwarnings("default")
 def test_a_scheduler_that_is_not_there(monkeypatch) -> None:
     """A scheduler that does not answer is named, with what to do, and can be tried again."""
@@ -255,13 +269,14 @@ def test_slurm_that_is_not_there(monkeypatch) -> None:
         pass
 
 
+@pytest.mark.usefixtures("tidied")
 @pytest.mark.filterwarnings("default")
 def test_a_scheduler_without_workers(monkeypatch) -> None:
     """Where no worker comes in time that is said, and nobody waits for ever."""
     monkeypatch.setattr(workers, "CONNECT_S", 1)
 
     with (
-        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster,
+        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
         pytest.raises(Unavailable, match=r"^workers: 0 came within 1 s, 1 is needed"),
         workers.client(Where(cluster.scheduler_address, 2, None)),
     ):
