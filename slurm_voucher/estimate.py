@@ -91,7 +91,19 @@ def widest(
             fields[key] = "0"
         elif before[key].isdecimal() and changed[key].isdecimal() and key != "begin_s":
             fields[key] = max(before[key], changed[key], key=int)
+    if changed.keys() & set(GRES_KEYS):  # cards for each node may draw a job together
+        either = (_most_nodes(each, cluster) for each in (before, {**before, **changed}))
+        fields["min_nodes"] = str(max(number(fields, "min_nodes") or 1, *either))
     return fields
+
+
+def _most_nodes(fields: Mapping[str, str], cluster: Cluster) -> int:
+    """Return the most nodes that a job could lie on; 1 where its partition has gone."""
+    try:
+        partition = _partition(fields, cluster.partitions)
+    except NotEligible:
+        return 1
+    return _spread(fields, partition, _nodes(fields, partition))
 
 
 def _said(fields: Mapping[str, str], cluster: Cluster) -> dict[str, str]:
@@ -101,7 +113,7 @@ def _said(fields: Mapping[str, str], cluster: Cluster) -> dict[str, str]:
         limit_s = _limit_s(fields, partition)
     except NotEligible:  # the partition has gone or lost its limit: the change may mend that
         return {}
-    nodes = _nodes(fields, partition)
+    nodes = _spread(fields, partition, _nodes(fields, partition))
     memory = {} if fields.keys() & MEMORY_KEYS else dict.fromkeys(MEMORY_KEYS, "0")
     return memory | {
         "time_limit": str(limit_s // 60),
