@@ -20,10 +20,10 @@ def shop(town: Town) -> Iterator[Town]:
     assert delivery.findings(town) == []
 
 
-def share(town: Town, of: Run) -> tuple[str, int, int] | None:
+def share(town: Town, of: Run, revision: int = 0) -> tuple[str, int, int] | None:
     """Return statement line, fee and deduction of a run."""
     with town.begin() as conn:
-        found = shares.of_run(conn, town.archive, of, ACCOUNT, town.policy.deduct_ratio_bp)
+        found = shares.of_run(conn, town.archive, of, revision, ACCOUNT, town.policy)
     return None if found is None else (found.line, found.fee_fen, found.deduction_fen)
 
 
@@ -74,10 +74,7 @@ def test_a_line_that_is_net_of_a_correction_has_no_shares(shop: Town) -> None:
 def borne(town: Town, *of: Run) -> list[tuple[int, dict[str, int]]]:
     """Return the parts of runs that vouchers bear, in all and by voucher."""
     with town.begin() as conn:
-        found = [
-            shares.of_run(conn, town.archive, each, ACCOUNT, town.policy.deduct_ratio_bp)
-            for each in of
-        ]
+        found = [shares.of_run(conn, town.archive, each, 0, ACCOUNT, town.policy) for each in of]
     return [(each.deduction_fen, each.borne_fen) for each in found]
 
 
@@ -125,3 +122,40 @@ def test_late_runs_have_parts_of_the_statement_that_has_them(shop: Town) -> None
 
     assert [fen for fen, _ in borne(shop, first, *late)] == [2, 3, 2]
     assert [share(shop, each)[1] for each in (first, *late)] == [5, 5, 5]
+
+
+def test_a_run_that_was_corrected_before_its_statement(shop: Town) -> None:
+    """A run of 60.00, corrected from 100.00 before the close, has its part, and so has another."""
+    first = yuan(1, 100)
+    take(shop, first)
+    take(shop, replace(first, cpus=60), yuan(2, 20, "2024-11-11T12:00:00+08:00"))
+    close(shop, "2024-11")
+
+    line = f"S-{ACCOUNT}-2024-11/1"
+    assert share(shop, first, 1) == (line, 6000, 3000)
+    assert share(shop, yuan(2, 20, "2024-11-11T12:00:00+08:00")) == (line, 2000, 1000)
+
+
+def test_a_run_that_was_corrected_after_its_statement(shop: Town) -> None:
+    """A run that was stated at 100.00 and is 60.00 now has no part as it is now."""
+    first = yuan(1, 100)
+    take(shop, first)
+    close(shop, "2024-11")
+    take(shop, replace(first, cpus=60))
+
+    assert share(shop, replace(first, cpus=60), 1) is None
+    close(shop, "2024-12")
+    assert share(shop, replace(first, cpus=60), 1) is None
+
+
+def test_a_run_that_moves_to_another_month_hides_no_other(shop: Town) -> None:
+    """A correction moves a run from November to December, whose runs have their parts."""
+    moved = yuan(1, 100)
+    take(shop, moved)
+    close(shop, "2024-11")
+    later = replace(moved, end_s=moved.end_s + 30 * 86_400, suspended_s=30 * 86_400)
+    take(shop, later, yuan(2, 27, DECEMBER))
+    close(shop, "2024-12")
+
+    assert share(shop, yuan(2, 27, DECEMBER))[1:] == (2700, 1350)
+    assert share(shop, later, 1)[1:] == (10_000, 5000)

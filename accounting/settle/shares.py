@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from accounting.book import schema
 from accounting.money import MICRO_PER_FEN
+from accounting.policy import Policy
 from accounting.rates import rating
 from accounting.runs import archive, usage
 from accounting.runs.run import Run
@@ -45,25 +46,28 @@ class Share:
     borne_fen: dict[str, int]
 
 
-def of_run(conn: Connection, root: Path, run: Run, account: str, ratio_bp: int) -> Share | None:
+def of_run(
+    conn: Connection, root: Path, run: Run, revision: int, account: str, policy: Policy
+) -> Share | None:
     """Return a run's part of the statement that it is on.
 
     Args:
         conn: The book.
         root: Root of the archive.
         run: A run of the account.
+        revision: Which revision of it.
         account: Its voucher account.
-        ratio_bp: Share that vouchers bear.
+        policy: The rules.
 
     Returns:
-        None while no statement has the run, and where its statement is net of corrections of that
-        month: it is then not the sum of runs.
+        None while no statement has this revision of the run, and where its statement takes back
+        what another one charged for that month: it is then not the sum of runs.
     """
     for paper in _papers(conn, run, account):
-        rows = _rows_of(conn, root, paper, account)
-        place = _place(rows, run)
+        rows = _rows_of(conn, root, paper, account, policy.timezone)
+        place = _place(rows, run, revision)
         if place is not None:
-            return _share(conn, paper, rows, place, account, ratio_bp)
+            return _share(conn, paper, rows, place, account, policy.deduct_ratio_bp)
     return None
 
 
@@ -80,8 +84,9 @@ def _papers(conn: Connection, run: Run, account: str) -> Sequence[Any]:
     return conn.execute(query.distinct()).all()
 
 
-def _rows_of(conn: Connection, root: Path, paper: Any, account: str) -> pa.Table:
-    """Return the runs of a usage month that a statement has, in the order of their shares."""
+def _rows_of(conn: Connection, root: Path, paper: Any, account: str, timezone: str) -> pa.Table:
+    """Return the runs of a usage month that a statement has, each with its latest revision there,
+    in the order of their shares."""
     since_seq = stating.stated_upto(conn, account, paper.usage_month, paper.seq)
     table, charge = schema.segment, schema.charge
     query = (
@@ -92,7 +97,10 @@ def _rows_of(conn: Connection, root: Path, paper: Any, account: str) -> pa.Table
         .order_by(table.c.path)
     )
     found = [Segment(**row) for row in conn.execute(query).mappings()]
-    rows = grouping.with_status(archive.read(root, found), rating.CHARGED)
+    rows = archive.read(root, found)
+    rows = rows.filter(pa.array(~grouping.outdated(rows, rows)))
+    rows = grouping.with_status(rows, rating.CHARGED)
+    rows = rows.filter(pc.equal(grouping.months_of(rows, timezone), paper.usage_month))
     rows = rows.filter(
         pc.fill_null(pc.equal(rows.column("account").cast(pa.string()), account), False)
     )
@@ -100,11 +108,11 @@ def _rows_of(conn: Connection, root: Path, paper: Any, account: str) -> pa.Table
     return rows.take(pa.array(usage.key_order([usage.numbers(rows.column("end_s")), *keys])))
 
 
-def _place(rows: pa.Table, run: Run) -> int | None:
-    """Return where a run stands among rows."""
-    names = ("cluster", "job_id", "submit_s", "start_s")
+def _place(rows: pa.Table, run: Run, revision: int) -> int | None:
+    """Return where a revision of a run stands among rows."""
+    names = ("cluster", "job_id", "submit_s", "start_s", "revision")
     keys = list(zip(*(rows.column(name).to_pylist() for name in names), strict=True))
-    key = (run.cluster, run.job_id, run.submit_s, run.start_s)
+    key = (run.cluster, run.job_id, run.submit_s, run.start_s, revision)
     return keys.index(key) if key in keys else None
 
 

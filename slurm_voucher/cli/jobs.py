@@ -101,10 +101,10 @@ def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
         window = holds.validity(conn, account) if account else None
         discount = pricelists.discount_of(conn, prices, account)
         explained = explaining.explain(run, prices, states_of(site.policy), window, discount)
-        ratio_bp = site.policy.deduct_ratio_bp
-        share = (
-            shares.of_run(conn, site.config.archive, run, account, ratio_bp) if account else None
-        )
+        share = None
+        if account:
+            known = (run, row["revision"], account, site.policy)
+            share = shares.of_run(conn, site.config.archive, *known)
     for line in explained.lines():
         say(line)
     if account is None:
