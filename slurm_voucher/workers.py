@@ -2,9 +2,9 @@
 
 Where the work is done is Dask's business: processes on this machine, workers of a scheduler that
 runs already, or jobs on the very cluster that is billed. A worker that dies has its segments done
-by others, also where it was the only one and another takes its place. Every worker must see the
-archive under the same path. What a scheduler hands out is run: name one that is yours, and see
-Dask's own configuration for TLS.
+by others, also where it was the only one and another takes its place; where none does, that is
+said. Every worker must see the archive under the same path. What a scheduler hands out is run:
+name one that is yours, and see Dask's own configuration for TLS.
 """
 
 import logging
@@ -27,7 +27,7 @@ START_S = 300
 """How long Slurm may take to start the first worker."""
 LOOPBACK = "127.0.0.1"
 
-ADDRESS = re.compile(r"(?:tcp|tls|ucx|wss?)://\S+:[0-9]{1,5}")
+ADDRESS = re.compile(r"(?:tcp|tls|wss?)://\S+:[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,13 @@ def client(where: Where) -> Iterator[Any]:
         raise ConfigInvalid(
             f"{error.name}: not installed; install slurm-voucher[distributed]"
         ) from None
-    for name in ("distributed", "tornado"):  # what went wrong is raised, and said in one line
+    # what went wrong is raised, and said in one line
+    for name in ("distributed", "distributed.deploy.spec", "tornado", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with _cluster(where, distributed, dask_jobqueue) as cluster:
         try:
             found = distributed.Client(cluster, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # TypeError: TLS without its settings
             reason = str(error).partition("\n")[0]
             raise Unavailable(f"scheduler {where.scheduler}: {reason}; is it running?") from None
         with found:
@@ -114,7 +115,7 @@ def _wait(dask: Any, where: Where) -> None:
     limit_s = CONNECT_S if where.partition is None else START_S
     try:
         dask.wait_for_workers(1, timeout=limit_s)
-    except TimeoutError:
+    except (TimeoutError, OSError):
         raise Unavailable(
             f"workers: 0 came within {limit_s} s, 1 is needed; see squeue, or start one"
         ) from None
@@ -141,7 +142,7 @@ def total(
     Raises:
         Unavailable: A segment's worker died again and again, or the scheduler is gone.
     """
-    from distributed import KilledWorker, as_completed
+    from distributed import KilledWorker
 
     # the result of a task, so that it is made again where the worker that has it dies
     shared = dask.submit(tuple, rest, pure=False)
@@ -151,8 +152,8 @@ def total(
     ]
     sums = Sums()
     try:
-        for done, future in enumerate(as_completed(futures, loop=dask.loop), 1):
-            sums.add(future.result())
+        for done, future in enumerate(futures, 1):
+            sums.add(_result(dask, future))
             progress(done)
     except KilledWorker as error:
         raise Unavailable(f"workers: {error.task} ended several; give them more memory") from None
@@ -160,6 +161,20 @@ def total(
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise Unavailable(f"scheduler: {reason}; is it running? start again") from None
     return sums
+
+
+def _result(dask: Any, future: Any) -> Sums:
+    """Wait for a result; give up where for START_S there is none, and no worker is left."""
+    while True:
+        try:
+            sums: Sums = future.result(timeout=START_S)
+        except TimeoutError:
+            if dask.scheduler_info()["workers"]:
+                continue
+            raise Unavailable(
+                f"workers: 0 are left for {START_S} s, 1 is needed; see squeue, or start one"
+            ) from None
+        return sums
 
 
 def _of_segment(

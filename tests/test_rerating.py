@@ -21,6 +21,7 @@ from accounting.runs import archive
 from accounting.settle import rerating, stored
 from accounting.settle.rerating import Place, Sums
 from slurm_voucher import workers
+from slurm_voucher.cli import rerate
 from slurm_voucher.workers import Where
 
 TWICE = ROUND.replace("round-1", "round-2").replace('core_hour: "1.00"', 'core_hour: "2.00"')
@@ -77,7 +78,7 @@ def test_the_same_prices_give_the_same_charges(delivered) -> None:
     assert sums.micro[core] == MICRO * (9 + sum(5 * day + 10 for day in days))
     assert sums.micro[core._replace(account="")] == 5 * MICRO
     assert sum(sums.runs.values()) == 54
-    assert list(sums.unrated) == [core._replace(account="", partition="unheard")]
+    assert list(sums.unrated) == [core._replace(partition="unheard")]
     assert list(sums.reasons) == [
         "partition chengdu/unheard is not in tariff round-1; add it with a price"
     ]
@@ -103,12 +104,18 @@ def test_runs_without_a_price_are_never_nought(delivered) -> None:
     """A price list that does not know a partition counts its runs as unrated, at no price."""
     none = ROUND.replace("round-1", "none-1").replace("      core:", "      heart:")
     load_prices(delivered, none, "none-1")
-    place = Place("", "2024-11", "chengdu", "core")
+    place = Place(ACCOUNT, "2024-11", "chengdu", "core")
 
     sums = rerated(delivered, "none-1")
 
-    assert (sums.runs[place], sums.unrated[place]) == (5 * 5 + 3, 5 * 5 + 2)
+    assert (sums.runs[place], sums.unrated[place]) == (5 * 5 + 2, 5 * 5 + 1)
     assert sums.micro[place] == 0
+    assert sums.was_micro[place] > 0
+    _, (_, prices, *_) = asked(delivered, "none-1")
+    shown = {(row["account"], row["month"]): row for row in rerate._by_account(sums, prices)}
+    november, december = (shown[ACCOUNT, month] for month in ("2024-11", "2024-12"))
+    assert november["now"] is november["difference"] is november["voucher_part"] is None
+    assert december["voucher_part"] is None
 
 
 def test_runs_that_get_a_price_get_their_account(delivered) -> None:
@@ -242,6 +249,28 @@ def test_a_scheduler_that_goes_away(delivered) -> None:
             segments,
             *rest,
             progress=lambda done: cluster.close() if done == 2 else None,
+        )
+
+
+@pytest.mark.usefixtures("tidied")
+@pytest.mark.filterwarnings("default")
+def test_no_worker_is_left(delivered, monkeypatch) -> None:
+    """Where the last worker goes and none takes its place, nobody waits for ever."""
+    monkeypatch.setattr(workers, "START_S", 2)
+    segments, rest = asked(delivered)
+
+    with (
+        LocalCluster(n_workers=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        pytest.raises(Unavailable, match=r"^workers: 0 are left for 2 s, 1 is needed"),
+        workers.client(Where(cluster.scheduler_address, 1, None)) as dask,
+    ):
+        workers.total(
+            dask,
+            rerating.of_segment,
+            delivered.archive,
+            segments * 50,
+            *rest,
+            progress=lambda done: cluster.scale(0) if done == 1 else None,
         )
 
 

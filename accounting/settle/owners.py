@@ -41,9 +41,21 @@ def at_their_provider(
     accounts: pa.ChunkedArray, rows: pa.Table, prices: Tariff, providers: Mapping[str, str]
 ) -> pa.ChunkedArray:
     """Keep an account only where it is known and of the provider of the row's partition."""
-    theirs = _looked_up(accounts, providers)
-    same = pc.fill_null(pc.equal(theirs, _provided(prices, rows)), False)
-    return pc.if_else(same, accounts, pa.scalar(None, pa.string()))
+    same = pc.equal(_looked_up(accounts, providers), _provided(prices, rows))
+    return _kept(accounts, pc.fill_null(same, False))
+
+
+def not_elsewhere(
+    accounts: pa.ChunkedArray, rows: pa.Table, prices: Tariff, providers: Mapping[str, str]
+) -> pa.ChunkedArray:
+    """Keep an account that is known also where nobody is said to provide the row's partition."""
+    same = pc.equal(_looked_up(accounts, providers), _provided(prices, rows))
+    known = pc.is_valid(_looked_up(accounts, providers))
+    return _kept(accounts, pc.if_else(pc.is_null(same), known, same))
+
+
+def _kept(accounts: pa.ChunkedArray, where: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(where, accounts, pa.scalar(None, pa.string()))
 
 
 def _provided(prices: Tariff, rows: pa.Table) -> pa.ChunkedArray:

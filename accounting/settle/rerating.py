@@ -145,7 +145,7 @@ def _of_rows(rows: pa.Table, prices: Prices, whose: Owners, timezone: str) -> Su
     edges_s = [period.bounds(month, timezone)[0] for month in months]
     edges_s.append(period.bounds(months[-1], timezone)[1])
     named = pc.coalesce(_text(rows.column("account")), owners.named(rows, whose.of_hold))
-    accounts = owners.at_their_provider(named, rows, prices.tariff, whose.providers)
+    accounts = owners.not_elsewhere(named, rows, prices.tariff, whose.providers)
     arranged = onepass.arrange(rows, accounts, prices)
     own = [prices.vouchers.get(name or "", []) for name in arranged.accounts]
     found = onepass.draw_down(

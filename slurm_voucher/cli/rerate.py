@@ -91,6 +91,8 @@ def _where(
         if count is not None:
             raise click.UsageError("--workers: 0 are started; add --distributed, or leave it out")
         return None
+    if scheduler is not None and count is not None:
+        raise click.UsageError("--workers: 0 are started beside --scheduler; leave one of them out")
     return workers.Where(scheduler, count or WORKERS, partition)
 
 
@@ -129,13 +131,13 @@ def _by_account(sums: Sums, prices: Prices) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str], list[Place]] = {}
     for place in sums.places:
         groups.setdefault((place.account, place.month), []).append(place)
-    return [
-        {"account": account or None, "month": month}
-        | (figures := _figures(sums, places))
-        | {
-            "voucher_part": yuan(drawn.get((account, month), 0))
-            if account in prices.vouchers and not figures["unrated"]
-            else None
-        }
-        for (account, month), places in sorted(groups.items())
-    ]
+    rows: list[dict[str, Any]] = []
+    unknown = set()  # what is left of vouchers after a month in which something has no price
+    for (account, month), places in sorted(groups.items()):
+        figures = _figures(sums, places)
+        if figures["unrated"]:
+            unknown.add(account)
+        known = account in prices.vouchers and account not in unknown
+        part = yuan(drawn.get((account, month), 0)) if known else None
+        rows.append({"account": account or None, "month": month} | figures | {"voucher_part": part})
+    return rows
