@@ -169,10 +169,10 @@ def _limit_s(fields: Mapping[str, str], partition: Partition) -> int:
 
 def _asked(fields: Mapping[str, str], partition: Partition) -> Given:
     """Return the most that a job can be given."""
-    nodes = _nodes(fields, partition)
-    cards = _cards(fields, partition, nodes, _tasks(fields, nodes))
-    nodes = _spread(fields, partition, nodes)
-    cpus = _cpus(fields, partition, nodes, _tasks(fields, nodes))
+    nodes = _spread(fields, partition, _nodes(fields, partition))
+    tasks = _tasks(fields, nodes)
+    cards = _cards(fields, partition, nodes, tasks)
+    cpus = _cpus(fields, partition, nodes, tasks)
     mem_mb = _memory_mb(fields, nodes, cpus)
     if fields.get("exclusive") or partition.whole:
         cpus, cards = _whole(partition, nodes, cpus, cards)
@@ -195,9 +195,9 @@ def _spread(fields: Mapping[str, str], partition: Partition, nodes: int) -> int:
     where they are asked for all together and not so many for each node."""
     if number(fields, "max_nodes"):
         return nodes
-    cards = sum(tres.asked(fields.get("tres_per_job", "")).values())
-    each = sum(tres.asked(fields.get("tres_per_node", "")).values()) or 1
-    return max(nodes, min(-(-cards // each), partition.nodes))
+    cards, each = (tres.asked(fields.get(key, "")) for key in ("tres_per_job", "tres_per_node"))
+    apart = sum(each.values()) if _names(cards) == _names(each) else 1
+    return max(nodes, min(-(-sum(cards.values()) // max(1, apart)), partition.nodes))
 
 
 def _memory_mb(fields: Mapping[str, str], nodes: int, cpus: int) -> int | None:
@@ -259,8 +259,12 @@ def _whole(
     return max(cpus, nodes * max(shape.cpus for shape in fits)), given
 
 
+def _names(cards: Mapping[str, int]) -> set[str]:
+    return {gres.partition(":")[0] for gres in cards}
+
+
 def _has(there: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
-    names = {gres.partition(":")[0] for gres in there}
+    names = _names(there)
     return all(gres in there or gres in names for gres, number in wanted.items() if number)
 
 
