@@ -44,7 +44,6 @@ PEERS = {"numpy": "numpy_chunked", "polars": "polars_", "pandas": "pandas_", "du
 RUNS_OF_PEERS = {"numpy": 3, "polars": 3, "pandas": 1, "duckdb": 1}
 THREADS = 2
 SAMPLE = 3_000
-MIB = 2**20
 
 
 def median_s(run: Callable[[], object], times: int) -> float:

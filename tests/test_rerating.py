@@ -26,6 +26,8 @@ from slurm_voucher.workers import Where
 
 TWICE = ROUND.replace("round-1", "round-2").replace('core_hour: "1.00"', 'core_hour: "2.00"')
 MICRO = money.MICRO_PER_YUAN
+LOOPBACK = {"host": workers.LOOPBACK, "dashboard_address": f"{workers.LOOPBACK}:0"}
+"""Where a test's own scheduler listens."""
 
 
 @pytest.fixture
@@ -238,7 +240,7 @@ def test_a_scheduler_that_goes_away(delivered) -> None:
     """Where the scheduler ends in the middle that is one error, and can be tried again."""
     segments, rest = asked(delivered)
     with (
-        LocalCluster(n_workers=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        LocalCluster(n_workers=1, **LOOPBACK) as cluster,
         pytest.raises(Unavailable, match=r"^scheduler: .*start again$"),
         workers.client(Where(cluster.scheduler_address, 1, None)) as dask,
     ):
@@ -260,7 +262,7 @@ def test_no_worker_is_left(delivered, monkeypatch) -> None:
     segments, rest = asked(delivered)
 
     with (
-        LocalCluster(n_workers=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        LocalCluster(n_workers=1, **LOOPBACK) as cluster,
         pytest.raises(Unavailable, match=r"^workers: 0 are left for 2 s, 1 is needed"),
         workers.client(Where(cluster.scheduler_address, 1, None)) as dask,
     ):
@@ -305,7 +307,7 @@ def test_a_scheduler_without_workers(monkeypatch) -> None:
     monkeypatch.setattr(workers, "CONNECT_S", 1)
 
     with (
-        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        LocalCluster(n_workers=0, **LOOPBACK) as cluster,
         pytest.raises(Unavailable, match=r"^workers: 0 came within 1 s, 1 is needed"),
         workers.client(Where(cluster.scheduler_address, 2, None)),
     ):

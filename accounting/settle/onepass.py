@@ -33,7 +33,6 @@ CHUNKS = 32
 
 NONE_APART = kernels.Apart(np.zeros(0, np.int64), np.zeros((0, 1), np.int64))
 
-
 _WALL_MAX_S = 2**31 - 1
 _SUM_MAX_MICRO = 2**62
 

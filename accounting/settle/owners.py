@@ -49,9 +49,9 @@ def not_elsewhere(
     accounts: pa.ChunkedArray, rows: pa.Table, prices: Tariff, providers: Mapping[str, str]
 ) -> pa.ChunkedArray:
     """Keep an account that is known also where nobody is said to provide the row's partition."""
-    same = pc.equal(_looked_up(accounts, providers), _provided(prices, rows))
-    known = pc.is_valid(_looked_up(accounts, providers))
-    return _kept(accounts, pc.if_else(pc.is_null(same), known, same))
+    theirs = _looked_up(accounts, providers)
+    same = pc.equal(theirs, _provided(prices, rows))
+    return _kept(accounts, pc.coalesce(same, pc.is_valid(theirs)))
 
 
 def _kept(accounts: pa.ChunkedArray, where: pa.ChunkedArray) -> pa.ChunkedArray:

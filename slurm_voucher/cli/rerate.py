@@ -26,9 +26,7 @@ COUNT = click.IntRange(1, 10_000)
 @click.option("--prices", "file", type=FILE, help="A price list that is not loaded.")
 @click.option("--by", type=click.Choice(["account", "partition"]), default="account")
 @click.option("--distributed", is_flag=True, help="By Dask's workers, on this machine.")
-@click.option(
-    "--workers", "count", type=click.IntRange(1, 10_000), help=f"How many. [default: {WORKERS}]"
-)
+@click.option("--workers", "count", type=COUNT, help=f"How many. [default: {WORKERS}]")
 @click.option("--scheduler", type=TEXT, help="Address of a Dask scheduler: tcp://host:8786.")
 @click.option("--slurm-partition", type=TEXT, help="Start the workers there, as jobs.")
 @output_options
