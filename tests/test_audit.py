@@ -122,7 +122,9 @@ def _content(conn: Connection, seq: int) -> str:
         query = select(table).where(table.c.seq == seq).order_by(text("rowid"))
         found = [dict(row) for row in conn.execute(query).mappings()]
         if found:
-            rows[name] = [{k: v for k, v in row.items() if k != "seq"} for row in found]
+            rows[name] = [
+                {k: v for k, v in row.items() if k != "seq" and v is not None} for row in found
+            ]
     query = select(schema.posting).where(schema.posting.c.seq == seq)
     lines = conn.execute(query.order_by(schema.posting.c.line)).all()
     postings = [[p.account, p.owner, p.amount_micro] for p in lines]

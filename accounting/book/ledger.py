@@ -49,6 +49,9 @@ CHART = {
     "voucher.deducted": "deducted by statements (memo)",
     "voucher.expired": "lapsed (memo)",
     "voucher.cancelled": "taken back unused (memo)",
+    "reimburse.due": "the city's half that a unit paid first and gets back (credit)",
+    "clawback.due": "voucher money that a unit has to give back to the city (memo)",
+    "treasury.due": "the same, as the city's claim (credit, memo)",
     "claim.unclaimed": "deducted, to be claimed from the city",
     "claim.review": "submitted, under review",
     "claim.approved": "approved, not yet paid",
@@ -102,13 +105,17 @@ class Entry:
 
     def content(self) -> str:
         """Return rows and postings as canonical JSON: what the hash covers and repeats are
-        compared by."""
+        compared by. A column without a value is left out, so that a later schema can add some."""
         return canonical(
             {
-                "rows": {name: [dict(row) for row in rows] for name, rows in self.rows.items()},
+                "rows": {name: [_said(row) for row in rows] for name, rows in self.rows.items()},
                 "postings": [[p.account, p.owner, p.amount_micro] for p in self.postings],
             }
         )
+
+
+def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def canonical(value: object) -> str:

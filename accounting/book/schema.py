@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-VERSION = 1
+VERSION = 2
 ROLES = ("unit", "operator", "regulator", "treasury", "auditor", "system")
 
 metadata = MetaData()
@@ -114,6 +114,21 @@ signed_act = _of_entry(
     _text("text"),
 )
 
+key_end = _of_entry(
+    "key_end",
+    _text("key_id", ForeignKey("signing_key.key_id"), pk=True),
+    _text("kind", CheckConstraint("kind IN ('replaced', 'revoked')", name="kind_known")),
+    _text("act_sha256", ForeignKey("signed_act.sha256")),
+)
+refusal = _of_entry(
+    "refusal",
+    _text("sha256", pk=True),
+    _text("verb"),
+    _text("subject"),
+    _text("code"),
+    _text("message"),
+)
+
 # --- parties and vouchers --------------------------------------------------------------------
 
 provider = _of_entry("provider", _text("id", pk=True), _text("name"))
@@ -136,6 +151,21 @@ revenue = _of_entry(
     _int("year", pk=True),
     _int("amount_fen", CheckConstraint("amount_fen >= 0", name="amount_not_negative")),
 )
+unit_fact = _of_entry(
+    "unit_fact",
+    _text("unit", ForeignKey("unit.id"), pk=True),
+    _text("fact", pk=True),
+    _text("from_on", pk=True),
+    _text("until_on", null=True),
+    _text("source"),
+)
+unit_fact_end = _of_entry(
+    "unit_fact_end",
+    _text("unit", ForeignKey("unit.id"), pk=True),
+    _text("fact", pk=True),
+    _text("from_on", pk=True),
+    _text("until_on"),
+)
 contract = _of_entry(
     "contract",
     _text("id", pk=True),
@@ -147,6 +177,28 @@ contract = _of_entry(
     _int("until_s"),
     _int("fee_fen", CheckConstraint("fee_fen > 0", name="fee_positive")),
     UniqueConstraint("account"),
+)
+contract_part = _of_entry(
+    "contract_part",
+    _text("contract", ForeignKey("contract.id"), pk=True),
+    _text("kind", pk=True),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+)
+contract_change = _of_entry(
+    "contract_change",
+    _text("contract", ForeignKey("contract.id"), pk=True),
+    _int("number", pk=True),
+    _text("kind", CheckConstraint("kind IN ('amended', 'ended')", name="kind_known")),
+    _text("effective_on"),
+    _int("fee_fen", CheckConstraint("fee_fen >= 0", name="fee_not_negative")),
+    _int("until_s"),
+    _text("paper_sha256"),
+)
+credit_limit = _of_entry(
+    "credit_limit",
+    _text("account", ForeignKey("contract.account"), pk=True),
+    _int("from_s", pk=True),
+    _int("amount_fen", CheckConstraint("amount_fen >= 0", name="amount_not_negative")),
 )
 member = _of_entry(
     "member",
@@ -171,7 +223,29 @@ application = _of_entry(
     _text("category"),
     _text("channel", CheckConstraint("channel IN ('online', 'offline')", name="channel_known")),
     _text("paper_sha256"),
-    UniqueConstraint("contract"),
+    _text("project", null=True),
+    _int("fee_fen", null=True),
+)
+application_fact = _of_entry(
+    "application_fact",
+    _text("application", ForeignKey("application.id"), pk=True),
+    _text("fact", pk=True),
+    _text("value", null=True),
+)
+paper = _of_entry(
+    "paper",
+    _text("application", ForeignKey("application.id"), pk=True),
+    _text("sha256", pk=True),
+    _text("kind"),
+    _text("name"),
+    _int("size_bytes", CheckConstraint("size_bytes > 0", name="size_positive")),
+)
+consent = _of_entry("consent", _text("application", ForeignKey("application.id"), pk=True))
+waiting = _of_entry(
+    "waiting",
+    _text("application", ForeignKey("application.id"), pk=True),
+    _int("wanted_fen", CheckConstraint("wanted_fen > 0", name="wanted_positive")),
+    _text("act_sha256", ForeignKey("signed_act.sha256")),
 )
 review = _of_entry(
     "review",
@@ -199,6 +273,43 @@ voucher_end = _of_entry(
     _text("kind", CheckConstraint("kind IN ('expired', 'cancelled')", name="kind_known"), pk=True),
     _int("at_s", pk=True),
     _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+)
+voucher_funder = _of_entry(
+    "voucher_funder",
+    _text("voucher", ForeignKey("voucher.id"), pk=True),
+    _text("funder", pk=True),
+    _int("place"),
+    _int("amount_fen", CheckConstraint("amount_fen >= 0", name="amount_not_negative")),
+)
+freeze = _of_entry(
+    "freeze",
+    _text("unit", ForeignKey("unit.id"), pk=True),
+    _int("from_s", pk=True),
+    _text("reason"),
+    _text("act_sha256", ForeignKey("signed_act.sha256")),
+)
+freeze_end = _of_entry(
+    "freeze_end",
+    _text("unit", ForeignKey("unit.id"), pk=True),
+    _int("from_s", pk=True),
+    _int("until_s"),
+    _text("act_sha256", ForeignKey("signed_act.sha256")),
+)
+debt = _of_entry(
+    "debt",
+    _text("id", pk=True),
+    _text("voucher", ForeignKey("voucher.id")),
+    _text("kind", CheckConstraint("kind IN ('amended', 'clawback')", name="kind_known")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    _text("reason"),
+    _text("act_sha256", ForeignKey("signed_act.sha256"), null=True),
+)
+debt_payment = _of_entry(
+    "debt_payment",
+    _text("reference", pk=True),
+    _text("debt", ForeignKey("debt.id")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    _text("paid_on"),
 )
 payment = _of_entry(
     "payment",
@@ -234,6 +345,24 @@ charge = _of_entry(
     _int("charge_micro"),
     _int("eligible_micro"),
     Index("charge_account", "account", "month"),
+)
+refund = _of_entry(
+    "refund",
+    _text("id", pk=True),
+    _text("account", ForeignKey("contract.account"), null=True),
+    _text("cluster"),
+    _int("job_id"),
+    _int("submit_s"),
+    _int("start_s"),
+    _int("revision"),
+    _text("usage_month"),
+    _int("charge_micro"),
+    _int("eligible_micro"),
+    _text("line", null=True),
+    _int("fee_fen"),
+    _int("deduction_fen"),
+    _text("reason"),
+    UniqueConstraint("cluster", "job_id", "submit_s", "start_s"),
 )
 # --- settlement ------------------------------------------------------------------------------
 
@@ -276,6 +405,7 @@ statement_line = _of_entry(
     _int("fee_fen"),
     _int("deduction_fen"),
     _int("cash_fen"),
+    _text("refund", ForeignKey("refund.id"), null=True),
     CheckConstraint("deduction_fen + cash_fen = fee_fen", name="shares_add_up"),
 )
 deduction = _of_entry(
@@ -296,6 +426,19 @@ invoice = _of_entry(
     CheckConstraint("net_fen + tax_fen = gross_fen", name="tax_adds_up"),
 )
 
+red_invoice = _of_entry(
+    "red_invoice",
+    _text("number", pk=True),
+    _text("statement", ForeignKey("statement.id")),
+    _text("invoice", ForeignKey("invoice.number")),
+    _int("gross_fen", CheckConstraint("gross_fen < 0", name="gross_negative")),
+    _int("net_fen"),
+    _int("tax_fen"),
+    _text("recorded_on"),
+    UniqueConstraint("statement"),
+    CheckConstraint("net_fen + tax_fen = gross_fen", name="tax_adds_up"),
+)
+
 # --- redemption ------------------------------------------------------------------------------
 
 claim = _of_entry(
@@ -304,6 +447,7 @@ claim = _of_entry(
     _text("provider", ForeignKey("provider.id")),
     _text("quarter"),
     _int("amount_fen"),
+    _text("claimant", ForeignKey("unit.id"), null=True),
 )
 claim_line = _of_entry(
     "claim_line",
