@@ -1,66 +1,359 @@
-"""A voucher scheme's rules as data: read from YAML, checked, and never guessed."""
+"""A voucher scheme's rules as data: read from YAML, checked, and never guessed.
 
+Each struct is a mapping of the file and each attribute a key of it, by the name without its unit
+(`ratio_bp` is `ratio: 50%`, `max_fen` is `max: "1,000,000"`). What the keys do is said where they
+are used: who gets how much in `vouchers/granting.py`, the rest in settle/ and redeem/.
+
+`clauses` says for each key which clause of the rules or which reason it has; `examples` are worked
+by hand and stand beside the rules that they are of: `svoucher policy check` works them out.
+"""
+
+import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta, Struct, field, inspect
 
 from accounting import money, period
 from accounting.errors import ConfigInvalid
-from accounting.yamlfile import at, kind, need, only, read
+from accounting.yamlfile import at, read
 
 _PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))? ?%")
 _PREFIX = re.compile(r"[A-Z][A-Z0-9]{0,7}")
-UNIT_KINDS = ("enterprise", "research_institute", "university")
+
+UnitKind = Literal["enterprise", "research_institute", "university"]
+UNIT_KINDS: tuple[str, ...] = get_args(UnitKind)
+Word = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+"""A fact about a unit, an application or a part of a fee: `start_up`, `domestic_chips`."""
+Positive = Annotated[int, Meta(gt=0)]
 
 
-@dataclass(frozen=True)
-class Category:
-    """What one category of vouchers gives, and to whom."""
-
-    ratio_bp: int
-    revenue_min_fen: int
-    revenue_test_applies_to: tuple[str, ...]
+class Percent(int):
+    """A share in basis points, written 50%."""
 
 
-@dataclass(frozen=True)
-class Cap:
-    """A limit on the sum of vouchers issued in a year, over one unit or over all."""
+class Yuan(int):
+    """An amount in fen, written "10,000"."""
 
-    scope: str
-    max_fen: int
+
+class _Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A mapping of the file: every key is known, and an unknown one is refused."""
+
+
+class Contract(_Keys, frozen=True):
+    """Which contracts count. An amendment's effect is the same everywhere (POLICY)."""
+
+    signed_in_year: bool
+    signed_from: date | None = None
+
+
+class Eligibility(_Keys, frozen=True):
+    """Who gets nothing: facts that must not be in force, and providers that are not listed."""
+
+    forbid: tuple[Word, ...] = ()
+    related: Literal["allowed", "refused"] = "allowed"
+    providers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By year, the providers of that year's list. Empty: every provider of the book."""
+
+
+class Window(_Keys, frozen=True):
+    """Days in which one may apply, both inclusive."""
+
+    from_on: date = field(name="from")
+    until_on: date = field(name="until")
+
+
+class Support(_Keys, frozen=True):
+    """What another office gives for the same contract, as the application's fact says (70%).
+
+    `adds`: it is part of the voucher, in its funder's name. Otherwise it is only counted.
+    `max_bp` limits both together.
+    """
+
+    fact: Word
+    max_bp: Percent = field(name="max")
+    adds: bool = False
+
+
+class OwnDeduct(_Keys, frozen=True):
+    """A category's own share of a fee, where it is not the scheme's."""
+
+    ratio_bp: Percent = field(name="ratio")
+
+
+class Category(_Keys, frozen=True):
+    """What one kind of voucher gives, and to whom. A contract has one category."""
+
+    ratio_bp: Percent = field(name="ratio")
+    kinds: tuple[UnitKind, ...] = ("enterprise", "research_institute", "university")
+    requires: tuple[Word, ...] = ()
+    forbids: tuple[Word, ...] = ()
+    project: bool = False
+    revenue_min_fen: Yuan | None = field(name="revenue_min", default=None)
+    revenue_test_applies_to: tuple[UnitKind, ...] = ()
+    contracts_year_max_fen: Yuan | None = field(name="contracts_year_max", default=None)
+    exclude_parts: tuple[Word, ...] = ()
+    support: Support | None = None
+    deduct: OwnDeduct | None = None
+
+
+class Cap(_Keys, frozen=True):
+    """A limit on the sum of vouchers: of a unit, a project or all; in a year or for good."""
+
+    scope: Literal["unit", "project", "programme"]
+    max_fen: Yuan = field(name="max")
     categories: tuple[str, ...]
+    per: Literal["year", "life"] = "year"
 
 
-@dataclass(frozen=True)
-class Policy:
+class Issue(_Keys, frozen=True):
+    """The least that is issued, and the most."""
+
+    min_test: Literal["before_caps", "after_caps"]
+    caps: tuple[Cap, ...]
+    min_fen: Yuan = field(name="min", default=Yuan(0))
+    years_max: Positive | None = None
+    """How many years after its first voucher a unit may still get one."""
+
+
+class Allocation(_Keys, frozen=True):
+    """Who gets the last of a programme's money, and what becomes of those who wait."""
+
+    order: Literal["first_complete"] = "first_complete"
+    last: Literal["trim_with_consent"] = "trim_with_consent"
+    carry_over: Literal[False] = False
+
+
+class Voucher(_Keys, frozen=True):
+    """How long a voucher is valid, and how long late runs may still be deducted."""
+
+    months_max: Positive
+    settle_days: Positive
+
+
+class InKind(_Keys, frozen=True):
+    """What is given in card-hours beside the voucher."""
+
+    card_hours: Positive
+
+
+class Funder(_Keys, frozen=True):
+    """Who pays for vouchers, in proportion to its share."""
+
+    name: Word
+    share: Positive
+
+
+class Deduct(_Keys, frozen=True):
+    """What each statement takes off the voucher."""
+
+    ratio_bp: Percent = field(name="ratio")
+    basis: Literal["fee_after_discounts"] = "fee_after_discounts"
+    rounding: Literal["down_per_statement"] = "down_per_statement"
+    last_use: Literal["what_is_left"] = "what_is_left"
+    combine: Literal["earliest_expiry_first"] = "earliest_expiry_first"
+
+
+class Payment(_Keys, frozen=True):
+    """When the unit pays, and the tax in what it pays."""
+
+    mode: Literal["prepaid", "postpaid", "reimburse"]
+    vat_bp: Percent = field(name="vat")
+
+
+class Invoice(_Keys, frozen=True):
+    """Over what the provider makes its invoice: the unit's part, or the whole fee."""
+
+    basis: Literal["net", "gross"] = "net"
+
+
+class Insufficient(_Keys, frozen=True):
+    """What happens when the voucher does not last."""
+
+    submit: Literal["refuse"] = "refuse"
+    running: Literal["unit_pays"] = "unit_pays"
+
+
+class Ineligible(_Keys, frozen=True):
+    """What happens to the vouchers of a unit that is no longer eligible."""
+
+    later: Literal["freeze"] = "freeze"
+    fraud: Literal["claw_back"] = "claw_back"
+
+
+class Redeem(_Keys, frozen=True):
+    """Who claims from the city, and what may be claimed."""
+
+    claimant: Literal["provider", "unit"] = "provider"
+    after: Literal["paid_and_invoiced"] = "paid_and_invoiced"
+    netting: Literal["next_claim"] = "next_claim"
+    shortfall: Literal["disputed"] = "disputed"
+    nature: Literal["subsidy"] = "subsidy"
+
+
+class Reserve(_Keys, frozen=True):
+    """When the reserve fund is said to be low: it lasts for fewer days of use than these."""
+
+    low_days: Positive = 30
+
+
+class Holds(_Keys, frozen=True):
+    """When a hold that the queue never showed lapses."""
+
+    unseen_s: Positive
+
+
+class States(_Keys, frozen=True):
+    """What a run's state of Slurm means for its charge. A state that is nowhere is unrated."""
+
+    charged: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    no_run: tuple[str, ...] = ()
+
+
+class Rating(_Keys, frozen=True):
+    """Which runs are charged."""
+
+    states: States
+
+
+class Example(_Keys, frozen=True):
+    """An application worked by hand: what it gives, or a word of why it gets nothing.
+
+    What is left out has no say in the example. Instants are days.
+    """
+
+    fee_fen: Yuan = field(name="fee")
+    gives_fen: Yuan | None = field(name="gives", default=None)
+    refused: str | None = None
+    funders: Mapping[str, Yuan] = field(default_factory=dict)
+    card_hours: int | None = None
+    category: str | None = None
+    kind: UnitKind = "enterprise"
+    revenue_fen: Yuan | None = field(name="revenue", default=None)
+    applied_on: date | None = None
+    signed_on: date | None = None
+    provider: str = ""
+    project: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Yuan] = field(default_factory=dict)
+    issued_fen: Mapping[str, Yuan] = field(name="issued", default_factory=dict)
+    """By scope of a cap: what was issued before."""
+    first_year: int | None = None
+
+
+class Policy(_Keys, frozen=True, dict=True):
     """The rules of one scheme. Ratios are basis points, amounts fen."""
 
-    name: str
+    name: str = field(name="policy")
     source: str
     timezone: str
     account_prefix: str
-    signed_in_year: bool
+    contract: Contract
     categories: Mapping[str, Category]
-    issue_min_fen: int
-    caps: tuple[Cap, ...]
-    months_max: int
-    settle_days: int
-    deduct_ratio_bp: int
-    vat_bp: int
-    unseen_s: int
-    states: Mapping[str, str]
-    """State of Slurm → charged, free or no_run. A state that is not here is unrated."""
+    issue: Issue
+    voucher: Voucher
+    deduct: Deduct
+    payment: Payment
+    holds: Holds
+    rating: Rating
+    eligibility: Eligibility = Eligibility()
+    windows: tuple[Window, ...] = ()
+    allocation: Allocation = Allocation()
+    in_kind: InKind | None = None
+    funders: tuple[Funder, ...] = ()
+    invoice: Invoice = Invoice()
+    on_insufficient: Insufficient = Insufficient()
+    on_ineligible: Ineligible = Ineligible()
+    redeem: Redeem = Redeem()
+    reserve: Reserve = Reserve()
+    clauses: Mapping[str, str] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+
+    @cached_property
+    def states(self) -> Mapping[str, str]:
+        """State of Slurm → charged, free or no_run. A state that is not here is unrated."""
+        return {
+            state: how
+            for how in States.__struct_fields__
+            for state in getattr(self.rating.states, how)
+        }
+
+    @property
+    def months_max(self) -> int:
+        """The most months that a voucher is valid."""
+        return self.voucher.months_max
+
+    @property
+    def settle_days(self) -> int:
+        """How long after its expiry a voucher still bears what was delivered before."""
+        return self.voucher.settle_days
+
+    @property
+    def deduct_ratio_bp(self) -> int:
+        """The voucher's share of a fee, where a category has none of its own."""
+        return self.deduct.ratio_bp
+
+    def deduct_bp(self, category: str) -> int:
+        """Return the share of a fee that a category's vouchers bear."""
+        own = self.categories[category].deduct if category in self.categories else None
+        return self.deduct.ratio_bp if own is None else own.ratio_bp
+
+    @property
+    def payment_mode(self) -> Literal["prepaid", "postpaid", "reimburse"]:
+        """When the unit pays."""
+        return self.payment.mode
+
+    @property
+    def vat_bp(self) -> int:
+        """The tax in what is invoiced."""
+        return self.payment.vat_bp
+
+    @property
+    def invoice_basis(self) -> Literal["net", "gross"]:
+        """Whether the invoice is over the unit's part or the whole fee."""
+        return self.invoice.basis
+
+    @property
+    def claimant(self) -> Literal["provider", "unit"]:
+        """Who claims deductions from the city."""
+        return self.redeem.claimant
+
+    @property
+    def unseen_s(self) -> int:
+        """When a hold that the queue never showed lapses."""
+        return self.holds.unseen_s
+
+    def clause(self, key: str) -> str:
+        """Return the clause or reason of a key: its own, or that of the nearest key above it."""
+        while key and key not in self.clauses:
+            key = key.rpartition(".")[0]
+        return self.clauses.get(key, self.source)
 
 
 def builtin(name: str) -> str:
     """Return the text of a packaged policy, or raise ConfigInvalid that lists them."""
-    folder = resources.files("accounting") / "policies"
-    known = sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".yaml"))
-    if name not in known:
-        raise ConfigInvalid(f"policy {name!r}: not packaged; known: {', '.join(known)}")
-    return (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    if name not in packaged():
+        raise ConfigInvalid(f"policy {name!r}: not packaged; known: {', '.join(packaged())}")
+    return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def packaged() -> list[str]:
+    """List the policies that come with the program."""
+    return sorted(file.name[:-5] for file in _FOLDER.iterdir() if file.name.endswith(".yaml"))
+
+
+_FOLDER = resources.files("accounting") / "policies"
+
+
+def states_of(policy: Policy) -> dict[str, str]:
+    """Return `charged` or `free` for each state of Slurm that a policy names."""
+    return {state: "free" if how == "no_run" else how for state, how in policy.states.items()}
 
 
 def load(text: str, source: str) -> Policy:
@@ -69,134 +362,166 @@ def load(text: str, source: str) -> Policy:
     Raises:
         ConfigInvalid: A key is unknown, missing or of another kind; names the place.
     """
-    top = only(
-        read(text, source),
-        ("policy", "source", "timezone", "account_prefix", "contract", "categories", "issue",
-         "voucher", "deduct", "payment", "holds", "rating"),
-        source,
-    )  # fmt: skip
-
-    def part(name: str, *keys: str) -> tuple[dict[str, Any], str]:
-        where = at(source, name)
-        return only(need(top, name, dict, source), keys, where), where
-
-    contract, contract_at = part("contract", "signed_in_year")
-    issue, issue_at = part("issue", "min", "min_test", "caps")
-    voucher, voucher_at = part("voucher", "months_max", "settle_days")
-    deduct, deduct_at = part("deduct", "ratio")
-    payment, payment_at = part("payment", "mode", "vat")
-    holds, holds_at = part("holds", "unseen_s")
-    rating, rating_at = part("rating", "states")
-    _one_of(issue, "min_test", ("before_caps",), issue_at)
-    _one_of(payment, "mode", ("prepaid",), payment_at)
-    categories = {
-        name: _category(value, at(at(source, "categories"), name))
-        for name, value in need(top, "categories", dict, source).items()
-    }
-    return Policy(
-        name=need(top, "policy", str, source),
-        source=need(top, "source", str, source),
-        timezone=_timezone(top, source),
-        account_prefix=_prefix(top, source),
-        signed_in_year=need(contract, "signed_in_year", bool, contract_at),
-        categories=categories,
-        issue_min_fen=_fen(issue, "min", issue_at),
-        caps=tuple(
-            _cap(value, categories, at(at(issue_at, "caps"), i))
-            for i, value in enumerate(need(issue, "caps", list, issue_at))
-        ),
-        months_max=_positive(voucher, "months_max", voucher_at),
-        settle_days=_positive(voucher, "settle_days", voucher_at),
-        deduct_ratio_bp=_percent(deduct, "ratio", deduct_at),
-        vat_bp=_percent(payment, "vat", payment_at),
-        unseen_s=_positive(holds, "unseen_s", holds_at),
-        states=_states(need(rating, "states", dict, rating_at), at(rating_at, "states")),
-    )
-
-
-def states_of(policy: Policy) -> dict[str, str]:
-    """Return `charged` or `free` for each state of Slurm that a policy names."""
-    return {state: "free" if how == "no_run" else how for state, how in policy.states.items()}
-
-
-def _category(value: object, where: str) -> Category:
-    keys = only(value, ("ratio", "revenue_min", "revenue_test_applies_to"), where)
-    return Category(
-        _percent(keys, "ratio", where),
-        _fen(keys, "revenue_min", where),
-        _words(keys, "revenue_test_applies_to", UNIT_KINDS, where),
-    )
-
-
-def _cap(value: object, categories: Mapping[str, Category], where: str) -> Cap:
-    keys = only(value, ("scope", "per", "max", "categories"), where)
-    _one_of(keys, "per", ("year",), where)
-    scope = _one_of(keys, "scope", ("unit", "programme"), where)
-    return Cap(scope, _fen(keys, "max", where), _words(keys, "categories", categories, where))
-
-
-def _states(value: object, where: str) -> dict[str, str]:
-    states: dict[str, str] = {}
-    for meaning, names in only(value, ("charged", "free", "no_run"), where).items():
-        for name in kind(names, list, at(where, meaning)):
-            if kind(name, str, at(where, meaning)) in states:
-                raise ConfigInvalid(f"{where}: state {name} is given twice; keep one of them")
-            states[name] = meaning
-    return states
-
-
-def _timezone(top: Mapping[str, Any], where: str) -> str:
-    name = need(top, "timezone", str, where)
+    raw = read(text, source)
     try:
-        period.zone(name)
-    except ValueError as error:
-        raise ConfigInvalid(f"{at(where, 'timezone')}: {error}") from None
-    return name
+        policy = msgspec.convert(raw, Policy, dec_hook=_scalar)
+    except msgspec.ValidationError as error:
+        raise ConfigInvalid(_explained(error, raw, source)) from None
+    for where, problem in _contradictions(policy):
+        raise ConfigInvalid(f"{at(source, where)}: {problem}")
+    return policy
 
 
-def _prefix(top: Mapping[str, Any], where: str) -> str:
-    prefix = need(top, "account_prefix", str, where)
-    if not _PREFIX.fullmatch(prefix):
-        raise ConfigInvalid(
-            f"{at(where, 'account_prefix')}: {prefix!r} begins no account; use 1 to 8 capital "
-            "letters and digits, as in CD"
-        )
-    return prefix
+def _scalar(wanted: type, value: object) -> object:
+    """Read what a file writes as text: shares and amounts of money."""
+    if not isinstance(value, str):
+        raise ValueError(f'{value!r} stands where text (quoted, as in "24.00") belongs')
+    if wanted is Yuan:
+        return Yuan(money.fen(value))
+    return percent(value)
 
 
-def _one_of(keys: Mapping[str, Any], key: str, known: tuple[str, ...], where: str) -> str:
-    value = need(keys, key, str, where)
-    if value not in known:
-        raise ConfigInvalid(f"{at(where, key)}: {value!r} is unknown; known: {', '.join(known)}")
-    return value
-
-
-def _words(keys: Mapping[str, Any], key: str, known: Any, where: str) -> tuple[str, ...]:
-    words = need(keys, key, list, where)
-    for word in words:
-        if kind(word, str, at(where, key)) not in known:
-            raise ConfigInvalid(f"{at(where, key)}: {word!r} is unknown; known: {', '.join(known)}")
-    return tuple(words)
-
-
-def _fen(keys: Mapping[str, Any], key: str, where: str) -> int:
-    try:
-        return money.fen(need(keys, key, str, where))
-    except ValueError as error:
-        raise ConfigInvalid(f"{at(where, key)}: {error}") from None
-
-
-def _percent(keys: Mapping[str, Any], key: str, where: str) -> int:
-    text = need(keys, key, str, where)
+def percent(text: str) -> Percent:
+    """Read a share: 50% is 5000 basis points. Raises ValueError on anything else."""
     match = _PERCENT.fullmatch(text)
     bp = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else money.BP + 1
     if bp > money.BP:
-        raise ConfigInvalid(f"{at(where, key)}: {text!r} is no share; write 0% to 100%, as in 50%")
-    return bp
+        raise ValueError(f"{text!r} is no share; write 0% to 100%, as in 50%")
+    return Percent(bp)
 
 
-def _positive(keys: Mapping[str, Any], key: str, where: str) -> int:
-    value = need(keys, key, int, where)
-    if value <= 0:
-        raise ConfigInvalid(f"{at(where, key)}: {value} is not above zero; give a positive number")
-    return value
+_PLACE = re.compile(r" - at `\$(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
+_STEP = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
+
+
+def _explained(error: msgspec.ValidationError, raw: Mapping[str, Any], source: str) -> str:
+    """Say in our words and with its place what msgspec found."""
+    said = str(error)
+    match = _PLACE.search(said)
+    path, said = (match["path"], said[: match.start()]) if match else ("", said)
+    where, value, known = _followed(path, raw, source)
+    if error.__cause__ is not None:
+        return f"{where}: {error.__cause__}"
+    if match := _UNKNOWN.fullmatch(said):
+        keys = [each.encode_name for each in known.fields]
+        near = difflib.get_close_matches(match["key"], keys, 1)
+        advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(keys))}"
+        return f"{where}: key {match['key']!r} is unknown; {advice}"
+    if match := _MISSING.fullmatch(said):
+        wanted = {each.encode_name: each.type for each in known.fields}[match["key"]]
+        return f"{where}: key {match['key']!r} is missing; add it as {_named(wanted)}"
+    if said.startswith("Invalid enum value"):
+        return f"{where}: {value!r} is unknown; known: {', '.join(map(str, known.values))}"
+    if said.startswith("Expected `int` >"):
+        return f"{where}: {value!r} is not above zero; give a positive number"
+    if said.startswith("Expected `str` matching"):
+        return f"{where}: {value!r} is no such word; it has to fit {known.pattern}"
+    shown = "nothing" if value is None else repr(value)[:40]
+    return f"{where}: {shown} stands where {_named(known)} belongs"
+
+
+def _followed(path: str, raw: Any, source: str) -> tuple[str, Any, Any]:
+    """Follow msgspec's path (`.issue.caps[0].max`, `.categories[...].ratio`) into the file.
+
+    Of a mapping's values (`[...]`) it does not say which: the first is meant that has the fault.
+
+    Returns:
+        The place in words, what stands there, and msgspec's description of what should.
+    """
+    known: Any = inspect.type_info(Policy)
+    where, value = source, raw
+    for name, number in _STEP.findall(path):
+        if name:
+            key: Any = name
+            known = next(each.type for each in known.fields if each.encode_name == name)
+        elif number == "...":
+            known = known.value_type
+            key = next((k for k in value if not _is_good(value[k], known)), next(iter(value)))
+        else:
+            key, known = int(number), known.item_type
+        if isinstance(known, inspect.UnionType):  # with None: what may be left out
+            known = known.types[0]
+        where, value = at(where, key), value[key]
+    return where, value, known
+
+
+def _is_good(value: object, known: Any) -> bool:
+    try:
+        msgspec.convert(value, getattr(known, "cls", Any), dec_hook=_scalar)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _named(known: Any) -> str:
+    """Say what belongs somewhere."""
+    match known:
+        case inspect.IntType():
+            return "a whole number"
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.DateType():
+            return "a day such as 2024-07-01"
+        case inspect.StructType() | inspect.DictType():
+            return "a mapping"
+        case inspect.VarTupleType():
+            return "a list"
+        case inspect.LiteralType():
+            return "one of " + ", ".join(map(str, known.values))
+    return 'text (quoted, as in "24.00")'
+
+
+def _contradictions(policy: Policy) -> list[tuple[str, str]]:
+    """Find what each key may say but all of them together may not: (place, problem)."""
+    found = []
+    try:
+        period.zone(policy.timezone)
+    except ValueError as error:
+        found.append(("timezone", str(error)))
+    if not _PREFIX.fullmatch(policy.account_prefix):
+        found.append(
+            (
+                "account_prefix",
+                f"{policy.account_prefix!r} begins no account; use 1 to 8 capital letters and "
+                "digits, as in CD",
+            )
+        )
+    known = ", ".join(policy.categories)
+    for i, cap in enumerate(policy.issue.caps):
+        for name in cap.categories:
+            if name not in policy.categories:
+                found.append(
+                    (f"issue.caps[{i}].categories", f"{name!r} is unknown; known: {known}")
+                )
+    states = [
+        state for how in States.__struct_fields__ for state in getattr(policy.rating.states, how)
+    ]
+    for state in sorted({state for state in states if states.count(state) > 1}):
+        found.append(("rating.states", f"state {state} is given twice; keep one of them"))
+    for i, window in enumerate(policy.windows):
+        if window.until_on < window.from_on:
+            found.append((f"windows[{i}]", "ends before it begins; check the days"))
+    names = [funder.name for funder in policy.funders]
+    if len(set(names)) < len(names):
+        found.append(("funders", "a funder is given twice; keep one of them"))
+    for i, example in enumerate(policy.examples):
+        if (example.gives_fen is None) == (example.refused is None):
+            found.append((f"examples[{i}]", "says either gives or refused; give one of them"))
+    written = msgspec.to_builtins(policy, builtin_types=(date,), enc_hook=int)
+    for key in policy.clauses:
+        if not _is_key(written, key):
+            found.append((f"clauses.{key}", "is no key of this file; name one that is"))
+    return found
+
+
+def _is_key(value: Any, key: str) -> bool:
+    for step in key.split("."):
+        if isinstance(value, tuple) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        elif isinstance(value, dict) and step in value:
+            value = value[step]
+        else:
+            return False
+    return True

@@ -14,8 +14,9 @@ ROWS = """
     prices resized
     terms footprint discounts
     tariff signing registry
-    basis pricelists issuing holds
-    definition releasing
+    basis pricelists granting holds
+    definition releasing entitling
+    issuing
     items tables
     rating quoting explaining drawdown ordering owners
     onepass

@@ -1,23 +1,31 @@
 """What a contract gives follows from the rules, the papers and what was issued before."""
 
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 import town as towns
+from msgspec.structs import replace
 from sqlalchemy import select
 from town import ACCOUNT, CONTRACT, NOW, POLICY, REGULATOR, UNIT, VOUCHER, instant, stamp
 
 from accounting import money, period, yamlfile
 from accounting.book import ledger, schema
 from accounting.errors import CapReached, InvalidInput, NotAllowed, NotEligible, VoucherError
-from accounting.policy import Cap, Category
-from accounting.vouchers import issuing, registry
+from accounting.policy import Cap
+from accounting.vouchers import entitling, issuing, registry
 
 HERE = Path(__file__).parent
 APPLICATION = f"A-{ACCOUNT}"
 EXAMPLES = yamlfile.read((HERE / "worked/issue.yaml").read_text(encoding="utf-8"), "issue.yaml")
+
+
+OF_UNIT = POLICY.issue.caps[0]
+
+
+def with_caps(*caps):
+    """Give Chengdu's rules other limits."""
+    return replace(POLICY, issue=replace(POLICY.issue, caps=caps))
 
 
 def contract_and_application(town, name, year=2024, **facts):
@@ -111,7 +119,7 @@ def test_the_year_turns_in_chengdu(people):
         towns.add_contract(conn, signed_on=date(2023, 12, 31), stamp=last)
         towns.add_application(conn, stamp=last)
         with pytest.raises(NotEligible, match="the application is of 2024"):
-            issuing.entitled(conn, "A-CD23-0001", POLICY, instant("2023-12-31T16:00:00+00:00"))
+            entitling.entitled(conn, "A-CD23-0001", POLICY, instant("2023-12-31T16:00:00+00:00"))
 
 
 def test_an_unknown_category_is_refused(people):
@@ -120,7 +128,8 @@ def test_an_unknown_category_is_refused(people):
         towns.add_contract(conn)
     with (
         pytest.raises(
-            InvalidInput, match="category 'joint': not in policy chengdu-2023; known: general"
+            InvalidInput,
+            match="category 'joint': not in policy chengdu-2023; known: joint_national, ",
         ),
         people.begin() as conn,
     ):
@@ -190,7 +199,7 @@ def test_a_waiting_application_lapses_with_its_year(people):
 
 def test_the_programme_has_a_limit(people):
     """The one who asks for more than is left waits, and who asks for less is served."""
-    rules = replace(POLICY, caps=(*POLICY.caps[:1], Cap("programme", 3_000_000, ("general",))))
+    rules = with_caps(OF_UNIT, Cap(scope="programme", max_fen=3_000_000, categories=("general",)))
     issued(people, "first", "40,000", rules=rules)
     with pytest.raises(
         CapReached,
@@ -202,23 +211,44 @@ def test_the_programme_has_a_limit(people):
 
 def test_a_units_limit_trims_before_the_programme_is_asked(people):
     """Who is trimmed to what is left needs no more, in whatever order the file has the limits."""
-    rules = replace(POLICY, caps=(Cap("programme", 150_000_000, ("general",)), POLICY.caps[0]))
+    rules = with_caps(Cap(scope="programme", max_fen=150_000_000, categories=("general",)), OF_UNIT)
     voucher = issued(people, CONTRACT, "5,000,000", rules=rules)
     assert (voucher.amount_fen, voucher.trimmed) == (100_000_000, 1)
 
 
 def test_a_limit_counts_its_own_categories(people):
     """What is issued in a category that a limit does not name leaves the limit alone."""
-    categories = POLICY.categories | {"joint": Category(3000, 0, ())}
-    rules = replace(POLICY, categories=categories)
     with people.begin() as conn:
-        towns.add_contract(conn, "joint", fee_fen=money.fen("10,000,000"))
-        application = towns.add_application(conn, "joint", category="joint", policy=rules)
-    towns.confirm(people, application, rules=rules)
+        towns.add_contract(conn, "joint", fee_fen=money.fen("9,000,000"))
+        application = towns.add_application(conn, "joint", category="joint_national", project="P-1")
+    towns.confirm(people, application)
     with people.begin() as conn:
-        assert issuing.issued_fen(conn, 2024, ("joint",), UNIT) == money.fen("3,000,000")
-        assert issuing.issued_fen(conn, 2024, ("general",), UNIT) == 0
-    assert issued(people, CONTRACT, "2,000,000", rules=rules).amount_fen == 100_000_000
+        joint = entitling.issued_fen(conn, ("joint_national",), year=2024, unit=UNIT)
+        assert joint == money.fen("2,700,000")
+        assert entitling.issued_fen(conn, ("general",), year=2024, unit=UNIT) == 0
+    assert issued(people, CONTRACT, "2,000,000").amount_fen == 100_000_000
+
+
+def test_a_projects_limit_is_for_its_life(people):
+    """What a project got in another year, by another contract, counts towards its limit."""
+    project = {"category": "joint_national", "project": "P-1"}
+    with people.begin() as conn:
+        registry.add_revenue(conn, UNIT, 2024, money.fen("20,000,000"), stamp())
+    for year, fee, gives in ((2024, "9,000,000", "2,700,000"), (2025, "4,000,000", "300,000")):
+        at = f"{year}-07-01T10:00:00+08:00"
+        with people.begin() as conn:
+            towns.add_contract(
+                conn,
+                f"of-{year}",
+                fee_fen=money.fen(fee),
+                signed_on=date(year, 6, 1),
+                last_day=date(year, 12, 31),
+                stamp=stamp(at),
+            )
+            application = towns.add_application(conn, f"of-{year}", **project, stamp=stamp(at))
+        voucher = towns.confirm(people, application, at=at)
+        with people.begin() as conn:
+            assert registry.find(conn, "voucher", id=voucher).amount_fen == money.fen(gives)
 
 
 def test_the_signed_figure_is_what_the_rules_give(people):

@@ -9,10 +9,10 @@ from accounting import policy as policies
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry
 from accounting.errors import ConfigInvalid, NotAllowed
-from accounting.money import yuan_micro
+from accounting.money import yuan, yuan_micro
 from accounting.period import clock
 from accounting.rates import chips, pricelists, tariff
-from accounting.vouchers import registry
+from accounting.vouchers import entitling, granting, registry
 from slurm_voucher.cli.book import document_row
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
@@ -139,13 +139,17 @@ def policy_() -> None:
 
 
 @policy_.command("show")
+@click.argument("name", required=False)
 @pass_site
-def show_policy(site: Site) -> None:
-    """Show the rules in force, as they were loaded.
+def show_policy(site: Site, name: str | None) -> None:
+    """Show the rules in force as they were loaded, or a policy that comes with the program.
 
     \b
     Example: svoucher policy show
     """
+    if name is not None:
+        click.echo(policies.builtin(name), nl=False)
+        return
     with site.read() as conn:
         click.echo(ledger.document(conn, "policy")[1], nl=False)
 
@@ -153,10 +157,40 @@ def show_policy(site: Site) -> None:
 @policy_.command("check")
 @click.argument("file", type=FILE)
 def check_policy(file: Path) -> None:
-    """Check a policy file.
+    """Check a policy file, and work its examples out.
 
     \b
     Example: svoucher policy check chengdu-2023.yaml
     """
     rules = policies.load(text_of(file), str(file))
-    click.echo(f"policy {rules.name}: {len(rules.categories)} categories, nothing wrong")
+    otherwise = [(i, said) for i, (_, said) in enumerate(granting.worked(rules)) if said]
+    for i, said in otherwise[1:]:
+        click.echo(f"{file}: examples[{i}]: {said}", err=True)
+    if otherwise:
+        i, said = otherwise[0]
+        raise ConfigInvalid(f"{file}: examples[{i}]: {said}; mend the rule or the example")
+    click.echo(
+        f"policy {rules.name}: {len(rules.categories)} categories, {len(rules.examples)} examples "
+        "come out as worked, nothing wrong"
+    )
+
+
+@policy_.command("explain")
+@click.argument("application")
+@output_options
+@pass_site
+def explain(site: Site, application: str, show: Show) -> None:
+    """Show which clause gives which figure of an application, as the book stands today.
+
+    \b
+    Example: svoucher policy explain A-CD26-0001
+    """
+    rules = site.policy
+    with site.read() as conn:
+        given = entitling.entitled(conn, application, rules, site.stamp().effective_s)
+    rows = [
+        {"key": step.key, "gives": step.said, "clause": rules.clause(step.key)}
+        for step in given.grant.steps
+    ]
+    said = f"{yuan(given.amount_fen)}" + (", trimmed" if given.trimmed else "")
+    show([*rows, {"key": "voucher", "gives": said, "clause": rules.source}])

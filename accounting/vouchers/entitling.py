@@ -1,0 +1,234 @@
+"""What an application is entitled to as the book stands: its facts, and the rules' answer.
+
+The arithmetic is granting.py's. Here the book is asked for what it needs: who the unit is, what is
+so of it on that day, and what was issued before.
+"""
+
+from calendar import monthrange
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.engine import Connection
+
+from accounting import money, period
+from accounting.book import schema
+from accounting.errors import CapReached, NotEligible
+from accounting.policy import Cap, Policy
+from accounting.vouchers import granting
+from accounting.vouchers.granting import Facts, Grant
+from accounting.vouchers.registry import find, revenue_of
+
+
+@dataclass(frozen=True)
+class Entitlement:
+    """What is issued for one application, fen; half-open validity."""
+
+    amount_fen: int
+    trimmed: bool
+    funders_fen: tuple[tuple[str, int], ...]
+    from_s: int
+    until_s: int
+    issued_on: date
+    grant: Grant
+
+
+def entitled(
+    conn: Connection, application_id: str, policy: Policy, effective_s: int
+) -> Entitlement:
+    """Work out what is issued for an application at an instant.
+
+    Raises:
+        NotEligible: The rules exclude it, or the contract has ended.
+        CapReached: Nothing is left of the unit's limit, or too little of the programme's.
+    """
+    day = period.day_of(effective_s, policy.timezone)
+    facts = application_facts(conn, application_id, policy, day)
+    grant = granting.grant(policy, facts, lambda cap: issued_under(conn, cap, facts, day))
+    amount_fen = _with_programme(conn, application_id, grant)
+    contract = find(conn, "contract", id=find(conn, "application", id=application_id).contract)
+    until_s = min(contract.until_s, _months_later(day, policy))
+    from_s = period.instant(day, policy.timezone)
+    if until_s <= from_s:
+        raise NotEligible(
+            f"contract {contract.id}: it ended before {day}; a voucher needs one that still runs"
+        )
+    trimmed = grant.trimmed or amount_fen < grant.wanted_fen
+    return Entitlement(amount_fen, trimmed, _funded(grant, amount_fen), from_s, until_s, day, grant)
+
+
+def _with_programme(conn: Connection, application_id: str, grant: Grant) -> int:
+    """Take what is left of the programme's limit, where the unit said that less will do."""
+    if grant.limit is None or grant.left_fen >= grant.wanted_fen:
+        return grant.wanted_fen
+    consents = select(schema.consent).filter_by(application=application_id)
+    if grant.left_fen and conn.execute(consents).first() is not None:
+        return grant.left_fen
+    raise CapReached(
+        f"application {application_id}: {money.yuan(grant.wanted_fen)} yuan wanted, "
+        f"{money.yuan(grant.left_fen)} of {money.yuan(grant.limit.max_fen)} "
+        f"{granting.SPANS[grant.limit.per]} is left for the programme; it waits until money is "
+        "freed"
+    )
+
+
+def _funded(grant: Grant, amount_fen: int) -> tuple[tuple[str, int], ...]:
+    """Say who pays how much of what is issued: each its share, also of a trimmed voucher."""
+    names = [name for name, _ in grant.funders_fen]
+    parts = [fen for _, fen in grant.funders_fen]
+    return tuple(zip(names, money.apportion(amount_fen, parts) if parts else (), strict=True))
+
+
+def application_facts(conn: Connection, application_id: str, policy: Policy, day: date) -> Facts:
+    """Gather an entered application's facts as of a day."""
+    row = find(conn, "application", id=application_id)
+    entered_s = select(schema.journal.c.effective_s).filter_by(seq=row.seq)
+    stated = select(schema.application_fact).filter_by(application=application_id)
+    return contract_facts(
+        conn,
+        row.contract,
+        day,
+        name=f"application {application_id}",
+        category=row.category,
+        project=row.project,
+        fee_fen=row.fee_fen,
+        stated={fact.fact: fact.value or "" for fact in conn.execute(stated)},
+        applied_on=period.day_of(conn.execute(entered_s).scalar_one(), policy.timezone),
+    )
+
+
+def contract_facts(
+    conn: Connection,
+    contract_id: str,
+    day: date,
+    *,
+    name: str,
+    category: str | None,
+    project: str | None,
+    stated: Mapping[str, str],
+    fee_fen: int | None = None,
+    applied_on: date | None = None,
+) -> Facts:
+    """Gather the facts of an application for a contract as of a day.
+
+    Args:
+        conn: A connection to the book.
+        contract_id: What is applied for.
+        day: The day that counts.
+        name: What messages call the application.
+        category: Which one it is for, or None: the first that fits.
+        project: Its project, where it is for one.
+        stated: What the application says of itself.
+        fee_fen: The part of the contract's fee that it is for. None: all of it.
+        applied_on: The day of the application. None: `day`.
+    """
+    contract = find(conn, "contract", id=contract_id)
+    unit = find(conn, "unit", id=contract.unit)
+    parts = conn.execute(select(schema.contract_part).filter_by(contract=contract_id))
+    return Facts(
+        name=name,
+        unit=unit.id,
+        kind=unit.kind,
+        provider=contract.provider,
+        fee_fen=contract.fee_fen if fee_fen is None else fee_fen,
+        on=day,
+        signed_on=date.fromisoformat(contract.signed_on),
+        applied_on=applied_on,
+        category=category,
+        revenue_fen=revenue_of(conn, unit.id, day.year - 1),
+        project=project,
+        parts_fen={part.kind: part.amount_fen for part in parts},
+        facts={**_unit_facts(conn, unit.id, day), **stated},
+        contracts_year_fen=_contracts_fen(conn, unit.id, day.year),
+        first_year=_first_year(conn, unit.id),
+    )
+
+
+def _unit_facts(conn: Connection, unit: str, day: date) -> dict[str, str]:
+    """Return what is so of a unit on a day; both days of a fact are inclusive."""
+    ends = {
+        (end.fact, end.from_on): end.until_on
+        for end in conn.execute(select(schema.unit_fact_end).filter_by(unit=unit))
+    }
+    today = day.isoformat()
+    return {
+        row.fact: ""
+        for row in conn.execute(select(schema.unit_fact).filter_by(unit=unit))
+        if row.from_on <= today
+        and today <= min(row.until_on or "9999", ends.get((row.fact, row.from_on), "9999"))
+    }
+
+
+def _contracts_fen(conn: Connection, unit: str, year: int) -> int:
+    table = schema.contract.c
+    signed = select(func.coalesce(func.sum(table.fee_fen), 0)).where(
+        table.unit == unit, table.signed_on.startswith(f"{year}-")
+    )
+    return int(conn.execute(signed).scalar_one())
+
+
+def _first_year(conn: Connection, unit: str) -> int | None:
+    first = (
+        select(func.min(schema.voucher.c.issued_on))
+        .join(schema.contract, schema.contract.c.account == schema.voucher.c.account)
+        .where(schema.contract.c.unit == unit)
+    )
+    day = conn.execute(first).scalar_one()
+    return None if day is None else date.fromisoformat(day).year
+
+
+def issued_under(conn: Connection, cap: Cap, facts: Facts, day: date) -> int:
+    """Return the sum of vouchers that count towards a limit, fen."""
+    return issued_fen(
+        conn,
+        cap.categories,
+        year=day.year if cap.per == "year" else None,
+        unit=facts.unit if cap.scope == "unit" else None,
+        project=facts.project if cap.scope == "project" else None,
+    )
+
+
+def issued_fen(
+    conn: Connection,
+    categories: tuple[str, ...],
+    *,
+    year: int | None = None,
+    unit: str | None = None,
+    project: str | None = None,
+) -> int:
+    """Return the sum of vouchers issued in some categories, fen.
+
+    Args:
+        conn: A connection to the book.
+        categories: Which ones count.
+        year: Only those of a year.
+        unit: Only those of a unit.
+        project: Only those of a project.
+    """
+    query = (
+        select(func.coalesce(func.sum(schema.voucher.c.amount_fen), 0))
+        .join(schema.contract, schema.contract.c.account == schema.voucher.c.account)
+        .join(schema.application, schema.application.c.id == schema.voucher.c.application)
+        .where(schema.voucher.c.category.in_(categories))
+    )
+    if year is not None:
+        query = query.where(schema.voucher.c.issued_on.startswith(f"{year}-"))
+    if unit is not None:
+        query = query.where(schema.contract.c.unit == unit)
+    if project is not None:
+        query = query.where(schema.application.c.project == project)
+    return int(conn.execute(query).scalar_one())
+
+
+def _months_later(day: date, policy: Policy) -> int:
+    """Return the instant at which the last valid day ends: 29 February → 28 February.
+
+    Source:
+        民法典 201, 202, 203: the first day does not count, the last one is the same day of the
+        last month or that month's end, and it ends at 24:00.
+    """
+    months = day.month - 1 + policy.months_max
+    year, month = day.year + months // 12, months % 12 + 1
+    last_day = date(year, month, min(day.day, monthrange(year, month)[1]))
+    return period.instant(last_day + timedelta(days=1), policy.timezone)
