@@ -6,6 +6,8 @@ import pytest
 from fakeslurm import FakeSlurm
 from homes import GOOD, HEADER, PRICES, ROOT, XDMOD, Home, an_account, furnished, one_line
 
+from accounting import policy
+
 
 @pytest.fixture
 def home(tmp_path) -> Home:
@@ -227,3 +229,33 @@ def test_a_run_that_came_before_any_price_is_explained(tmp_path) -> None:
     home.ok("import", str(tmp_path / "usage.psv"), "--timezone", "UTC")
 
     assert "unrated: partition pozidriv/any is not in tariff none" in home.ok("explain", "7")
+
+
+def test_a_policy_whose_example_comes_out_otherwise_is_refused(home: Home, tmp_path) -> None:
+    """policy check works the examples out, and says of the first what the rules give."""
+    good = tmp_path / "good.yaml"
+    good.write_text(policy.builtin("henan-2025"), encoding="utf-8")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(good.read_text(encoding="utf-8").replace('gives: "66.67"', 'gives: "66.68"'))
+
+    assert "3 examples come out as worked" in home.ok("policy", "check", str(good))
+    one_line(home.run("policy", "check", str(bad)), 3, "examples[1]: gives 66.67; mend")
+    assert home.ok("policy", "show", "henan-2025") == good.read_text(encoding="utf-8")
+
+
+def test_an_application_is_explained_by_its_clauses(home: Home) -> None:
+    """policy explain shows each step to the figure, with the key and the clause that gave it."""
+    account = an_account(home)
+    home.ok("unit", "revenue", "shuzhi", "2025", "20,000,000")
+    paper = home.path / "contract.pdf"
+    paper.write_bytes(b"%PDF")
+    at = ("--as-of", "2026-11-22")
+    home.ok(*at, "apply", "HT-1", "--category", "general", "--paper", str(paper))
+    rows = json.loads(home.ok(*at, "policy", "explain", f"A-{account}", "--json"))
+
+    assert [(row["key"], row["clause"][:3]) for row in rows[:2]] == [
+        ("categories.general.ratio", "[S]"),
+        ("issue.caps.0", "[S]"),
+    ]
+    assert rows[0]["gives"] == "50% of 200,000.00 is 100,000.00"
+    assert rows[-1]["gives"] == "100,000.00"
