@@ -8,7 +8,6 @@ are used: who gets how much in `vouchers/granting.py`, the rest in settle/ and r
 by hand and stand beside the rules that they are of: `svoucher policy check` works them out.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -17,9 +16,9 @@ from importlib import resources
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from msgspec import Meta, Struct, field, inspect
+from msgspec import Meta, Struct, field
 
-from accounting import money, period
+from accounting import money, period, structfile
 from accounting.errors import ConfigInvalid
 from accounting.yamlfile import at, read
 
@@ -362,11 +361,7 @@ def load(text: str, source: str) -> Policy:
     Raises:
         ConfigInvalid: A key is unknown, missing or of another kind; names the place.
     """
-    raw = read(text, source)
-    try:
-        policy = msgspec.convert(raw, Policy, dec_hook=_scalar)
-    except msgspec.ValidationError as error:
-        raise ConfigInvalid(_explained(error, raw, source)) from None
+    policy = structfile.convert(read(text, source), Policy, _scalar, source)
     for where, problem in _contradictions(policy):
         raise ConfigInvalid(f"{at(source, where)}: {problem}")
     return policy
@@ -388,89 +383,6 @@ def percent(text: str) -> Percent:
     if bp > money.BP:
         raise ValueError(f"{text!r} is no share; write 0% to 100%, as in 50%")
     return Percent(bp)
-
-
-_PLACE = re.compile(r" - at `\$(?P<path>[^`]*)`$")
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(?P<key>.*)`")
-_STEP = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
-
-
-def _explained(error: msgspec.ValidationError, raw: Mapping[str, Any], source: str) -> str:
-    """Say in our words and with its place what msgspec found."""
-    said = str(error)
-    match = _PLACE.search(said)
-    path, said = (match["path"], said[: match.start()]) if match else ("", said)
-    where, value, known = _followed(path, raw, source)
-    if error.__cause__ is not None:
-        return f"{where}: {error.__cause__}"
-    if match := _UNKNOWN.fullmatch(said):
-        keys = [each.encode_name for each in known.fields]
-        near = difflib.get_close_matches(match["key"], keys, 1)
-        advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(keys))}"
-        return f"{where}: key {match['key']!r} is unknown; {advice}"
-    if match := _MISSING.fullmatch(said):
-        wanted = {each.encode_name: each.type for each in known.fields}[match["key"]]
-        return f"{where}: key {match['key']!r} is missing; add it as {_named(wanted)}"
-    if said.startswith("Invalid enum value"):
-        return f"{where}: {value!r} is unknown; known: {', '.join(map(str, known.values))}"
-    if said.startswith("Expected `int` >"):
-        return f"{where}: {value!r} is not above zero; give a positive number"
-    if said.startswith("Expected `str` matching"):
-        return f"{where}: {value!r} is no such word; it has to fit {known.pattern}"
-    shown = "nothing" if value is None else repr(value)[:40]
-    return f"{where}: {shown} stands where {_named(known)} belongs"
-
-
-def _followed(path: str, raw: Any, source: str) -> tuple[str, Any, Any]:
-    """Follow msgspec's path (`.issue.caps[0].max`, `.categories[...].ratio`) into the file.
-
-    Of a mapping's values (`[...]`) it does not say which: the first is meant that has the fault.
-
-    Returns:
-        The place in words, what stands there, and msgspec's description of what should.
-    """
-    known: Any = inspect.type_info(Policy)
-    where, value = source, raw
-    for name, number in _STEP.findall(path):
-        if name:
-            key: Any = name
-            known = next(each.type for each in known.fields if each.encode_name == name)
-        elif number == "...":
-            known = known.value_type
-            key = next((k for k in value if not _is_good(value[k], known)), next(iter(value)))
-        else:
-            key, known = int(number), known.item_type
-        if isinstance(known, inspect.UnionType):  # with None: what may be left out
-            known = known.types[0]
-        where, value = at(where, key), value[key]
-    return where, value, known
-
-
-def _is_good(value: object, known: Any) -> bool:
-    try:
-        msgspec.convert(value, getattr(known, "cls", Any), dec_hook=_scalar)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-def _named(known: Any) -> str:
-    """Say what belongs somewhere."""
-    match known:
-        case inspect.IntType():
-            return "a whole number"
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.DateType():
-            return "a day such as 2024-07-01"
-        case inspect.StructType() | inspect.DictType():
-            return "a mapping"
-        case inspect.VarTupleType():
-            return "a list"
-        case inspect.LiteralType():
-            return "one of " + ", ".join(map(str, known.values))
-    return 'text (quoted, as in "24.00")'
 
 
 def _contradictions(policy: Policy) -> list[tuple[str, str]]:

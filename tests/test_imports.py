@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent.parent
 ROWS = """
     errors money period schema run segment kernels
     yamlfile triggers usage watermarks creditcode
-    bands chips ledger policy archive reports
-    prices resized
+    structfile bands chips ledger archive reports
+    policy prices resized
     terms footprint discounts
     tariff signing registry
     basis pricelists granting holds
