@@ -4,6 +4,9 @@ Each struct is a mapping of the file and each attribute a key of it, by the name
 (`ratio_bp` is `ratio: 50%`, `max_fen` is `max: "1,000,000"`). What the keys do is said where they
 are used: who gets how much in `vouchers/granting.py`, the rest in settle/ and redeem/.
 
+A key with one value says what is so everywhere and could be otherwise: another value is refused,
+not passed over.
+
 `clauses` says for each key which clause of the rules or which reason it has; `examples` are worked
 by hand and stand beside the rules that they are of: `svoucher policy check` works them out.
 """
@@ -45,10 +48,11 @@ class _Keys(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Contract(_Keys, frozen=True):
-    """Which contracts count. An amendment's effect is the same everywhere (POLICY)."""
+    """Which contracts count, and what becomes of a voucher when one is amended."""
 
     signed_in_year: bool
     signed_from: date | None = None
+    amend: Literal["up_applies_down_recomputes"] = "up_applies_down_recomputes"
 
 
 class Eligibility(_Keys, frozen=True):
@@ -95,6 +99,7 @@ class Category(_Keys, frozen=True):
     project: bool = False
     revenue_min_fen: Yuan | None = field(name="revenue_min", default=None)
     revenue_test_applies_to: tuple[UnitKind, ...] = ()
+    revenue_year: Literal["before_application"] = "before_application"
     contracts_year_max_fen: Yuan | None = field(name="contracts_year_max", default=None)
     exclude_parts: tuple[Word, ...] = ()
     support: Support | None = None
@@ -133,6 +138,7 @@ class Voucher(_Keys, frozen=True):
 
     months_max: Positive
     settle_days: Positive
+    expiry: Literal["rest_after_settled"] = "rest_after_settled"
 
 
 class InKind(_Keys, frozen=True):
@@ -264,6 +270,8 @@ class Policy(_Keys, frozen=True, dict=True):
     eligibility: Eligibility = Eligibility()
     windows: tuple[Window, ...] = ()
     allocation: Allocation = Allocation()
+    year: Literal["calendar"] = "calendar"
+    refund: Literal["recorded_shares"] = "recorded_shares"
     in_kind: InKind | None = None
     funders: tuple[Funder, ...] = ()
     invoice: Invoice = Invoice()

@@ -15,6 +15,7 @@ LATER = {
     "on_ineligible",
     "redeem",
     "reserve",
+    "refund",
 }
 """Parts that the first release did not have: books of that time have policies without them."""
 
