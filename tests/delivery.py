@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import town as towns
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 
 from accounting import money
@@ -219,7 +219,7 @@ def content(engine: Engine, leave_out: Iterable[str] = ()) -> dict[str, list[str
                 kept = [column for column in table.c if column.name not in VOLATILE]
                 said[name] = sorted(str(tuple(row)) for row in conn.execute(select(*kept)))
         columns = (schema.posting.c.account, schema.posting.c.owner)
-        total = ledger.func.sum(schema.posting.c.amount_micro)
+        total = func.sum(schema.posting.c.amount_micro)
         query = select(*columns, total).group_by(*columns)
         said["balances"] = sorted(str(tuple(row)) for row in conn.execute(query) if row[2])
     return said

@@ -7,7 +7,7 @@ import pytest
 import town as towns
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import func, select
 from town import ACCOUNT, CLUSTER, NOW, OTHER_PROVIDER, POLICY, PROVIDER, UID, instant
 
 from accounting import money
@@ -412,3 +412,28 @@ def test_positions_are_values():
     where = standing("1", "1")
     assert where.plus(1, 1) == replace(where, held_micro=1, held_eligible_micro=1)
     assert where == standing("1", "1")
+
+
+def test_ended_holds_are_not_walked(town):
+    """Live holds are found by indexes that have these alone, of an account and of a cluster."""
+    if town.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL plans by how much there is")
+    for column, index in (("account", "hold_live"), ("cluster", "hold_live_cluster")):
+        query = holds.LIVE.where(schema.hold.c[column] == "x").compile(
+            town.engine, compile_kwargs={"literal_binds": True}
+        )
+        with town.begin() as conn:
+            plan = " ".join(row[3] for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}"))
+        assert f"USING INDEX {index} " in plan
+
+
+def test_live_tasks_are_counted(town):
+    """A hold's count of live tasks is its tasks less those that ended, and is never below zero."""
+    place(town, request(1, "10", tasks=3))
+    with town.begin() as conn:
+        releasing.end(conn, f"{1:032x}", "7", "posted", 1, NOW_S, "COMPLETED")
+        assert row_of(conn, 1).live == 2
+        releasing.end(conn, f"{1:032x}", "*", "voided", 9, NOW_S, "gone")
+        ended = select(func.sum(schema.hold_end.c.tasks))
+        assert conn.execute(ended).scalar_one() == 3
+        assert conn.execute(select(schema.hold.c.live)).scalar_one() == 0

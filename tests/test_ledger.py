@@ -185,6 +185,8 @@ def test_every_table_of_the_chain_is_guarded(empty):
     for name in ("journal", "posting", *schema.COVERED):
         assert {f"{name}_{kind}" for kind in kinds} <= found
         assert name == "journal" or f"{name}_sealed" in found
+    assert {"journal_balanced", "journal_applied"} <= found
+    assert any(name.startswith("balance_guard") for name in found)
 
 
 @pytest.mark.parametrize("name", [name for name in FILLED if name != "posting"])
@@ -232,6 +234,60 @@ def test_an_unbalanced_entry_is_refused(empty):
         with pytest.raises(DBAPIError, match="postings do not sum to zero"), conn.begin_nested():
             conn.execute(insert(schema.journal), row)
         conn.rollback()
+
+
+def test_balances_are_kept(empty):
+    """Every balance is the sum of its postings, and names the last entry that changed it."""
+    more = [Posting("bank", PROVIDER, 500), Posting("revenue", PROVIDER, -500)]
+    with empty.begin() as conn:
+        first = ledger.write(conn, FACT)
+        last = ledger.write(conn, Entry("fact:2", "test", stamp(), {}, [*more, *more]))
+
+        assert {tuple(row.values()) for row in rows(conn, "balance")} == {
+            ("bank", PROVIDER, 11_000, last),
+            ("cash", ACCOUNT, -10_000, first),
+            ("revenue", PROVIDER, -1_000, last),
+        }
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        update(schema.balance).values(amount_micro=1),
+        update(schema.balance).values(seq=schema.balance.c.seq + 1),
+        update(schema.balance).values(owner="x"),
+        # What the last entry posts, once more:
+        update(schema.balance)
+        .where(schema.balance.c.account == "bank")
+        .values(amount_micro=schema.balance.c.amount_micro + 10_000),
+        delete(schema.balance),
+        insert(schema.balance).values(account="cash", owner="x", amount_micro=0, seq=2),
+        insert(schema.balance).values(account="cash", owner="x", amount_micro=-1, seq=2),
+    ],
+)
+def test_a_balance_is_not_written_by_hand(empty, statement):
+    """Nothing but an entry changes a balance, not even by what the last entry posts to it."""
+    with empty.begin() as conn:
+        ledger.write(conn, FACT)
+        before = rows(conn, "balance")
+    with pytest.raises(DBAPIError, match="balance is kept by the journal"), empty.begin() as conn:
+        conn.execute(statement)
+    with empty.begin() as conn:
+        assert rows(conn, "balance") == before
+
+
+@pytest.mark.parametrize(("sign", "accounts"), [(-1, schema.NEVER_BELOW), (1, schema.NEVER_ABOVE)])
+def test_what_never_may_be(empty, sign, accounts):
+    """An entry that would leave less than nothing where that never may be is refused."""
+    for account in accounts:
+        wrong = [Posting(account, "x", sign), Posting("bank", "x", -sign)]
+        right = [Posting(account, "x", -sign), Posting("bank", "x", sign)]
+        with pytest.raises(IntegrityError, match="never_"), empty.begin() as conn:
+            ledger.write(conn, Entry(account, "test", stamp(), {}, wrong))
+        with empty.begin() as conn:
+            ledger.write(conn, Entry(account, "test", stamp(), {}, right))
+            ledger.write(conn, Entry(f"back {account}", "test", stamp(), {}, wrong))
+            assert ledger.balance(conn, account, "x") == 0
 
 
 # --- opening a book ------------------------------------------------------------------------

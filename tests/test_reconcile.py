@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from town import ACCOUNT, NOW, POLICY, UNIT, instant
 
 from accounting.book import schema
-from accounting.vouchers import holds, registry
+from accounting.vouchers import holds, registry, releasing
 from slurm_voucher import queue, reconcile
 from slurm_voucher.asking import Asker, Rules, request
 
@@ -167,8 +167,7 @@ def test_ended_hold_is_not_rebuilt(site) -> None:
     """A hold that has ended is not taken again for a job that the queue still shows."""
     hold(site)
     with site.begin() as conn:
-        holds_end = {"hold": FIRST, "task": "*", "kind": "posted", "tasks": 1, "at_s": NOW_S}
-        conn.execute(insert(schema.hold_end), holds_end | {"evidence": "COMPLETED in slurmdbd"})
+        releasing.end(conn, FIRST, "*", "posted", 1, NOW_S, "COMPLETED in slurmdbd")
 
     assert look(site, queued(ONE)) == reconcile.Reconciled()
     assert live(site) == []

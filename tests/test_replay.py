@@ -134,6 +134,8 @@ def unlock(town: Town) -> None:
     with town.begin() as conn:
         for table in ("journal", "posting", *schema.COVERED):
             conn.exec_driver_sql(f"DROP TRIGGER {table}_no_update")
+        for act in ("insert", "update", "delete"):
+            conn.exec_driver_sql(f"DROP TRIGGER balance_guard_{act}")
 
 
 @pytest.mark.parametrize(

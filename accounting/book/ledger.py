@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, func, insert, select, text
+from sqlalchemy import Engine, create_engine, event, insert, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -313,12 +313,9 @@ def head(conn: Connection) -> tuple[int, str]:
 
 def balance(conn: Connection, account: str, owner: str) -> int:
     """Return an account's balance of one owner, micro-yuan, debit positive."""
-    total = conn.execute(
-        select(func.coalesce(func.sum(schema.posting.c.amount_micro), 0)).where(
-            schema.posting.c.account == account, schema.posting.c.owner == owner
-        )
-    ).scalar_one()
-    return int(total)
+    kept = schema.balance.c
+    query = select(kept.amount_micro).where(kept.account == account, kept.owner == owner)
+    return int(conn.execute(query).scalar() or 0)
 
 
 def move(owner: str, fen_by_account: Mapping[str, int]) -> list[Posting]:

@@ -1,7 +1,8 @@
 """The tables of the book; triggers.py keeps them append-only.
 
 Every row belongs to one journal entry (`seq`), whose hash covers it. The tables of holds
-stand outside the chain: Slurm's queue is their second copy.
+stand outside the chain: Slurm's queue is their second copy. So do the running balances: they are
+the sums of the postings, kept by triggers.
 Amounts are integers: fen on papers, micro-yuan in postings. Instants are epoch seconds UTC.
 """
 
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.schema import SchemaItem
 
@@ -495,12 +497,41 @@ COVERED = {
 }
 """Tables whose rows a journal entry covers, by name. Tables declared below are outside of it."""
 
-# --- outside the chain: watermarks and holds --------------------------------------------------
+# --- outside the chain: running balances, watermarks and holds ---------------------------------
+
+NEVER_BELOW = (
+    "claim.approved",
+    "claim.review",
+    "receivable",
+    "reserve.fund",
+    "voucher.cancelled",
+    "voucher.deducted",
+    "voucher.expired",
+    "voucher.left",
+)
+"""Accounts of which no owner ever has less than nothing. Not so `accrued` and `claim.unclaimed`:
+a credit can come after the statement or the claim."""
+NEVER_ABOVE = ("cash", "programme", "reserve.owed")
+"""Accounts on the credit side of which no owner ever has less than nothing."""
+
+balance = Table(
+    "balance",
+    metadata,
+    _text("account", pk=True),
+    _text("owner", pk=True),
+    _int("amount_micro"),
+    _int("seq"),  # the last entry that changed it
+    CheckConstraint(f"account NOT IN {NEVER_BELOW} OR amount_micro >= 0", name="never_below"),
+    CheckConstraint(f"account NOT IN {NEVER_ABOVE} OR amount_micro <= 0", name="never_above"),
+    sqlite_with_rowid=False,
+)
+
 
 watermark = Table(
     "watermark", metadata, _text("cluster", pk=True), _text("sweep", pk=True), _int("until_s")
 )
 
+_LIVE = text("live > 0")
 hold = Table(
     "hold",
     metadata,
@@ -514,7 +545,10 @@ hold = Table(
     _int("task_micro", CheckConstraint("task_micro >= 0", name="task_not_negative")),
     _int("task_eligible_micro"),
     _text("request"),
-    Index("hold_account", "account"),
+    _int("live"),  # tasks that have not ended
+    CheckConstraint("live BETWEEN 0 AND tasks", name="live_within_tasks"),
+    Index("hold_live", "account", sqlite_where=_LIVE, postgresql_where=_LIVE),
+    Index("hold_live_cluster", "cluster", sqlite_where=_LIVE, postgresql_where=_LIVE),
 )
 hold_bind = Table(
     "hold_bind",

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from accounting import period
-from accounting.book import ledger, schema
+from accounting.book import schema
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.proof import evidence, replay
 from accounting.proof.evidence import Books, Found
@@ -57,7 +57,9 @@ def _checked(check: Callable[[Books], Found], books: Books) -> Found:
 def vouchers(books: Books) -> Found:
     """issued = left + held + accrued + deducted + expired + cancelled, per voucher."""
     issued_micro = _sum(books.conn, schema.voucher.c.amount_fen) * MICRO_PER_FEN
-    programme_micro = -_sum(books.conn, schema.posting.c.amount_micro, account="programme")
+    programme_micro = -sum(
+        micro for (account, _), micro in books.sums.items() if account == "programme"
+    )
     if programme_micro != issued_micro:
         yield "programme", f"{programme_micro} micro-yuan in the ledger, {issued_micro} issued"
     deducted = _sums(books.conn, schema.deduction.c.voucher, schema.deduction.c.amount_fen)
@@ -66,7 +68,7 @@ def vouchers(books: Books) -> Found:
             kind: _sum(books.conn, schema.voucher_end.c.amount_fen, voucher=row.id, kind=kind)
             for kind in ("expired", "cancelled")
         }
-        left = ledger.balance(books.conn, "voucher.left", row.id)
+        left = books.sum_of("voucher.left", row.id)
         expected = {
             "voucher.left": row.amount_fen - deducted.get(row.id, 0) - sum(ended.values()),
             "voucher.deducted": deducted.get(row.id, 0),
@@ -74,7 +76,7 @@ def vouchers(books: Books) -> Found:
             "voucher.cancelled": ended["cancelled"],
         }
         for account, fen in expected.items():
-            micro = ledger.balance(books.conn, account, row.id)
+            micro = books.sum_of(account, row.id)
             if micro != fen * MICRO_PER_FEN:
                 yield (
                     f"voucher {row.id}",
@@ -128,12 +130,10 @@ def balances(books: Books) -> Found:
         charged = _sum(conn, schema.charge.c.charge_micro, account=account)
         paid = _sum(conn, schema.payment.c.amount_fen, account=account)
         rounding = papers["charge_micro"] - papers["fee_fen"] * MICRO_PER_FEN
-        open_cash = ledger.balance(conn, "receivable", account) + ledger.balance(
-            conn, "cash", account
-        )
+        open_cash = books.sum_of("receivable", account) + books.sum_of("cash", account)
         for name, is_, by_papers in (
-            ("accrued", ledger.balance(conn, "accrued", account), charged - papers["charge_micro"]),
-            ("rounding", ledger.balance(conn, "rounding", account), rounding),
+            ("accrued", books.sum_of("accrued", account), charged - papers["charge_micro"]),
+            ("rounding", books.sum_of("rounding", account), rounding),
             ("cash", open_cash, (papers["cash_fen"] - paid) * MICRO_PER_FEN),
         ):
             if is_ != by_papers:
@@ -151,7 +151,7 @@ def balances(books: Books) -> Found:
             schema.contract, schema.contract.c.account == schema.charge.c.account
         ).where(schema.contract.c.provider == provider)
         by_papers = int(conn.execute(earned).scalar_one())
-        is_ = -ledger.balance(conn, "revenue", provider)
+        is_ = -books.sum_of("revenue", provider)
         if is_ != by_papers:
             yield f"provider {provider}", f"revenue is {is_} micro-yuan, {by_papers} by papers"
 
@@ -211,7 +211,7 @@ def receivable(books: Books) -> Found:
     conn = books.conn
     for provider in conn.execute(select(schema.provider.c.id)).scalars():
         for account, fen in _claim_stages(conn, provider).items():
-            micro = ledger.balance(conn, account, provider)
+            micro = books.sum_of(account, provider)
             if micro != fen * MICRO_PER_FEN:
                 yield (
                     f"provider {provider}",
@@ -268,7 +268,7 @@ def reserve(books: Books) -> Found:
         drawn_fen = _sum(conn, schema.reserve_draw.c.amount_fen, provider=provider)
         fund_fen = granted_fen - drawn_fen + repaid_fen
         for account, fen in (("reserve.fund", fund_fen), ("reserve.owed", -granted_fen)):
-            micro = ledger.balance(conn, account, provider)
+            micro = books.sum_of(account, provider)
             if micro != fen * MICRO_PER_FEN:
                 yield (
                     f"provider {provider}",
@@ -343,6 +343,10 @@ def _sums(conn: Connection, by: Any, column: Any) -> dict[str, int]:
 
 RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "chain": (evidence.chain, "stop posting and compare with a backup and the signed heads"),
+    "running": (
+        evidence.running,
+        "stop posting; the postings are right, work the balances out from them anew",
+    ),
     "anchors": (
         evidence.anchors,
         "the chain was rewritten: compare with a backup and with printed papers",

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from accounting.book import ledger, schema, signing
@@ -27,6 +27,19 @@ class Books:
     conn: Connection
     archive: Path
     policy: Policy
+
+    @cached_property
+    def sums(self) -> Mapping[tuple[str, str], int]:
+        """Sums of the postings, micro-yuan by (account, owner). The audit works with these and
+        not with the running balances, which others rely on."""
+        line = schema.posting.c
+        query = select(line.account, line.owner, func.sum(line.amount_micro))
+        rows = self.conn.execute(query.group_by(line.account, line.owner))
+        return {(account, owner): int(micro) for account, owner, micro in rows}
+
+    def sum_of(self, account: str, owner: str) -> int:
+        """Return the sum of the postings to one account of one owner, micro-yuan."""
+        return self.sums.get((account, owner), 0)
 
     @cached_property
     def damage(self) -> list[tuple[str, str]]:
@@ -70,6 +83,21 @@ def chain(books: Books) -> Found:
     for name, left in (rows | {"posting": postings}).items():
         for seq in left:
             yield f"{name} of entry {seq}", "belongs to no entry of the chain"
+
+
+def running(books: Books) -> Found:
+    """Every running balance is the sum of its postings."""
+    kept = {
+        (row.account, row.owner): row.amount_micro
+        for row in books.conn.execute(select(schema.balance))
+    }
+    for account, owner in sorted(kept.keys() | books.sums.keys()):
+        is_, micro = kept.get((account, owner)), books.sum_of(account, owner)
+        if is_ != micro:
+            yield (
+                f"balance {account} of {owner}",
+                f"is kept as {is_} micro-yuan, its postings sum to {micro}",
+            )
 
 
 def _content(entry: Mapping[str, Any]) -> Mapping[str, Any]:

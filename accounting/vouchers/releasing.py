@@ -7,7 +7,7 @@ them is collected. Time alone ends only holds that the queue never showed.
 
 from collections.abc import Collection
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from accounting.book import schema
@@ -46,8 +46,11 @@ def end(
         return False
     if conn.execute(select(schema.hold_end.c.task).filter_by(hold=hold_id, task=task)).scalar():
         return False
-    values = {"hold": hold_id, "task": task, "kind": kind, "tasks": min(tasks, row.live)}
+    ended = min(tasks, row.live)
+    values = {"hold": hold_id, "task": task, "kind": kind, "tasks": ended}
     conn.execute(insert(schema.hold_end), values | {"at_s": now_s, "evidence": evidence})
+    left = update(schema.hold).where(schema.hold.c.id == hold_id).values(live=row.live - ended)
+    conn.execute(left)
     return True
 
 
