@@ -140,7 +140,7 @@ def position(conn: Connection, account: str, policy: Policy) -> Position:
         accrued=list(accrued(conn, account).values()),
         held_micro=sum(micro for micro, _ in held),
         held_eligible_micro=sum(eligible for _, eligible in held),
-        ratio_bp=policy.deduct_ratio_bp,
+        ratio_bp=int(policy.deduct_ratio_bp),
     )
 
 
