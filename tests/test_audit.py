@@ -34,7 +34,7 @@ from sqlalchemy.engine import Connection
 from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, Town, stamp
 
 from accounting.book import ledger, schema, signing, triggers
-from accounting.book.ledger import Entry
+from accounting.book.ledger import Entry, Posting
 from accounting.proof import audit
 from accounting.redeem import reserve
 from accounting.vouchers import holds
@@ -173,6 +173,14 @@ def overfill(town: Town) -> None:
     take(town, run(77, 86_400, "2024-12-20T00:00:00+08:00", **cards))
 
 
+def take_back_something_else(town: Town) -> None:
+    """Write an entry that says it takes the first voucher back, and posts something else."""
+    lines = [Posting("bank", PROVIDER, 1), Posting("bank", OTHER_PROVIDER, -1)]
+    with town.begin() as conn:
+        of = conn.execute(select(schema.voucher.c.seq)).scalar()
+        ledger.write(conn, Entry("undo", "test", stamp(), {}, lines, reverses=of))
+
+
 SQL = {
     "signatures": "UPDATE signed_act SET text = replace(text, '\"reasons\"', '\"reasons2\"')"
     " WHERE verb = 'claim.review'",
@@ -188,6 +196,7 @@ SQL = {
 FORGERIES: Mapping[str, Callable[[Town], None]] = {
     **{rule: lambda town, sql=sql: change(town, sql) for rule, sql in SQL.items()},  # type: ignore[misc]
     "vouchers": lambda town: move(town, "application.confirm", "voucher.left", "programme"),
+    "reversals": take_back_something_else,
     "claimed-once": add_claim,
     "receivable": lambda town: move(town, "claim.submit", "claim.review", "claim.unclaimed"),
     "capacity": overfill,

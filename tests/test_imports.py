@@ -14,7 +14,7 @@ ROWS = """
     policy prices resized
     terms footprint discounts
     tariff signing registry
-    basis pricelists granting holds
+    basis pricelists granting holds payments
     definition releasing entitling
     issuing
     items tables

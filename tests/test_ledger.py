@@ -10,7 +10,13 @@ from town import ACCOUNT, PROVIDER, REGULATOR, document, stamp
 
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Posting
-from accounting.errors import BookUnavailable, ConfigInvalid, InvariantBroken, NotAllowed
+from accounting.errors import (
+    BookUnavailable,
+    ConfigInvalid,
+    InvalidInput,
+    InvariantBroken,
+    NotAllowed,
+)
 
 PAID = [Posting("bank", PROVIDER, 10_000), Posting("cash", ACCOUNT, -10_000)]
 PROVIDERS = {"provider": [{"id": "third", "name": "第三"}]}
@@ -120,13 +126,60 @@ def test_an_entry_that_fails_leaves_nothing(empty):
         assert (ledger.head(conn)[0], rows(conn, "provider"), rows(conn, "posting")) == (1, [], [])
 
 
-def test_an_entry_is_reversed_once(empty):
+def test_an_entry_is_taken_back(empty):
+    """A reversal posts the same lines negated, names its entry and says why."""
+    with empty.begin() as conn:
+        seq = ledger.write(conn, FACT)
+        back = ledger.reverse(conn, "fact:1", "typing error", stamp())
+
+        assert ledger.reversed_by(conn, seq) == back
+        assert ledger.reversed_by(conn, back) is None
+        assert [ledger.balance(conn, line.account, line.owner) for line in PAID] == [0, 0]
+        assert rows(conn, "journal")[-1]["code"] == "test.reverse"
+        [said] = rows(conn, "reversal")
+        assert dict(said) == {"seq": back, "of_seq": seq, "reason": "typing error"}
+
+
+def test_taking_back_twice_is_once(empty):
+    """The same reversal again is the first one; for another reason it is refused."""
+    with empty.begin() as conn:
+        ledger.write(conn, FACT)
+        first = ledger.reverse(conn, "fact:1", "typing error", stamp())
+        assert ledger.reverse(conn, "fact:1", "typing error", stamp()) == first
+    with (
+        pytest.raises(NotAllowed, match="fact:1: was taken back already, by entry 3"),
+        empty.begin() as conn,
+    ):
+        ledger.reverse(conn, "fact:1", "because", stamp())
+
+
+@pytest.mark.parametrize(
+    ("key", "error", "message"),
+    [
+        ("reversal:fact:1", NotAllowed, "is itself the reversal of entry 2"),
+        ("book", InvalidInput, "posted nothing"),
+        ("fact:9", InvalidInput, "not in the book"),
+    ],
+)
+def test_what_cannot_be_taken_back(empty, key, error, message):
+    """A reversal, an entry without postings and an unknown one are not reversed."""
+    with empty.begin() as conn:
+        ledger.write(conn, FACT)
+        ledger.reverse(conn, "fact:1", "typing error", stamp())
+        before = ledger.head(conn)
+    with pytest.raises(error, match=f"{key}: {message}"), empty.begin() as conn:
+        ledger.reverse(conn, key, "typing error", stamp())
+    with empty.begin() as conn:
+        assert ledger.head(conn) == before
+
+
+def test_the_database_lets_an_entry_be_reversed_once(empty):
     """A second entry that reverses the same one is refused by the database."""
     back = [replace(line, amount_micro=-line.amount_micro) for line in PAID]
     with empty.begin() as conn:
         seq = ledger.write(conn, FACT)
-        ledger.write(conn, Entry("undo:1", "test", stamp(), {}, back, reverses=seq))
-        assert ledger.balance(conn, "cash", ACCOUNT) == 0
+        ledger.reverse(conn, "fact:1", "typing error", stamp())
+        ledger.write(conn, replace(FACT, key="fact:3", rows={}))
     with pytest.raises(IntegrityError), empty.begin() as conn:
         ledger.write(conn, Entry("undo:2", "test", stamp(), {}, back, reverses=seq))
 

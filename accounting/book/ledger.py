@@ -264,6 +264,53 @@ def write(conn: Connection, entry: Entry) -> int:
     return seq + 1
 
 
+def reverse(conn: Connection, key: str, reason: str, stamp: Stamp) -> int:
+    """Take an entry back: write one that names it and has its postings, negated.
+
+    The rows of the entry stay, so whoever counts them asks for `reversed_by` first.
+
+    Returns:
+        The reversal's place in the chain; that of the first one when it is repeated.
+
+    Raises:
+        InvalidInput: No such entry, or it posted nothing.
+        NotAllowed: It is itself a reversal, or was taken back already for another reason.
+    """
+    lock(conn)
+    table = schema.journal
+    known = conn.execute(select(table).where(table.c.key == key)).one_or_none()
+    if known is None:
+        raise InvalidInput(f"{key}: not in the book; see svoucher audit --export for its entries")
+    if known.reverses is not None:
+        raise NotAllowed(
+            f"{key}: is itself the reversal of entry {known.reverses}; enter anew what is right"
+        )
+    line = schema.posting.c
+    query = select(line.account, line.owner, -line.amount_micro).where(line.seq == known.seq)
+    postings = [Posting(*row) for row in conn.execute(query.order_by(line.line))]
+    if not postings:
+        raise InvalidInput(f"{key}: posted nothing, so there is nothing to take back")
+    by = reversed_by(conn, known.seq)
+    rows = {"reversal": [{"of_seq": known.seq, "reason": reason}]}
+    again = Entry(
+        f"reversal:{key}", f"{known.code}.reverse", stamp, rows, postings, reverses=known.seq
+    )
+    if by is not None and not _same(conn, by, again):
+        raise NotAllowed(f"{key}: was taken back already, by entry {by}; it is done once")
+    return write(conn, again)
+
+
+def _same(conn: Connection, seq: int, entry: Entry) -> bool:
+    said = select(schema.journal.c.key, schema.journal.c.content).filter_by(seq=seq)
+    return tuple(conn.execute(said).one()) == (entry.key, entry.content())
+
+
+def reversed_by(conn: Connection, seq: int) -> int | None:
+    """Return the entry that took this one back, or None."""
+    table = schema.journal.c
+    return conn.execute(select(table.seq).where(table.reverses == seq)).scalar()
+
+
 def _assert_sound(entry: Entry) -> None:
     for p in entry.postings:
         if p.account not in CHART or type(p.amount_micro) is not int or p.amount_micro == 0:

@@ -77,6 +77,11 @@ posting = Table(
     Index("posting_owner", "owner", "account"),
 )
 
+reversal = _of_entry(
+    "reversal",
+    Column("of_seq", Integer, ForeignKey("journal.seq"), primary_key=True, autoincrement=False),
+    _text("reason"),
+)
 anchor = _of_entry(
     "anchor",
     _text("day", pk=True),

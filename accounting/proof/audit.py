@@ -22,7 +22,7 @@ from accounting.rates import pricelists
 from accounting.rates.tariff import Capacity
 from accounting.runs import reports
 from accounting.settle import stored
-from accounting.vouchers import holds
+from accounting.vouchers import holds, payments
 
 __all__ = ["RULES", "Books", "Finding", "findings"]
 
@@ -128,7 +128,7 @@ def balances(books: Books) -> Found:
             for name in ("charge_micro", "fee_fen", "cash_fen")
         }
         charged = _sum(conn, schema.charge.c.charge_micro, account=account)
-        paid = _sum(conn, schema.payment.c.amount_fen, account=account)
+        paid = payments.paid_fen(conn, account)
         rounding = papers["charge_micro"] - papers["fee_fen"] * MICRO_PER_FEN
         open_cash = books.sum_of("receivable", account) + books.sum_of("cash", account)
         for name, is_, by_papers in (
@@ -347,6 +347,7 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
         evidence.running,
         "stop posting; the postings are right, work the balances out from them anew",
     ),
+    "reversals": (evidence.reversals, "compare the entry with the one that it names"),
     "anchors": (
         evidence.anchors,
         "the chain was rewritten: compare with a backup and with printed papers",

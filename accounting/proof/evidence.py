@@ -100,6 +100,27 @@ def running(books: Books) -> Found:
             )
 
 
+def reversals(books: Books) -> Found:
+    """What takes an entry back has its postings negated, and is not itself taken back."""
+    line, table = schema.posting.c, schema.journal.c
+    sums: dict[int, dict[tuple[str, str], int]] = {}
+    for row in books.conn.execute(select(line.seq, line.account, line.owner, line.amount_micro)):
+        of = sums.setdefault(row.seq, {})
+        of[row.account, row.owner] = of.get((row.account, row.owner), 0) + row.amount_micro
+    taken_back = {
+        row.seq: row.reverses
+        for row in books.conn.execute(select(table.seq, table.reverses))
+        if row.reverses is not None
+    }
+    for seq, of_seq in taken_back.items():
+        subject = f"entry {seq}"
+        if of_seq in taken_back:
+            yield subject, f"takes entry {of_seq} back, which is itself a reversal"
+        negated = {key: -micro for key, micro in sums.get(of_seq, {}).items()}
+        if of_seq >= seq or not negated or sums.get(seq, {}) != negated:
+            yield subject, f"says that it takes entry {of_seq} back, but posts something else"
+
+
 def _content(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what an entry says it is; nothing where that cannot be read."""
     try:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from accounting import creditcode, money, period
 from accounting.book import schema
-from accounting.book.ledger import Entry, Posting, Stamp, balance, lock, write
+from accounting.book.ledger import Entry, Posting, Stamp, balance, lock, reversed_by, write
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.policy import UNIT_KINDS, Policy
 
@@ -289,6 +289,12 @@ def pay_in(
         if {name: known[name] for name in row} != row:
             raise NotAllowed(
                 f"payment {reference}: stands in the book with other facts; check the bank's number"
+            )
+        by = reversed_by(conn, known["seq"])
+        if by is not None:
+            raise NotAllowed(
+                f"payment {reference}: was taken back by entry {by}; another payment has another "
+                "number"
             )
         return
     micro = amount_fen * money.MICRO_PER_FEN

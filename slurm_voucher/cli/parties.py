@@ -11,7 +11,7 @@ from accounting.book import schema
 from accounting.errors import InvalidInput
 from accounting.money import yuan
 from accounting.policy import UNIT_KINDS
-from accounting.vouchers import registry
+from accounting.vouchers import payments, registry
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import AMOUNT, CLUSTER, DAY, TEXT, UID, YEAR, Site, pass_site
 
@@ -272,17 +272,39 @@ def _uid(user: str) -> int:
 
 
 @click.command("topup")
-@click.argument("account")
-@click.argument("amount", type=AMOUNT)
-@click.option("--reference", required=True, type=TEXT, help="The bank's own number of the payment.")
+@click.argument("account", required=False)
+@click.argument("amount", type=AMOUNT, required=False)
+@click.option("--reference", type=TEXT, help="The bank's own number of the payment.")
 @click.option("--paid-on", type=DAY, help="Day of the payment.  [default: today]")
+@click.option("--reverse", type=TEXT, help="Take the payment with this number back.")
+@click.option("--reason", type=TEXT, help="Why it is taken back.")
 @pass_site
-def topup_(site: Site, account: str, amount: int, reference: str, paid_on: date | None) -> None:
+def topup_(
+    site: Site,
+    account: str | None,
+    amount: int | None,
+    reference: str | None,
+    paid_on: date | None,
+    reverse: str | None,
+    reason: str | None,
+) -> None:
     """Record cash that a unit paid in; it settles what the unit owes first.
 
     \b
     Example: svoucher topup CD26-0001 100,000 --reference ICBC-20261122-0001
+
+    \b
+    Taken back: svoucher topup --reverse ICBC-20261122-0001 --reason "returned by the bank"
     """
+    if reverse is not None:
+        if (account, amount, reference, paid_on) != (None,) * 4 or reason is None:
+            raise click.UsageError("--reverse goes with --reason and nothing else")
+        with site.begin() as conn:
+            amount = payments.take_back(conn, reverse, reason, site.stamp())
+        click.echo(f"payment {reverse}: {yuan(amount)} yuan taken back: {reason}")
+        return
+    if account is None or amount is None or reference is None or reason is not None:
+        raise click.UsageError("give ACCOUNT, AMOUNT and --reference, or --reverse and --reason")
     with site.begin() as conn:
         registry.pay_in(
             conn,
