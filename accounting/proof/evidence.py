@@ -85,6 +85,13 @@ def chain(books: Books) -> Found:
             yield f"{name} of entry {seq}", "belongs to no entry of the chain"
 
 
+def exported(conn: Connection) -> Iterator[str]:
+    """Yield the chain as lines of canonical JSON, an entry with its hash on each."""
+    query = select(schema.journal).order_by(schema.journal.c.seq)
+    for entry in conn.execute(query).mappings():
+        yield ledger.canonical(dict(entry))
+
+
 def running(books: Books) -> Found:
     """Every running balance is the sum of its postings."""
     kept = {

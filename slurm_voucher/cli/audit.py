@@ -6,7 +6,7 @@ import click
 
 from accounting.book import signing
 from accounting.errors import InvariantBroken
-from accounting.proof import audit
+from accounting.proof import audit, evidence
 from slurm_voucher.cli.acts import PATH
 from slurm_voucher.cli.output import Show, output_options, show_json
 from slurm_voucher.cli.site import Site, pass_site
@@ -19,15 +19,24 @@ from slurm_voucher.cli.site import Site, pass_site
     type=PATH,
     help="Sign the head of the chain for today with this system key.",
 )
+@click.option(
+    "--export",
+    "chain_file",
+    type=PATH,
+    help="Write the chain into this file, for docs/verify_chain.py or a checker of your own.",
+)
 @output_options
 @pass_site
-def audit_(site: Site, key_file: Path | None, show: Show) -> None:
+def audit_(site: Site, key_file: Path | None, chain_file: Path | None, show: Show) -> None:
     """Check every rule over the whole book and archive; exit 5 when something does not add up.
 
     \b
-    Example: svoucher audit
+    Example: svoucher audit --export chain.jsonl
     """
     with site.read() as conn:
+        if chain_file is not None:
+            with chain_file.open("w", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in evidence.exported(conn))
         found = audit.findings(audit.Books(conn, site.config.archive, site.policy))
     rows = [
         {"rule": f.rule, "subject": f.subject, "finding": f.message, "advice": f.advice}
