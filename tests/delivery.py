@@ -13,10 +13,11 @@ from accounting.book import ledger, schema
 from accounting.book.ledger import Entry
 from accounting.proof import audit
 from accounting.redeem import redemption, reserve
-from accounting.runs import usage
+from accounting.runs import usage, watermarks
 from accounting.runs.run import Run
 from accounting.settle import charging, invoicing, settlement, statements
 from accounting.settle.charging import Taken
+from accounting.settle.settlement import Scope
 
 ROUND = """
 tariff: round-1
@@ -54,6 +55,8 @@ AFTER = {
     "2025-02": "2025-03-05T09:00:00+08:00",
 }
 """When each month is closed."""
+SWEPT = "2030-01-01T00:00:00+08:00"
+"""Up to when the cluster is collected, in tests that say nothing of it."""
 
 
 def load_prices(town: Town, text: str = ROUND, version: str = "round-1") -> None:
@@ -111,10 +114,19 @@ def take(
     )
 
 
-def close(town: Town, month: str, at: str | None = None, provider: str = PROVIDER) -> list[str]:
-    """Close a month, a few days after it has ended."""
-    at = at or AFTER[month]
-    return settlement.close(town.engine, town.archive, month, provider, town.policy, stamp(at))
+def close(
+    town: Town,
+    month: str,
+    at: str | None = None,
+    provider: str = PROVIDER,
+    account: str | None = None,
+) -> list[str]:
+    """Close a month, a few days after it has ended; a cluster that was never swept is, first."""
+    scope, when = Scope(provider, account), stamp(at or AFTER[month])
+    with town.begin() as conn:
+        if CLUSTER not in watermarks.by_cluster(conn):
+            watermarks.advance(conn, CLUSTER, "ended", towns.instant(SWEPT))
+    return settlement.close(town.engine, town.archive, month, scope, town.policy, when)
 
 
 def statement(town: Town, month: str, *names: str) -> Any:

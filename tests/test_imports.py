@@ -22,7 +22,7 @@ ROWS = """
     onepass
     grouping
     stored
-    charging rerating
+    charging rerating closable
     stating statements evidence
     settlement shares invoicing redemption reserve
     packet replay

@@ -26,7 +26,8 @@ from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, VOUCHER, Town
 
 from accounting.book import ledger, schema
 from accounting.errors import InsufficientBalance, InvalidInput, InvariantBroken, Refused
-from accounting.settle import stating
+from accounting.runs import watermarks
+from accounting.settle import settlement, stating
 from accounting.vouchers import holds
 
 OCTOBER = "2024-10-10T12:00:00+08:00"
@@ -213,6 +214,107 @@ def test_closing_a_month_that_is_not_collected(shop: Town) -> None:
     take(shop, watermark=(CLUSTER, "ended", end_s))
 
     assert close(shop, "2024-11") == [f"S-{ACCOUNT}-2024-11"]
+
+
+def sweep(shop: Town, cluster: str, until: str) -> None:
+    """Say up to when a cluster is collected."""
+    with shop.begin() as conn:
+        watermarks.advance(conn, cluster, "ended", towns.instant(until))
+
+
+def test_a_cluster_that_was_never_swept_keeps_a_month_open(shop: Town) -> None:
+    """Where the price list has a cluster that nobody ever collected, nothing is closed."""
+    take(shop, yuan(1, 100))
+    scope = settlement.Scope(PROVIDER)
+    when = towns.stamp(AFTER["2024-11"])
+    with pytest.raises(Refused, match="close 2024-11: cluster chengdu is collected never"):
+        settlement.close(shop.engine, shop.archive, "2024-11", scope, shop.policy, when)
+    sweep(shop, CLUSTER, "2024-12-01T00:00:00+08:00")
+
+    made = settlement.close(shop.engine, shop.archive, "2024-11", scope, shop.policy, when)
+    assert made == [f"S-{ACCOUNT}-2024-11"]
+
+
+TWO = (
+    delivery.ROUND
+    + """
+  mianyang:
+    partitions:
+      far:
+        provider: nscc-cd
+        prices: [{from: 2023-07-01, yuan_per_core_hour: "1.00"}]
+"""
+)
+
+
+def test_a_cluster_of_another_provider_keeps_nothing_open(shop: Town) -> None:
+    """What is not collected of the other provider's cluster stops its close and no other."""
+    delivery.load_prices(shop, TWO.replace("round-1", "two-1"), "two-1")
+    take(shop, yuan(1, 100))
+    with pytest.raises(Refused, match="cluster mianyang is collected never"):
+        close(shop, "2024-11", provider=OTHER_PROVIDER)
+
+    assert close(shop, "2024-11") == [f"S-{ACCOUNT}-2024-11"]
+
+
+def test_unrated_runs_stop_those_whose_they_are(shop: Town) -> None:
+    """Runs without a price stop the provider of their account, each named; not the other one."""
+    take(shop, *(yuan(i, 1, gres="gpu:odd=1", partition="cards") for i in range(1, 8)))
+    take(shop, yuan(9, 1, voucher=None, gres="gpu:odd=1", partition="cards"))
+    names = ", ".join(rf"job {i} of chengdu \([^)]*\)" for i in range(1, 6))
+    with pytest.raises(Refused, match=f"8 runs are unrated: {names} and 3 more; 0 are allowed"):
+        close(shop, "2024-11")
+    with pytest.raises(Refused, match="7 runs are unrated"):
+        close(shop, "2024-11", account=ACCOUNT)
+
+    assert close(shop, "2024-11", provider=OTHER_PROVIDER) == []
+
+
+def test_what_may_be_anybodys_stops_every_provider(shop: Town) -> None:
+    """A run that names no account, where nobody is said to provide, may be any provider's."""
+    take(shop, yuan(1, 100), yuan(2, 1, voucher=None, partition="unheard"))
+    for provider in (PROVIDER, OTHER_PROVIDER):
+        with pytest.raises(Refused, match="1 runs are unrated: job 2 of chengdu"):
+            close(shop, "2024-11", provider=provider)
+
+    assert close(shop, "2024-11", account=ACCOUNT) == [f"S-{ACCOUNT}-2024-11"]
+
+
+def second_account(shop: Town) -> str:
+    """Open another account of the unit, with cash and no voucher."""
+    with shop.begin() as conn:
+        account = towns.add_contract(conn, "2024-AI-002")
+        towns.pay(conn, "1,000", "BANK-9", account=account)
+    return account
+
+
+def test_one_account_is_closed_alone(shop: Town) -> None:
+    """Its statement stands, the others' month is open, and the provider's close repeats nothing."""
+    other = second_account(shop)
+    take(shop, yuan(1, 100), yuan(2, 10, voucher=other))
+
+    assert close(shop, "2024-11", account=ACCOUNT) == [f"S-{ACCOUNT}-2024-11"]
+    assert close(shop, "2024-11", account=ACCOUNT) == [f"S-{ACCOUNT}-2024-11"]
+    both = [f"S-{ACCOUNT}-2024-11", f"S-{other}-2024-11"]
+    assert close(shop, "2024-11") == both
+    assert close(shop, "2024-11", account=other) == [both[1]]
+
+
+def test_an_account_that_was_closed_with_nothing_stays_closed(shop: Town) -> None:
+    """A run that comes after its account was closed is the next month's, also for the provider."""
+    assert close(shop, "2024-11", account=ACCOUNT) == []
+    take(shop, yuan(1, 100))
+
+    assert close(shop, "2024-11", account=ACCOUNT) == []
+    assert close(shop, "2024-11") == []
+    assert close(shop, "2024-12") == [f"S-{ACCOUNT}-2024-12"]
+    assert lines(shop, "2024-12", "usage_month", "fee_fen") == [("2024-11", 10_000)]
+
+
+def test_closing_an_account_of_another_provider(shop: Town) -> None:
+    """An account is closed at its own provider, and one that is not there at none."""
+    with pytest.raises(InvalidInput, match=f"contract {ACCOUNT} {OTHER_PROVIDER}: not in the book"):
+        close(shop, "2024-11", provider=OTHER_PROVIDER, account=ACCOUNT)
 
 
 @pytest.mark.parametrize("month", ["2024-Q4", "2024", "2024-11-01"])

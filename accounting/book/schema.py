@@ -380,6 +380,13 @@ closing = _of_entry(
     _int("at_s"),
     _int("upto_seq"),
 )
+account_closing = _of_entry(
+    "account_closing",
+    _text("account", ForeignKey("contract.account"), pk=True),
+    _text("month", pk=True),
+    _int("at_s"),
+    _int("upto_seq"),
+)
 statement = _of_entry(
     "statement",
     _text("id", pk=True),

@@ -54,6 +54,13 @@ def not_elsewhere(
     return _kept(accounts, pc.coalesce(same, pc.is_valid(theirs)))
 
 
+def provided_by(
+    accounts: pa.ChunkedArray, rows: pa.Table, prices: Tariff, providers: Mapping[str, str]
+) -> pa.ChunkedArray:
+    """Return whose a row is: the provider of its account, else that of its partition."""
+    return pc.coalesce(_looked_up(accounts, providers), _provided(prices, rows))
+
+
 def _kept(accounts: pa.ChunkedArray, where: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(where, accounts, pa.scalar(None, pa.string()))
 

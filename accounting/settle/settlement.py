@@ -9,6 +9,7 @@ account, deduction floor(4.995) = 4.99, cash 5.00.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,83 +19,84 @@ from sqlalchemy.engine import Connection, Engine
 from accounting import period
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Posting, Stamp, lock, write
-from accounting.errors import InvalidInput, Refused
+from accounting.errors import InvalidInput
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
-from accounting.runs import watermarks
-from accounting.settle import statements, stating, stored
+from accounting.settle import closable, statements, stating
 from accounting.vouchers.holds import accrued, vouchers
 from accounting.vouchers.registry import contracts, find
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """For whom a month is closed: a provider, or one account of it alone."""
+
+    provider: str
+    account: str | None = None
+
+
 def close(
-    engine: Engine, archive: Path, month: str, provider: str, policy: Policy, stamp: Stamp
+    engine: Engine, archive: Path, month: str, scope: Scope, policy: Policy, stamp: Stamp
 ) -> list[str]:
-    """Close a month for one provider: one statement for each account with charges.
+    """Close a month: one statement for each account with charges.
 
     Each statement is one transaction, so a close that was interrupted is simply run again;
     closing a closed month changes nothing.
+
+    Args:
+        engine: The book.
+        archive: Root of the usage archive.
+        month: Such as 2026-11.
+        scope: For whom.
+        policy: The rules.
+        stamp: Who, when.
 
     Returns:
         The month's statements, by id.
 
     Raises:
-        InvalidInput: This is no month, or no such provider.
+        InvalidInput: This is no month, or there is no such provider or account of it.
         Refused: The month has not ended, or runs of it are unrated or not yet collected.
         InvariantBroken: Archive and book disagree.
     """
     if period.kind_of(month) != "month":
         raise InvalidInput(f"close {month}: not a month; write it as 2026-11")
     with ledger.reading(engine).begin() as conn:
-        find(conn, "provider", id=provider)
-        accounts = [row["account"] for row in contracts(conn, provider=provider)]
-        if not closed(conn, provider, month):
-            _check_closable(conn, archive, month, policy, stamp)
+        find(conn, "provider", id=scope.provider)
+        if scope.account is not None:
+            find(conn, "contract", account=scope.account, provider=scope.provider)
+        accounts = _accounts(conn, scope)
+        if not closed(conn, scope, month):
+            closable.check(conn, archive, month, scope.provider, scope.account, policy, stamp)
     for account in accounts:
         with engine.begin() as conn:
             lock(conn)
-            if not closed(conn, provider, month):
-                _settle(conn, archive, account, month, provider, policy, stamp)
+            if not closed(conn, Scope(scope.provider, account), month):
+                _settle(conn, archive, account, month, scope.provider, policy, stamp)
     with engine.begin() as conn:
         lock(conn)
-        if not closed(conn, provider, month):
-            _lapse(conn, provider, month, policy, stamp)
-            _mark_closed(conn, provider, month, stamp)
-        return [row["id"] for row in statements.listed(conn, provider=provider, month=month)]
+        if not closed(conn, scope, month):
+            for account in accounts:
+                if not closed(conn, Scope(scope.provider, account), month):
+                    _lapse(conn, account, month, policy, stamp)
+            _mark_closed(conn, scope, month, stamp)
+        papers = statements.listed(conn, provider=scope.provider, month=month)
+        return [row["id"] for row in papers if row["account"] in accounts]
 
 
-def closed(conn: Connection, provider: str, month: str) -> bool:
-    """Tell whether a month is closed for a provider."""
-    query = select(schema.closing.c.seq).filter_by(provider=provider, month=month)
-    return conn.execute(query).scalar() is not None
+def closed(conn: Connection, scope: Scope, month: str) -> bool:
+    """Tell whether a month is closed: for the account alone, or for its provider."""
+    query = select(schema.closing.c.seq).filter_by(provider=scope.provider, month=month)
+    if conn.execute(query).scalar() is not None:
+        return True
+    own = select(schema.account_closing.c.seq).filter_by(account=scope.account, month=month)
+    return scope.account is not None and conn.execute(own).scalar() is not None
 
 
-def _check_closable(
-    conn: Connection, archive: Path, month: str, policy: Policy, stamp: Stamp
-) -> None:
-    end_s = period.bounds(month, policy.timezone)[1]
-    if stamp.effective_s < end_s:
-        raise Refused(
-            f"close {month}: it ends {period.clock(end_s, policy.timezone)}, now is "
-            f"{period.clock(stamp.effective_s, policy.timezone)}; close it after it has ended"
-        )
-    unrated = stored.unrated(conn, archive, end_s)
-    if unrated.num_rows:
-        first = unrated.slice(0, 1).to_pylist()[0]
-        raise Refused(
-            f"close {month}: {unrated.num_rows} runs are unrated, such as job {first['job']} of "
-            f"{first['cluster']} ({first['reason']}); 0 are allowed; load a price that covers them "
-            "and run svoucher rate"
-        )
-    if ledger.identity(conn).rehearsal:
-        return  # its clock may be set: what is collected up to is a real instant
-    for cluster, until_s in watermarks.by_cluster(conn).items():
-        if until_s < end_s:
-            raise Refused(
-                f"close {month}: cluster {cluster} is collected up to "
-                f"{period.clock(until_s, policy.timezone)}, {period.clock(end_s, policy.timezone)} "
-                "is needed; run svoucher collect, or import --complete-until"
-            )
+def _accounts(conn: Connection, scope: Scope) -> list[str]:
+    if scope.account is not None:
+        return [scope.account]
+    return [row["account"] for row in contracts(conn, provider=scope.provider)]
 
 
 def _settle(
@@ -180,7 +182,7 @@ def _statement_postings(
     return [Posting(name, owner, micro) for name, owner, micro in amounts if micro]
 
 
-def _lapse(conn: Connection, provider: str, month: str, policy: Policy, stamp: Stamp) -> None:
+def _lapse(conn: Connection, account: str, month: str, policy: Policy, stamp: Stamp) -> None:
     """Let vouchers lapse whose validity, and the time to settle late runs, are over.
 
     What is delivered within the validity is stated first, however late that is; what a credit
@@ -188,32 +190,34 @@ def _lapse(conn: Connection, provider: str, month: str, policy: Policy, stamp: S
     """
     end_s = period.bounds(month, policy.timezone)[1]
     last_s = min(end_s, stamp.effective_s - policy.settle_days * 86_400)
-    for contract in contracts(conn, provider=provider):
-        if any(eligible for _, eligible in accrued(conn, contract["account"]).values()):
-            continue
-        for voucher in vouchers(conn, contract["account"]):
-            left = ledger.balance(conn, "voucher.left", voucher.id)
-            if left and voucher.until_s <= last_s:
-                row = {
-                    "voucher": voucher.id,
-                    "kind": "expired",
-                    "at_s": end_s,
-                    "amount_fen": left // MICRO_PER_FEN,
-                }
-                postings = [
-                    Posting("voucher.left", voucher.id, -left),
-                    Posting("voucher.expired", voucher.id, left),
-                ]
-                key = f"expiry:{voucher.id}:{month}"
-                rows = {"voucher_end": [row]}
-                write(conn, Entry(key, "voucher.expire", stamp, rows, postings))
+    if any(eligible for _, eligible in accrued(conn, account).values()):
+        return
+    for voucher in vouchers(conn, account):
+        left = ledger.balance(conn, "voucher.left", voucher.id)
+        if left and voucher.until_s <= last_s:
+            row = {
+                "voucher": voucher.id,
+                "kind": "expired",
+                "at_s": end_s,
+                "amount_fen": left // MICRO_PER_FEN,
+            }
+            postings = [
+                Posting("voucher.left", voucher.id, -left),
+                Posting("voucher.expired", voucher.id, left),
+            ]
+            key = f"expiry:{voucher.id}:{month}"
+            rows = {"voucher_end": [row]}
+            write(conn, Entry(key, "voucher.expire", stamp, rows, postings))
 
 
-def _mark_closed(conn: Connection, provider: str, month: str, stamp: Stamp) -> None:
-    row = {
-        "provider": provider,
-        "month": month,
-        "at_s": stamp.effective_s,
-        "upto_seq": ledger.head(conn)[0],
-    }
-    write(conn, Entry(f"closing:{provider}:{month}", "month.close", stamp, {"closing": [row]}))
+def _mark_closed(conn: Connection, scope: Scope, month: str, stamp: Stamp) -> None:
+    row = {"month": month, "at_s": stamp.effective_s, "upto_seq": ledger.head(conn)[0]}
+    if scope.account is not None:
+        rows = {"account_closing": [row | {"account": scope.account}]}
+        entry = Entry(
+            f"closing:{scope.provider}:{month}:{scope.account}", "month.close", stamp, rows
+        )
+    else:
+        rows = {"closing": [row | {"provider": scope.provider}]}
+        entry = Entry(f"closing:{scope.provider}:{month}", "month.close", stamp, rows)
+    write(conn, entry)
