@@ -84,7 +84,7 @@ def check_sample(made: Workload, rows: kernels.Rows, found: onepass.Drawn) -> in
             upto = [charge_micro(made, rows, i, (0, edge))[1] for edge in edges]
             parts = np.diff([0, *upto, int(found.charge_micro[i])]).tolist()
             cut.append((int(rows.end_s[i]), parts))
-        month = drawdown.month(vouchers, left_fen, cut, RATIO_BP)
+        month = drawdown.month(vouchers, left_fen, cut)
         shares = [sum(share.values()) for share in month.shares_fen]
         assert found.share_fen[own].tolist() == shares, (account, begin_s)
     return SAMPLE + last - first

@@ -154,6 +154,6 @@ def _vouchers(random: np.random.Generator, year_s: int) -> list[Voucher]:
     spans = ((-200, second), (first, third), (fourth, fourth + 365))
     left_fen = (10 ** random.uniform(5, 9, 3)).astype(np.int64).tolist()
     return in_order(
-        Voucher(f"V{i}", year_s + begin * DAY_S, year_s + end * DAY_S, fen)
+        Voucher(f"V{i}", year_s + begin * DAY_S, year_s + end * DAY_S, fen, RATIO_BP)
         for i, ((begin, end), fen) in enumerate(zip(spans, left_fen, strict=True))
     )

@@ -22,7 +22,7 @@ ROWS = """
     onepass
     grouping
     stored
-    charging rerating closable
+    charging rerating closable eligible
     stating statements evidence
     settlement shares invoicing redemption reserve
     packet replay

@@ -41,8 +41,13 @@ def vouchers(draw):
     for name in range(draw(st.integers(0, 3))):
         edges = sorted(draw(st.lists(INSTANTS, min_size=2, max_size=2, unique=True)))
         left_fen = draw(st.sampled_from([0, 1, 999, 10**6, 10**17]))
-        found.append(Voucher(str(name), *edges, left_fen))
+        found.append(Voucher(str(name), *edges, left_fen, 5_000))
     return drawdown.in_order(found)
+
+
+def sharing(vouchers, prices):
+    """Let vouchers bear the share that one pass lets all of them bear."""
+    return [dataclasses.replace(each, ratio_bp=prices.ratio_bp) for each in vouchers]
 
 
 def months_of(some):
@@ -72,7 +77,7 @@ def by_definition(some, accounts, prices, months_s):
                 and rated[i].status == rating.CHARGED
             ]
             cut = [(some[i].end_s, parts(some[i], account, own, prices.tariff)) for i in of_month]
-            found = drawdown.month(own, left_fen, cut, prices.ratio_bp)
+            found = drawdown.month(sharing(own, prices), left_fen, cut)
             for i, by_voucher in zip(of_month, found.shares_fen, strict=True):
                 share[i] = sum(by_voucher.values())
             drawn.update({(m, account, name): fen for name, fen in found.drawn_fen.items()})
@@ -176,7 +181,7 @@ def test_runs_priced_beforehand_keep_their_place() -> None:
     """Of two runs over the end of a voucher the first has its share first, however it is priced."""
     edge_s = EPOCH_S + 1800
     suspended = dataclasses.replace(RUN, job_id=8, elapsed_s=3599, suspended_s=1)
-    last = [Voucher("V", 0, edge_s, 2_000)]
+    last = [Voucher("V", 0, edge_s, 2_000, 5_000)]
     prices = Prices(PRICES, STATES, {"E": last}, {}, 5_000)
     some = [RUN, suspended]
 

@@ -428,6 +428,14 @@ deduction = _of_entry(
     _text("voucher", ForeignKey("voucher.id"), pk=True),
     _int("amount_fen"),
 )
+deduction_month = _of_entry(
+    "deduction_month",
+    _text("statement", ForeignKey("statement.id"), pk=True),
+    _text("usage_month", pk=True),
+    _text("voucher", ForeignKey("voucher.id"), pk=True),
+    _int("amount_fen"),
+)
+"""A deduction by usage month, where a statement draws from more than one voucher."""
 invoice = _of_entry(
     "invoice",
     _text("number", pk=True),

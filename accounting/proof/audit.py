@@ -111,6 +111,21 @@ def statements(books: Books) -> Found:
                 f"statement {row['id']}",
                 f"{drawn} fen came off vouchers, not {row['deduction_fen']}",
             )
+        yield from _by_month(books.conn, row["id"])
+
+
+def _by_month(conn: Connection, statement: str) -> Found:
+    """What a statement says that vouchers bore by month is what they bore of it."""
+    part, line = schema.deduction_month, schema.statement_line
+    here = part.c.statement == statement
+    by_month = _sums(conn, part.c.usage_month, part.c.amount_fen, here)
+    if not by_month:
+        return
+    of_lines = _sums(conn, line.c.usage_month, line.c.deduction_fen, line.c.statement == statement)
+    drawn = schema.deduction.c.statement == statement
+    of_vouchers = _sums(conn, schema.deduction.c.voucher, schema.deduction.c.amount_fen, drawn)
+    if by_month != of_lines or _sums(conn, part.c.voucher, part.c.amount_fen, here) != of_vouchers:
+        yield f"statement {statement}", "what its vouchers bore by month does not add up"
 
 
 def balances(books: Books) -> Found:
@@ -336,8 +351,8 @@ def _sum(conn: Connection, column: Any, **where: object) -> int:
     return int(conn.execute(query).scalar_one())
 
 
-def _sums(conn: Connection, by: Any, column: Any) -> dict[str, int]:
-    rows = conn.execute(select(by, func.sum(column)).group_by(by))
+def _sums(conn: Connection, by: Any, column: Any, *where: Any) -> dict[str, int]:
+    rows = conn.execute(select(by, func.sum(column)).where(*where).group_by(by))
     return {key: int(total) for key, total in rows}
 
 

@@ -131,8 +131,8 @@ def _statement(
     copy: Connection, root: Path, rows: dict[str, Any], policy: Policy
 ) -> Iterator[tuple[str, str]]:
     paper = rows["statement"][0]
-    lines = stating.state(copy, root, paper["account"], paper["month"], policy)
-    numbered = enumerate(lines, 1)
+    stated = stating.state(copy, root, paper["account"], paper["month"], policy)
+    numbered = enumerate(stated.lines, 1)
     now = [stating.line_row(paper["id"], i, line) for i, line in numbered]
     for was, is_ in zip(rows["statement_line"], now, strict=False):
         for name in _LINE:
@@ -140,3 +140,9 @@ def _statement(
                 yield was["id"], f"{name} comes out as {is_[name]}, written is {was[name]}"
     if len(now) != len(rows["statement_line"]):
         yield paper["id"], f"{len(now)} lines come out, {len(rows['statement_line'])} are written"
+    draws = {row["voucher"]: row["amount_fen"] for row in rows.get("deduction", ())}
+    if draws != stated.draws_fen:
+        yield paper["id"], f"{stated.draws_fen} fen are drawn by voucher, written is {draws}"
+    parts = rows.get("deduction_month", [])
+    if parts != stating.month_rows(paper["id"], stated):
+        yield paper["id"], "what its vouchers bear of each month comes out otherwise"

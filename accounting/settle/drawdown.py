@@ -1,13 +1,15 @@
 """Which voucher of an account bears what: said plainly, in whole numbers without bound.
 
 A month's charges are cut at every instant at which a voucher of the account begins or ends. One
-interval after the other, what the eligible fee of the month entitles to grows; what it grows by is
-drawn from the vouchers that are valid in the interval, earliest expiry first, as far as they last.
-What no voucher bears is the unit's.
+interval after the other, the fee of the interval is borne by the vouchers that are valid in it,
+earliest expiry first, each its own share of it, as far as they last. What a voucher bears fills so
+much of the fee that no other one bears it too: together they never bear more than the largest of
+their shares. What is less than a fen waits for more of the month's fee; what no voucher bears is
+the unit's.
 
 Within an interval runs have their shares in the order in which they ended, those that end in
-another one last: a run's share is what the entitlement grows by with it. So shares are whole fen
-and add up to what is drawn, exactly.
+another one last: a run's share is what is borne with it and not without it. So shares are whole
+fen and add up to what is drawn, exactly.
 
 This is what the kernel is held to, and what explains a share.
 
@@ -22,22 +24,26 @@ Example:
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import pairwise
 
-from accounting import money
-from accounting.money import MICRO_PER_FEN
+from accounting.money import BP, MICRO_PER_FEN
 
 
 @dataclass(frozen=True, slots=True)
 class Voucher:
-    """What of a voucher matters to who draws it: when it is valid, half-open, and what is left."""
+    """What of a voucher matters to who draws it: when it is valid, half-open, what is left, and
+    which share of a fee it bears. One that is frozen for a while stands once for each time in which
+    it is valid, by the same id."""
 
     id: str
     from_s: int
     until_s: int
     left_fen: int
+    ratio_bp: int
 
 
 @dataclass
@@ -65,51 +71,99 @@ def edges(vouchers: Iterable[Voucher]) -> list[int]:
     return sorted({at_s for each in vouchers for at_s in (each.from_s, each.until_s)})
 
 
-def entitled_fen(eligible_micro: int, ratio_bp: int) -> int:
-    """Return what an eligible fee entitles to: the fee down to the fen, its share down again."""
-    return money.share(eligible_micro // MICRO_PER_FEN, ratio_bp)
+def bear(
+    fee_fen: Fraction, vouchers: Sequence[Voucher], limits_fen: Mapping[str, int]
+) -> tuple[dict[str, int], Fraction]:
+    """Let vouchers bear a fee, one after the other, each up to a limit.
+
+    Returns:
+        What each bears, and what of the fee waits: too little for a fen.
+
+    Example:
+        24.00 of which the first bears half, up to 5.00, the second a fifth: 10.00 are filled by
+        the first, and of the other 14.00 the second bears 2.80.
+    """
+    borne: dict[str, int] = {}
+    waiting = Fraction(0)
+    for voucher in vouchers:
+        if not voucher.ratio_bp:
+            continue
+        filled_by_a_fen = Fraction(BP, voucher.ratio_bp)
+        wanted = fee_fen // filled_by_a_fen
+        taken = min(wanted, limits_fen.get(voucher.id, 0))
+        if taken:
+            borne[voucher.id] = taken
+        waiting = fee_fen - wanted * filled_by_a_fen
+        fee_fen -= taken * filled_by_a_fen
+        if taken == wanted:
+            break
+    return borne, waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What is drawn in one interval.
+
+    Attributes:
+        vouchers: Those that are valid in it, in the order in which they are drawn.
+        fee_micro: The eligible fee of the month before it.
+        waiting_fen: What of that waits.
+        drawn_fen: By voucher.
+    """
+
+    vouchers: Sequence[Voucher] = ()
+    fee_micro: int = 0
+    waiting_fen: Fraction = Fraction(0)
+    drawn_fen: Mapping[str, int] = field(default_factory=dict)
+
+    def borne(self, fee_micro: int) -> tuple[dict[str, int], Fraction]:
+        """Return who bears the first of the interval's fee, and what waits."""
+        both = (self.fee_micro + fee_micro) // MICRO_PER_FEN - self.fee_micro // MICRO_PER_FEN
+        return bear(self.waiting_fen + both, self.vouchers, self.drawn_fen)
 
 
 def draw(
-    vouchers: Sequence[Voucher],
-    left_fen: dict[str, int],
-    intervals_micro: Sequence[int],
-    ratio_bp: int,
-) -> tuple[list[dict[str, int]], list[int]]:
+    vouchers: Sequence[Voucher], left_fen: dict[str, int], intervals_micro: Sequence[int]
+) -> tuple[list[Interval], int]:
     """Draw one month's charges from vouchers.
 
     Args:
         vouchers: In the order in which they are drawn.
         left_fen: What is left of each; drawn from in place.
         intervals_micro: What all runs of the month cost in each interval between `edges`.
-        ratio_bp: Share that vouchers bear.
 
     Returns:
-        For each interval what is drawn, by voucher, and the eligible fee of the month before it.
+        What is drawn in each interval, and the eligible fee of the month.
     """
-    drawn: list[dict[str, int]] = [{} for _ in intervals_micro]
-    fees = [0] * len(intervals_micro)
-    fee = 0
+    found = [Interval()]
+    fee, waiting = 0, Fraction(0)
     for s, (from_s, until_s) in enumerate(pairwise(edges(vouchers)), 1):
-        fees[s] = fee
         valid = [v for v in vouchers if v.from_s <= from_s and until_s <= v.until_s]
-        after = fee + intervals_micro[s]
-        wanted = entitled_fen(after, ratio_bp) - entitled_fen(fee, ratio_bp)
-        for voucher in valid:
-            taken = min(wanted, left_fen[voucher.id])
-            left_fen[voucher.id] -= taken
-            wanted -= taken
-            if taken:
-                drawn[s][voucher.id] = taken
-        fee = after if valid else fee
-    return drawn, [*fees, fee]
+        if not valid:
+            found.append(Interval())
+            continue
+        drawn, after = Interval(valid, fee, waiting, left_fen).borne(intervals_micro[s])
+        found.append(Interval(valid, fee, waiting, drawn))
+        for voucher, fen in drawn.items():
+            left_fen[voucher] -= fen
+        fee, waiting = fee + intervals_micro[s], after
+    return [*found, Interval()][: len(intervals_micro)], fee
+
+
+def drawn_fen(
+    vouchers: Sequence[Voucher], left_fen: Mapping[str, int], intervals_micro: Sequence[int]
+) -> dict[str, int]:
+    """Return what is drawn from each voucher for one month; nothing stands for none."""
+    total: Counter[str] = Counter()
+    for each in draw(vouchers, dict(left_fen), intervals_micro)[0]:
+        total.update(each.drawn_fen)
+    return dict(total)
 
 
 def month(
     vouchers: Sequence[Voucher],
     left_fen: dict[str, int],
     runs: Sequence[tuple[int, Sequence[int]]],
-    ratio_bp: int,
 ) -> Month:
     """Draw one month's runs from vouchers and give each run its share.
 
@@ -118,39 +172,27 @@ def month(
         left_fen: What is left of each; drawn from in place.
         runs: In the order in which they ended, ties by key: the end of each and what it costs in
             each interval between `edges`.
-        ratio_bp: Share that vouchers bear.
     """
     cuts = edges(vouchers)
-    intervals = range(len(cuts) + 1)
-    sums = [sum(parts[s] for _, parts in runs) for s in intervals]
-    drawn, fees = draw(vouchers, left_fen, sums, ratio_bp)
-    found = Month(fees[-1], {}, [{} for _ in runs])
+    sums = [sum(parts[s] for _, parts in runs) for s in range(len(cuts) + 1)]
+    intervals, eligible_micro = draw(vouchers, left_fen, sums)
+    found = Month(eligible_micro, {}, [{} for _ in runs])
     ended_in = [bisect_left(cuts, end_s) for end_s, _ in runs]
-    for s in intervals:
-        for voucher, fen in drawn[s].items():
+    for s, interval in enumerate(intervals):
+        for voucher, fen in interval.drawn_fen.items():
             found.drawn_fen[voucher] = found.drawn_fen.get(voucher, 0) + fen
-        given, fee, base_fen = 0, fees[s], entitled_fen(fees[s], ratio_bp)
+        fee, before = 0, dict[str, int]()
         for i in sorted(range(len(runs)), key=lambda i: (ended_in[i] != s, i)):
             fee += runs[i][1][s]
-            upto = min(entitled_fen(fee, ratio_bp) - base_fen, sum(drawn[s].values()))
-            for voucher, fen in bear(drawn[s], given, upto).items():
+            borne = interval.borne(fee)[0]
+            for voucher, fen in grown(before, borne).items():
                 share = found.shares_fen[i]
                 share[voucher] = share.get(voucher, 0) + fen
-            given = upto
+            before = borne
     return found
 
 
-def bear(drawn: Mapping[str, int], from_fen: int, until_fen: int) -> dict[str, int]:
-    """Return who bears the fen from one to another of what was drawn from vouchers in order.
-
-    Example:
-        10.00 and 14.00 are drawn: of 9.00 to 12.00 the first bears 1.00, the second 2.00.
-    """
-    found = {}
-    begin = 0
-    for voucher, fen in drawn.items():
-        part = min(until_fen, begin + fen) - max(from_fen, begin)
-        if part > 0:
-            found[voucher] = part
-        begin += fen
-    return found
+def grown(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Return what each grew by; nothing stands for one that did not."""
+    both = {name: after.get(name, 0) - before.get(name, 0) for name in (*after, *before)}
+    return {name: fen for name, fen in both.items() if fen}

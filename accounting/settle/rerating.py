@@ -95,7 +95,7 @@ def prices_of(conn: Connection, tariff: Tariff, policy: Policy) -> Prices:
     what was issued on each, as they stood before anything was drawn."""
     vouchers = {
         contract["account"]: drawdown.in_order(
-            Voucher(row.id, row.from_s, row.until_s, row.amount_fen)
+            Voucher(row.id, row.from_s, row.until_s, row.amount_fen, policy.deduct_bp(row.category))
             for row in holds.vouchers(conn, contract["account"])
         )
         for contract in registry.contracts(conn)
@@ -210,8 +210,7 @@ def drawn_fen(sums: Sums, prices: Prices) -> Iterator[tuple[str, str, Mapping[st
         count = len(drawdown.edges(vouchers)) + 1
         for month in months:
             micro = [sums.by_interval[account, month, s] for s in range(count)]
-            drawn, _ = drawdown.draw(vouchers, left_fen, micro, prices.ratio_bp)
-            total: Counter[str] = Counter()
-            for each in drawn:
-                total.update(each)
-            yield account, month, total
+            drawn = drawdown.drawn_fen(vouchers, left_fen, micro)
+            for voucher, fen in drawn.items():
+                left_fen[voucher] -= fen
+            yield account, month, drawn

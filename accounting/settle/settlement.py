@@ -112,14 +112,15 @@ def _settle(
     statement_id = f"S-{account}-{month}"
     if conn.execute(select(schema.statement.c.seq).filter_by(id=statement_id)).scalar():
         return
-    lines = stating.state(conn, archive, account, month, policy)
+    paper = stating.state(conn, archive, account, month, policy)
+    lines = paper.lines
     if not lines:
         return
     fee_fen = sum(line.fee_fen for line in lines)
     deduction_fen = sum(line.deduction_fen for line in lines)
     cash_fen = fee_fen - deduction_fen
     paid_fen = min(cash_fen, -ledger.balance(conn, "cash", account) // MICRO_PER_FEN)
-    draws = _draw(conn, account, deduction_fen)
+    draws = paper.draws_fen
     row = {
         "id": statement_id,
         "account": account,
@@ -142,23 +143,10 @@ def _settle(
             for voucher, fen in draws.items()
         ],
     }
+    if by_month := stating.month_rows(statement_id, paper):
+        rows["deduction_month"] = by_month
     postings = _statement_postings(conn, row, draws, provider)
     write(conn, Entry(f"statement:{account}:{month}", "statement", stamp, rows, postings))
-
-
-def _draw(conn: Connection, account: str, deduction_fen: int) -> dict[str, int]:
-    """Split a deduction over an account's vouchers, earliest expiry first; credits go back to
-    the last one."""
-    own = vouchers(conn, account)
-    if deduction_fen < 0:
-        return {own[-1].id: deduction_fen}
-    draws: dict[str, int] = {}
-    for voucher in own:
-        left_fen = ledger.balance(conn, "voucher.left", voucher.id) // MICRO_PER_FEN
-        part = min(deduction_fen - sum(draws.values()), left_fen)
-        if part:
-            draws[voucher.id] = part
-    return draws
 
 
 def _statement_postings(

@@ -12,19 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.engine import Connection
 
 from accounting.book import schema
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
-from accounting.rates import rating
-from accounting.runs import archive, usage
+from accounting.runs import usage
 from accounting.runs.run import Run
-from accounting.runs.segment import Segment
-from accounting.settle import drawdown, grouping, stating
-from accounting.vouchers import holds
+from accounting.settle import drawdown, eligible, stating, stored
 
 
 @dataclass(frozen=True)
@@ -64,10 +60,13 @@ def of_run(
         what another one charged for that month: it is then not the sum of runs.
     """
     for paper in _papers(conn, run, account):
-        rows = _rows_of(conn, root, paper, account, policy.timezone)
+        since_seq = stating.stated_upto(conn, account, paper.usage_month, paper.seq)
+        span = since_seq, paper.upto_seq
+        rows = stored.charged(conn, root, account, paper.usage_month, span, policy.timezone)
         place = _place(rows, run, revision)
         if place is not None:
-            return _share(conn, paper, rows, place, account, policy.deduct_ratio_bp)
+            fees = _Fees(conn, root, account, paper, policy)
+            return _share(conn, fees, rows, place)
     return None
 
 
@@ -84,30 +83,6 @@ def _papers(conn: Connection, run: Run, account: str) -> Sequence[Any]:
     return conn.execute(query.distinct()).all()
 
 
-def _rows_of(conn: Connection, root: Path, paper: Any, account: str, timezone: str) -> pa.Table:
-    """Return the runs of a usage month that a statement has, each with its latest revision there,
-    in the order of their shares."""
-    since_seq = stating.stated_upto(conn, account, paper.usage_month, paper.seq)
-    table, charge = schema.segment, schema.charge
-    query = (
-        select(*(table.c[name] for name in Segment.__slots__))
-        .join(charge, charge.c.path == table.c.path)
-        .where(charge.c.account == account, charge.c.month == paper.usage_month)
-        .where(table.c.seq > since_seq, table.c.seq <= paper.upto_seq)
-        .order_by(table.c.path)
-    )
-    found = [Segment(**row) for row in conn.execute(query).mappings()]
-    rows = archive.read(root, found)
-    rows = rows.filter(pa.array(~grouping.outdated(rows, rows)))
-    rows = grouping.with_status(rows, rating.CHARGED)
-    rows = rows.filter(pc.equal(grouping.months_of(rows, timezone), paper.usage_month))
-    rows = rows.filter(
-        pc.fill_null(pc.equal(rows.column("account").cast(pa.string()), account), False)
-    )
-    keys = usage.keys(rows)
-    return rows.take(pa.array(usage.key_order([usage.numbers(rows.column("end_s")), *keys])))
-
-
 def _place(rows: pa.Table, run: Run, revision: int) -> int | None:
     """Return where a revision of a run stands among rows."""
     names = ("cluster", "job_id", "submit_s", "start_s", "revision")
@@ -116,33 +91,70 @@ def _place(rows: pa.Table, run: Run, revision: int) -> int | None:
     return keys.index(key) if key in keys else None
 
 
-def _share(
-    conn: Connection, paper: Any, rows: pa.Table, place: int, account: str, ratio_bp: int
-) -> Share | None:
-    stated = stating.stated(conn, account, paper.usage_month, schema.statement.c.id == paper.id)
-    before = stating.stated(conn, account, paper.usage_month, schema.statement.c.seq < paper.seq)
+@dataclass(frozen=True)
+class _Fees:
+    """A statement's part of a usage month, and how it was drawn."""
+
+    conn: Connection
+    root: Path
+    account: str
+    paper: Any
+    policy: Policy
+
+    def borne(self, *where: ColumnElement[bool]) -> dict[str, int]:
+        """Return what each voucher bore of the month, on some statements."""
+        return stating.borne_of(self.conn, self.account, self.paper.usage_month, *where)
+
+    def stated(self, *where: ColumnElement[bool]) -> dict[str, int]:
+        """Return what some statements took for the month."""
+        return stating.stated(self.conn, self.account, self.paper.usage_month, *where)
+
+
+def _share(conn: Connection, fees: _Fees, rows: pa.Table, place: int) -> Share | None:
+    paper, earlier = fees.paper, schema.statement.c.seq < fees.paper.seq
+    stated, before = fees.stated(schema.statement.c.id == paper.id), fees.stated(earlier)
     charges: list[int] = usage.numbers(rows.column("charge_micro")).tolist()
-    eligible: list[int] = usage.numbers(rows.column("eligible_micro")).tolist()
-    if (sum(charges), sum(eligible)) != (stated["charge"], stated["eligible"]):
+    eligible_: list[int] = usage.numbers(rows.column("eligible_micro")).tolist()
+    if (sum(charges), sum(eligible_)) != (stated["charge"], stated["eligible"]):
         return None
 
     def fee_fen(runs: int) -> int:
         return (before["charge"] + sum(charges[:runs])) // MICRO_PER_FEN - before["fee"]
 
-    def borne_fen(runs: int) -> int:
-        """Return what vouchers bear of the first runs; with one comes what was short before."""
-        fee = before["eligible"] + sum(eligible[:runs])
-        entitled = drawdown.entitled_fen(fee, ratio_bp) - before["deduction"]
-        return min(entitled, stated["deduction"]) if runs else 0
-
-    first, after = borne_fen(place), borne_fen(place + 1)
+    first, after = _borne(fees, rows, place, before)
+    borne = drawdown.grown(first, after)
     return Share(
         statement=paper.id,
         line=_line(conn, paper, rows.slice(place, 1).to_pylist()[0]),
         fee_fen=fee_fen(place + 1) - fee_fen(place),
-        deduction_fen=after - first,
-        borne_fen=_borne(conn, paper, account, first, after),
+        deduction_fen=sum(borne.values()),
+        borne_fen=borne,
     )
+
+
+def _borne(
+    fees: _Fees, rows: pa.Table, place: int, before: dict[str, int]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return what vouchers bear of the month without a run and those after it, and with it; with
+    the first one of a statement comes what was short before."""
+    paper = fees.paper
+    own = eligible.vouchers(fees.conn, fees.account, fees.policy, paper.seq)
+    if not own:
+        return {}, {}
+    earlier = fees.borne(schema.statement.c.seq < paper.seq)
+    upto = fees.borne(schema.statement.c.seq <= paper.seq)
+    costs = eligible.of_runs(fees.conn, rows, fees.account, own, fees.policy)
+    base = [0, before["eligible"], 0]
+    if not eligible.simple(fees.conn, fees.account, own):
+        since = stating.stated_upto(fees.conn, fees.account, paper.usage_month, paper.seq)
+        where = (fees.conn, fees.root, fees.account, paper.usage_month)
+        base = eligible.of_month(*where, own, fees.policy, since)
+
+    def borne(runs: int) -> dict[str, int]:
+        sums = [micro + int(costs[:runs, s].sum()) for s, micro in enumerate(base)]
+        return drawdown.drawn_fen(own, upto, sums)
+
+    return borne(place) if place else earlier, borne(place + 1)
 
 
 def _line(conn: Connection, paper: Any, row: dict[str, Any]) -> str:
@@ -153,28 +165,3 @@ def _line(conn: Connection, paper: Any, row: dict[str, Any]) -> str:
     )
     line: str = conn.execute(query).scalar_one()
     return line
-
-
-def _borne(
-    conn: Connection, paper: Any, account: str, from_fen: int, until_fen: int
-) -> dict[str, int]:
-    """Return who bears the fen of a usage month's deduction from one to another.
-
-    Months are drawn one after the other. One that gives back, by a correction, gives back to the
-    last voucher, so that the others of the statement have drawn so much more from it.
-    """
-    table = schema.statement_line
-    query = select(table.c.usage_month, func.sum(table.c.deduction_fen))
-    query = query.where(table.c.statement == paper.id).group_by(table.c.usage_month)
-    by_month = {month: int(fen) for month, fen in conn.execute(query)}
-    earlier = sum(max(0, fen) for month, fen in by_month.items() if month < paper.usage_month)
-    draws = select(schema.deduction.c.voucher, schema.deduction.c.amount_fen)
-    drawn = {
-        row.voucher: row.amount_fen for row in conn.execute(draws.filter_by(statement=paper.id))
-    }
-    own = [voucher.id for voucher in holds.vouchers(conn, account)]
-    if not own:
-        return {}
-    drawn[own[-1]] = drawn.get(own[-1], 0) - sum(min(0, fen) for fen in by_month.values())
-    in_order = {voucher: drawn.get(voucher, 0) for voucher in own}
-    return drawdown.bear(in_order, earlier + from_fen, earlier + until_fen)

@@ -4,6 +4,7 @@ Everything is cumulative by usage month, so that late runs and corrections come 
 they had been in time; a replay works it out once more.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,12 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.engine import Connection
 
 from accounting import money
-from accounting.book import ledger, schema
+from accounting.book import schema
 from accounting.errors import InvariantBroken
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
-from accounting.settle import stored
+from accounting.settle import drawdown, eligible, stored
 from accounting.settle.grouping import Group
-from accounting.vouchers.holds import vouchers
 
 
 @dataclass(frozen=True)
@@ -32,33 +32,63 @@ class Line:
     deduction_fen: int
 
 
-def state(conn: Connection, archive: Path, account: str, month: str, policy: Policy) -> list[Line]:
-    """Work out the lines that an account's statement of a month has to have.
+@dataclass(frozen=True)
+class Paper:
+    """What a statement has to say.
+
+    Attributes:
+        lines: Its lines.
+        borne_fen: What it draws from each voucher, or gives back, by usage month.
+    """
+
+    lines: Sequence[Line]
+    borne_fen: Mapping[str, Mapping[str, int]]
+
+    @property
+    def draws_fen(self) -> dict[str, int]:
+        """What it draws from each voucher that it touches."""
+        total: Counter[str] = Counter()
+        for by_voucher in self.borne_fen.values():
+            total.update(by_voucher)
+        return dict(total)
+
+
+def state(conn: Connection, archive: Path, account: str, month: str, policy: Policy) -> Paper:
+    """Work out what an account's statement of a month has to say.
+
+    A usage month draws what its whole eligible fee entitles to, as far as vouchers last, less what
+    it drew already: so late runs find their part, and a correction gives back only what is above
+    that.
 
     Raises:
         InvariantBroken: The runs in the archive do not add up to the charges in the book.
     """
-    left_fen = sum(
-        ledger.balance(conn, "voucher.left", voucher.id) // MICRO_PER_FEN
-        for voucher in vouchers(conn, account)
-    )
+    own = eligible.vouchers(conn, account, policy)
+    left_fen = {voucher.id: voucher.left_fen for voucher in own}
     lines: list[Line] = []
+    by_month: dict[str, Mapping[str, int]] = {}
     for usage_month, cumulative in sorted(_charged(conn, account).items()):
         if usage_month > month:
             continue
         since_seq = stated_upto(conn, account, usage_month)
-        own = stored.groups(conn, archive, account, usage_month, since_seq, policy.timezone)
+        groups = stored.groups(conn, archive, account, usage_month, since_seq, policy.timezone)
         taken = stated(conn, account, usage_month)
-        _check_archive(account, usage_month, cumulative, taken, own)
-        if not own:
+        _check_archive(account, usage_month, cumulative, taken, groups)
+        if not groups:
             continue
-        fee_cum_fen = cumulative["charge"] // MICRO_PER_FEN
-        eligible_fen = min(fee_cum_fen, cumulative["eligible"] // MICRO_PER_FEN)
-        wanted_fen = money.share(eligible_fen, policy.deduct_ratio_bp) - taken["deduction"]
-        deduction_fen = min(wanted_fen, left_fen)
-        left_fen -= deduction_fen
-        lines += _lines(usage_month, own, fee_cum_fen - taken["fee"], deduction_fen)
-    return lines
+        if eligible.simple(conn, account, own):
+            intervals = [0, cumulative["eligible"], cumulative["charge"] - cumulative["eligible"]]
+        else:
+            intervals = eligible.of_month(conn, archive, account, usage_month, own, policy)
+        before = borne_of(conn, account, usage_month)
+        both = {name: fen + before.get(name, 0) for name, fen in left_fen.items()}
+        drawn = drawdown.grown(before, drawdown.drawn_fen(own, both, intervals))
+        for name, fen in drawn.items():
+            left_fen[name] = left_fen.get(name, 0) - fen
+        by_month[usage_month] = drawn
+        fee_fen = cumulative["charge"] // MICRO_PER_FEN - taken["fee"]
+        lines += _lines(usage_month, groups, fee_fen, sum(drawn.values()))
+    return Paper(lines, by_month)
 
 
 def _lines(
@@ -121,6 +151,46 @@ def stated(
     return {name: int(value) for name, value in conn.execute(query).mappings().one().items()}
 
 
+def borne_of(
+    conn: Connection, account: str, usage_month: str, *where: ColumnElement[bool]
+) -> dict[str, int]:
+    """Return what each voucher bore of a usage month, on statements so far.
+
+    A statement that draws from one voucher does not say it by month: its lines do. Where it gave
+    back to it in one month what it drew in another, it names none: the account had only one then.
+
+    Args:
+        where: Which statements. None: all of the account.
+    """
+    part, line, paper, draw = (
+        schema.deduction_month,
+        schema.statement_line,
+        schema.statement,
+        schema.deduction,
+    )
+    said = (
+        select(part.c.voucher, func.sum(part.c.amount_fen))
+        .join(paper, paper.c.id == part.c.statement)
+        .where(paper.c.account == account, part.c.usage_month == usage_month, *where)
+        .group_by(part.c.voucher)
+    )
+    split = select(part.c.statement)
+    only = select(func.min(schema.voucher.c.id)).where(schema.voucher.c.account == account)
+    named = func.coalesce(draw.c.voucher, only.scalar_subquery())
+    whole = (
+        select(named, func.sum(line.c.deduction_fen))
+        .join(paper, paper.c.id == line.c.statement)
+        .outerjoin(draw, draw.c.statement == line.c.statement)
+        .where(paper.c.account == account, line.c.usage_month == usage_month, *where)
+        .where(paper.c.id.not_in(split))
+        .group_by(named)
+    )
+    total: Counter[str] = Counter()
+    for query in (said, whole):
+        total.update({voucher: int(fen) for voucher, fen in conn.execute(query) if voucher})
+    return dict(total)
+
+
 def stated_upto(
     conn: Connection, account: str, usage_month: str, before_seq: int | None = None
 ) -> int:
@@ -176,3 +246,15 @@ def line_row(statement_id: str, number: int, line: Line) -> dict[str, Any]:
         "deduction_fen": line.deduction_fen,
         "cash_fen": line.fee_fen - line.deduction_fen,
     }
+
+
+def month_rows(statement_id: str, paper: Paper) -> list[dict[str, Any]]:
+    """Return what a statement draws by usage month, as the book keeps it: nothing where it draws
+    from one voucher, for then its lines say it."""
+    if len(paper.draws_fen) < 2:
+        return []
+    return [
+        {"statement": statement_id, "usage_month": month, "voucher": voucher, "amount_fen": fen}
+        for month, by_voucher in paper.borne_fen.items()
+        for voucher, fen in by_voucher.items()
+    ]

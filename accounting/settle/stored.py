@@ -110,6 +110,43 @@ def unrated(conn: Connection, root: Path, ended_before_s: int | None = None) -> 
     return rows
 
 
+def charged(
+    conn: Connection,
+    root: Path,
+    account: str,
+    month: str,
+    span: tuple[int, int | None],
+    timezone: str,
+) -> pa.Table:
+    """Return an account's charged runs of a month, each with its latest revision, by their ends.
+
+    Args:
+        conn: The book.
+        root: Root of the archive.
+        account: Whose.
+        month: In which they ended.
+        span: After which entry their segments were written, and up to which; None: up to the last.
+        timezone: Where months begin.
+    """
+    table, charge = schema.segment, schema.charge
+    query = (
+        select(*_SEGMENT)
+        .join(charge, charge.c.path == table.c.path)
+        .where(charge.c.account == account, charge.c.month == month, table.c.seq > span[0])
+        .order_by(table.c.path)
+    )
+    if span[1] is not None:
+        query = query.where(table.c.seq <= span[1])
+    rows = archive.read(root, [Segment(**row) for row in conn.execute(query).mappings()])
+    rows = rows.filter(pa.array(~grouping.outdated(rows, rows)))
+    rows = grouping.with_status(rows, rating.CHARGED)
+    rows = rows.filter(pc.equal(grouping.months_of(rows, timezone), month))
+    own = pc.equal(rows.column("account").cast(pa.string()), account)
+    rows = rows.filter(pc.fill_null(own, False))
+    keys = usage.keys(rows)
+    return rows.take(pa.array(usage.key_order([usage.numbers(rows.column("end_s")), *keys])))
+
+
 def groups(
     conn: Connection, root: Path, account: str, month: str, since_seq: int, timezone: str
 ) -> list[grouping.Group]:

@@ -126,9 +126,8 @@ class Position:
 
 def position(conn: Connection, account: str, policy: Policy) -> Position:
     """Work out where a voucher account stands."""
-    left = sum(
-        ledger.balance(conn, "voucher.left", voucher.id) for voucher in vouchers(conn, account)
-    )
+    own = vouchers(conn, account)
+    left = sum(ledger.balance(conn, "voucher.left", voucher.id) for voucher in own)
     held = [
         (row.live * row.task_micro, row.live * row.task_eligible_micro)
         for row in conn.execute(LIVE.where(schema.hold.c.account == account))
@@ -140,8 +139,15 @@ def position(conn: Connection, account: str, policy: Policy) -> Position:
         accrued=list(accrued(conn, account).values()),
         held_micro=sum(micro for micro, _ in held),
         held_eligible_micro=sum(eligible for _, eligible in held),
-        ratio_bp=int(policy.deduct_ratio_bp),
+        ratio_bp=_ratio_bp(own, policy),
     )
+
+
+def _ratio_bp(own: Sequence[Any], policy: Policy) -> int:
+    """Return the share of a fee that an account's vouchers bear; the smallest, if they differ:
+    so much is sure."""
+    shares = (policy.deduct_bp(voucher.category) for voucher in own)
+    return int(min(shares, default=policy.deduct_ratio_bp))
 
 
 def vouchers(conn: Connection, account: str) -> Sequence[Any]:

@@ -1,0 +1,145 @@
+"""What vouchers may bear of an account's charges: only seconds in which one is valid count.
+
+Where an account has one time in which its vouchers are valid, the archive says what was inside it.
+Where there are more (a second voucher, a freeze), runs are cut at the edges and rated once more,
+each by the price list that it was rated by.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from accounting.book import ledger, schema
+from accounting.money import MICRO_PER_FEN
+from accounting.policy import Policy, states_of
+from accounting.rates import pricelists, rating
+from accounting.rates.basis import FIRST_S
+from accounting.runs import usage
+from accounting.settle import drawdown, stored
+from accounting.settle.drawdown import Voucher
+from accounting.vouchers import holds, registry
+
+Int64s = npt.NDArray[np.int64]
+
+_ALWAYS_S = 2**62
+
+
+def vouchers(
+    conn: Connection, account: str, policy: Policy, upto_seq: int | None = None
+) -> list[Voucher]:
+    """Return the vouchers of an account in the order in which they are drawn, each once for each
+    time in which it is valid and not frozen.
+
+    Args:
+        conn: The book.
+        account: Whose.
+        policy: The rules.
+        upto_seq: As of this entry. None: now.
+    """
+    last = _ALWAYS_S if upto_seq is None else upto_seq
+    frozen = _frozen(conn, account, last)
+    return [
+        Voucher(
+            each.id,
+            from_s,
+            until_s,
+            ledger.balance(conn, "voucher.left", each.id) // MICRO_PER_FEN,
+            policy.deduct_bp(each.category),
+        )
+        for each in holds.vouchers(conn, account)
+        if each.seq <= last
+        for from_s, until_s in _without(each.from_s, each.until_s, frozen)
+    ]
+
+
+def _frozen(conn: Connection, account: str, last_seq: int) -> list[tuple[int, int]]:
+    """List the times in which the unit of an account is frozen, in order."""
+    begun, ended = schema.freeze, schema.freeze_end
+    same = (ended.c.unit == begun.c.unit) & (ended.c.from_s == begun.c.from_s)
+    query = (
+        select(begun.c.from_s, ended.c.until_s)
+        .join(schema.contract, schema.contract.c.unit == begun.c.unit)
+        .outerjoin(ended, same & (ended.c.seq <= last_seq))
+        .where(schema.contract.c.account == account, begun.c.seq <= last_seq)
+        .order_by(begun.c.from_s)
+    )
+    return [
+        (row.from_s, _ALWAYS_S if row.until_s is None else row.until_s)
+        for row in conn.execute(query)
+    ]
+
+
+def _without(from_s: int, until_s: int, frozen: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Cut times out of a time."""
+    found = []
+    for begin_s, end_s in frozen:
+        if from_s < min(begin_s, until_s):
+            found.append((from_s, min(begin_s, until_s)))
+        from_s = max(from_s, end_s)
+    return [*found, (from_s, until_s)] if from_s < until_s else found
+
+
+def of_month(
+    conn: Connection,
+    archive: Path,
+    account: str,
+    month: str,
+    own: Sequence[Voucher],
+    policy: Policy,
+    upto_seq: int | None = None,
+) -> list[int]:
+    """Sum what an account's runs of a month cost in each interval between the edges of vouchers.
+
+    Args:
+        conn: The book.
+        archive: Root of the usage archive.
+        account: Whose.
+        month: Of which usage.
+        own: Its vouchers.
+        policy: The rules.
+        upto_seq: Only what was charged up to this entry. None: all.
+    """
+    rows = stored.charged(conn, archive, account, month, (0, upto_seq), policy.timezone)
+    costs = of_runs(conn, rows, account, own, policy)
+    return [int(micro) for micro in costs.sum(axis=0)]
+
+
+def of_runs(
+    conn: Connection, rows: pa.Table, account: str, own: Sequence[Voucher], policy: Policy
+) -> Int64s:
+    """Return what each run costs in each interval between the edges of vouchers, int64[n, e + 1].
+
+    The first edges may lie before the runs: what is before all of them is what is left over.
+    """
+    cuts = drawdown.edges(own)
+    charge = usage.numbers(rows.column("charge_micro"))
+    if simple(conn, account, own):
+        eligible = usage.numbers(rows.column("eligible_micro"))
+        return np.column_stack([np.zeros_like(charge), eligible, charge - eligible])
+    found = np.zeros((rows.num_rows, len(cuts) + 1), np.int64)
+    units = registry.credit_codes(conn, account=account)
+    versions = rows.column("tariff").cast(pa.string())
+    for version in versions.unique().to_pylist():
+        where = np.flatnonzero(pc.equal(versions, version).to_numpy())
+        same = rows.take(pa.array(where)).select(usage.USAGE.names)
+        accounts = pa.chunked_array([pa.array([account] * same.num_rows, pa.string())])
+        prices = pricelists.loaded(conn, version)
+        for k, edge_s in enumerate(cuts):
+            window = {account: (FIRST_S, edge_s)}
+            rated = rating.rate(same, prices, states_of(policy), window, accounts, units)
+            found[where, k] = usage.numbers(rated.column("eligible_micro"))
+    found[:, len(cuts)] = charge
+    found[:, 1:] = np.diff(found, axis=1)
+    return found
+
+
+def simple(conn: Connection, account: str, own: Sequence[Voucher]) -> bool:
+    """Tell whether vouchers are all valid in the one time that runs were rated with: the archive
+    knows what is in it."""
+    return tuple(drawdown.edges(own)) == holds.validity(conn, account)
