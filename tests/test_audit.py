@@ -37,6 +37,7 @@ from accounting.book import ledger, schema, signing, triggers
 from accounting.book.ledger import Entry, Posting
 from accounting.proof import audit
 from accounting.redeem import reserve
+from accounting.settle import refunding
 from accounting.vouchers import holds
 
 STATEMENT = f"S-{ACCOUNT}-2024-11"
@@ -58,6 +59,9 @@ def story(made: Path, keys: Mapping[str, Mapping[str, str]], tmp_path_factory) -
     take(town, run(9, 3600, gres="gpu:ascend_910b=2", cards=2, partition="cards"))
     close(town, "2024-11")
     take(town, yuan(4, 180, state="REQUEUED"), yuan(5, 7, voucher=None), at=DECEMBER)
+    lost = run(2, 12_000, qos="b")
+    key = (lost.cluster, lost.job_id, lost.submit_s, lost.start_s)
+    refunding.refund(town.engine, town.archive, key, "lost", town.policy, stamp(DECEMBER))
     close(town, "2024-12")
     invoice(town, "2024-11")
     invoice(town, "2024-12")
@@ -185,6 +189,7 @@ SQL = {
     "signatures": "UPDATE signed_act SET text = replace(text, '\"reasons\"', '\"reasons2\"')"
     " WHERE verb = 'claim.review'",
     "statements": "UPDATE statement SET eligible_micro = eligible_micro + 1",
+    "refunds": "UPDATE refund SET deduction_fen = deduction_fen + 1",
     "balances": "UPDATE payment SET amount_fen = amount_fen + 1",
     "paid": "UPDATE claim SET amount_fen = amount_fen + 1 WHERE id LIKE '%-1'",
     "reserve": "UPDATE reserve_draw SET amount_fen = amount_fen + 1",

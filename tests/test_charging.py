@@ -211,7 +211,7 @@ def test_an_unknown_partition_is_no_zero(shop: Town) -> None:
 
     assert (taken.unrated, taken.charge_micro) == (1, 5_000_000)
     assert rows_that_count(shop).column("status").to_pylist() == ["unrated", "charged"]
-    with pytest.raises(Refused, match=r"1 runs are unrated, such as job 1 of chengdu \(.*new"):
+    with pytest.raises(Refused, match=r"1 runs are unrated: job 1 of chengdu \(.*new"):
         close(shop, "2024-11")
     with shop.begin() as conn:
         [row] = stored.unrated(conn, shop.archive).to_pylist()

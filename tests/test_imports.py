@@ -25,6 +25,7 @@ ROWS = """
     charging rerating closable eligible
     stating statements evidence
     settlement shares invoicing redemption reserve
+    refunding
     packet replay
     audit
 """

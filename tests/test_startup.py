@@ -15,7 +15,7 @@ from slurm_voucher.cli import COMMANDS
 SLOW = {"dask", "numba", "numpy", "paramiko", "pyarrow"}
 """What takes its time to load, and what only questions about runs need."""
 BOOK = {"sqlalchemy", "yaml"}
-READERS = {"audit", "jobs", "report", "rerate", "settle", "usage"}
+READERS = {"audit", "jobs", "report", "refunds", "rerate", "settle", "usage"}
 """Modules of the command that read runs."""
 
 TOLD = """

@@ -371,6 +371,13 @@ refund = _of_entry(
     _text("reason"),
     UniqueConstraint("cluster", "job_id", "submit_s", "start_s"),
 )
+refund_share = _of_entry(
+    "refund_share",
+    _text("refund", ForeignKey("refund.id"), pk=True),
+    _text("voucher", ForeignKey("voucher.id"), pk=True),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+)
+
 # --- settlement ------------------------------------------------------------------------------
 
 closing = _of_entry(

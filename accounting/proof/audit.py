@@ -128,6 +128,29 @@ def _by_month(conn: Connection, statement: str) -> Found:
         yield f"statement {statement}", "what its vouchers bore by month does not add up"
 
 
+def refunds(books: Books) -> Found:
+    """A run is credited once, on its own account, for what was recorded and no less."""
+    refund, share, line = schema.refund, schema.refund_share, schema.statement_line
+    shares = _sums(books.conn, share.c.refund, share.c.amount_fen)
+    credits_: dict[str, list[Any]] = {}
+    paper = line.join(schema.statement, schema.statement.c.id == line.c.statement)
+    query = select(line, schema.statement.c.account).select_from(paper)
+    for row in books.conn.execute(query.where(line.c.refund.is_not(None))):
+        credits_.setdefault(row.refund, []).append(row)
+    for row in books.conn.execute(select(refund)):
+        subject, found = f"refund {row.id}", credits_.pop(row.id, [])
+        borne_fen = shares.get(row.id, 0)
+        if borne_fen != row.deduction_fen:
+            yield subject, f"{row.deduction_fen} fen are recorded, vouchers bore {borne_fen}"
+        if len(found) > (row.line is not None):
+            yield subject, f"is credited {len(found)} times; recorded on line {row.line}"
+        for credit in found:
+            if (credit.account, credit.charge_micro) != (row.account, -row.charge_micro):
+                yield subject, f"line {credit.id} credits another account or charge"
+            if credit.deduction_fen > -borne_fen:
+                yield subject, f"line {credit.id} gives {-credit.deduction_fen} fen back, not all"
+
+
 def balances(books: Books) -> Found:
     """Each ledger account is what the papers make it: charges, payments, rounding, revenue.
 
@@ -370,6 +393,7 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "signatures": (evidence.signatures, "ask the regulator or treasury for the act they signed"),
     "vouchers": (vouchers, "compare issue, statements and expiries of the voucher"),
     "statements": (statements, "compare the statement with its lines"),
+    "refunds": (refunds, "compare the refund with its line and its credit"),
     "balances": (balances, "compare the ledger account with payments and statements"),
     "claimed-once": (claimed_once, "withdraw the line from one of the claims"),
     "paid": (paid, "compare claim, review and payout"),

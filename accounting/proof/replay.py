@@ -6,7 +6,7 @@ comes out otherwise than it was written is a finding.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ from accounting.policy import Policy
 from accounting.rates import pricelists
 from accounting.runs import archive, usage
 from accounting.runs.segment import Segment
-from accounting.settle import charging, grouping, stating, stored
+from accounting.settle import charging, grouping, refunding, stating, stored
 
 _LINE = ("usage_month", "cluster", "partition", "qos", "chip", "tariff", "runs", "gflops_s",
-         "charge_micro", "eligible_micro", "fee_fen", "deduction_fen")  # fmt: skip
+         "charge_micro", "eligible_micro", "fee_fen", "deduction_fen", "refund")  # fmt: skip
 
 _MEMORY = create_engine("sqlite://", poolclass=NullPool)
 """Each connection is an empty book of its own; statements are compiled once for all of them."""
@@ -50,8 +50,10 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
         for entry in conn.execute(select(schema.journal).order_by(schema.journal.c.seq)).mappings():
             try:
                 content = json.loads(entry["content"])
-                if entry["code"] == "charge":
+                if entry["code"] in ("charge", "refund"):
                     yield from _charges(copy, root, content["rows"], policy)
+                if entry["code"] == "refund":
+                    yield from _refund(copy, root, content["rows"], policy)
                 elif entry["code"] == "statement":
                     yield from _statement(copy, root, content["rows"], policy)
             except (VoucherError, *_UNREADABLE) as error:
@@ -82,7 +84,7 @@ def _charges(
     for row in rows["segment"]:
         segment = Segment(**{name: row[name] for name in names})
         runs = archive.read(root, [segment])
-        yield from _ratings(copy, segment, runs, policy)
+        yield from _ratings(copy, segment, runs, policy, rows.get("refund", ()))
         before = stored.superseded(copy, root, runs)
         for group, account in grouping.net(runs, before, policy.timezone):
             was = sums.get((segment.path, account, group.month), (0, 0))
@@ -106,7 +108,11 @@ def _charges(
 
 
 def _ratings(
-    copy: Connection, segment: Segment, runs: pa.Table, policy: Policy
+    copy: Connection,
+    segment: Segment,
+    runs: pa.Table,
+    policy: Policy,
+    refunds: Sequence[Mapping[str, Any]],
 ) -> Iterator[tuple[str, str]]:
     for version in runs.column("tariff").unique().to_pylist():
         rows = runs.filter(pc.equal(runs.column("tariff").cast(pa.string()), version))
@@ -115,6 +121,8 @@ def _ratings(
         prices = pricelists.loaded(copy, version)
         accounts = rows.column("account").cast(pa.string())
         rated = charging.rate(copy, rows.select(usage.USAGE.names), prices, policy, accounts)
+        given_back = [tuple(refund[name] for name in charging.RUN_KEY) for refund in refunds]
+        rated = charging.waived(rated, charging.are(rows, given_back))
         for name in ("status", "charge_micro", "eligible_micro", "gflops_s"):
             now, was = rated.column(name), rows.column(name)
             if pa.types.is_dictionary(was.type):
@@ -127,6 +135,21 @@ def _ratings(
                 )
 
 
+def _refund(
+    copy: Connection, root: Path, rows: dict[str, Any], policy: Policy
+) -> Iterator[tuple[str, str]]:
+    """Look up once more what statements had of a run when it was given back."""
+    [row] = rows["refund"]
+    run = tuple(row[name] for name in charging.RUN_KEY)
+    now = refunding.recorded_of(copy, root, refunding.revisions(copy, root, run), policy)
+    for name in ("line", "charge_micro", "eligible_micro", "fee_fen"):
+        if row.get(name) != getattr(now, name):
+            yield row["id"], f"{name} comes out as {getattr(now, name)}, written is {row.get(name)}"
+    borne = {each["voucher"]: each["amount_fen"] for each in rows.get("refund_share", ())}
+    if borne != now.borne_fen:
+        yield row["id"], f"vouchers bore {now.borne_fen} fen of it, written is {borne}"
+
+
 def _statement(
     copy: Connection, root: Path, rows: dict[str, Any], policy: Policy
 ) -> Iterator[tuple[str, str]]:
@@ -136,8 +159,8 @@ def _statement(
     now = [stating.line_row(paper["id"], i, line) for i, line in numbered]
     for was, is_ in zip(rows["statement_line"], now, strict=False):
         for name in _LINE:
-            if was[name] != is_[name]:
-                yield was["id"], f"{name} comes out as {is_[name]}, written is {was[name]}"
+            if was.get(name) != is_[name]:
+                yield was["id"], f"{name} comes out as {is_[name]}, written is {was.get(name)}"
     if len(now) != len(rows["statement_line"]):
         yield paper["id"], f"{len(now)} lines come out, {len(rows['statement_line'])} are written"
     draws = {row["voucher"]: row["amount_fen"] for row in rows.get("deduction", ())}

@@ -9,12 +9,14 @@ import fcntl
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import select
@@ -34,6 +36,14 @@ NOT_OVER = frozenset(
     {"REQUEUED", "RESIZING", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED"}
 )
 """States after which the job may run again: they do not end its hold (DESIGN 3a)."""
+
+
+RUN_KEY = ("cluster", "job_id", "submit_s", "start_s")
+"""Columns that say which run it is."""
+REFUNDED = "refunded"
+"""Why a run is free that an operator gave back."""
+
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass
@@ -68,8 +78,8 @@ def take_in(
         BookUnavailable: Somebody else is taking usage in.
     """
     taken = Taken()
-    with _alone(root):
-        taken.quarantined = _tidy(engine, root)
+    with alone(root):
+        taken.quarantined = tidy(engine, root)
         for cluster in runs.column("cluster").unique().to_pylist():
             own = runs.filter(pc.equal(runs.column("cluster").cast(pa.string()), cluster))
             near = resized.near(own, policy.timezone)
@@ -88,8 +98,8 @@ def take_in(
 def rate_again(engine: Engine, root: Path, policy: Policy, stamp: Stamp) -> Taken:
     """Rate the unrated runs once more, with the tariff that is now in force."""
     taken = Taken()
-    with _alone(root):
-        taken.quarantined = _tidy(engine, root)
+    with alone(root):
+        taken.quarantined = tidy(engine, root)
         with ledger.reading(engine).begin() as conn:
             unrated = stored.unrated(conn, root)
         for cluster in unrated.column("cluster").unique().to_pylist():
@@ -108,7 +118,7 @@ def rate_again(engine: Engine, root: Path, policy: Policy, stamp: Stamp) -> Take
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def alone(root: Path) -> Iterator[None]:
     """Let one process at a time write segments; the lock dies with its holder."""
     root.mkdir(parents=True, exist_ok=True)
     handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -124,7 +134,7 @@ def _alone(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _tidy(engine: Engine, root: Path) -> list[str]:
+def tidy(engine: Engine, root: Path) -> list[str]:
     """Put what an interrupted run has left into quarantine."""
     with ledger.reading(engine).begin() as conn:
         known = conn.execute(select(schema.segment.c.path)).scalars().all()
@@ -154,7 +164,38 @@ def rate(
         if account is not None and (window := holds.validity(conn, account)) is not None
     }
     units = registry.credit_codes(conn) if prices.discounts else {}
-    return rating.rate(rows, prices, states_of(policy), windows, accounts, units)
+    rated = rating.rate(rows, prices, states_of(policy), windows, accounts, units)
+    return waived(rated, are(rows, refunded(conn)))
+
+
+def refunded(conn: Connection) -> set[tuple[Any, ...]]:
+    """Return the keys of the runs that were refunded: they cost nothing, whatever is still heard
+    of them."""
+    table = schema.refund
+    return {tuple(row) for row in conn.execute(select(*(table.c[name] for name in RUN_KEY)))}
+
+
+def are(rows: pa.Table, keys: Collection[tuple[Any, ...]]) -> Bools:
+    """Mark the rows that are some runs."""
+    known = pa.array([key[1] for key in keys], pa.int64())
+    found: Bools = pc.is_in(rows.column("job_id"), known).to_numpy().copy()
+    for i in np.flatnonzero(found).tolist():
+        found[i] = tuple(rows.column(name)[i].as_py() for name in RUN_KEY) in keys
+    return found
+
+
+def waived(rated: pa.Table, where: Bools) -> pa.Table:
+    """Take the charge off some of the rows that rating has charged."""
+    charged = pc.equal(rated.column("status").cast(pa.string()), rating.CHARGED)
+    gone = pc.and_(pa.array(where), charged)
+    instead = {"status": rating.FREE, "reason": REFUNDED, "charge_micro": 0, "eligible_micro": 0}
+    for name, value in instead.items():
+        column = rated.column(name)
+        plain = column.cast(pa.string()) if isinstance(value, str) else column
+        place = rated.column_names.index(name)
+        changed = pc.if_else(gone, pa.scalar(value, plain.type), plain)
+        rated = rated.set_column(place, name, changed.cast(column.type))
+    return rated
 
 
 def _store(
@@ -181,45 +222,49 @@ def _store(
         for month, own in grouping.by_month(rows, policy.timezone)
     ]
     with engine.begin() as conn:
-        _commit(conn, written, before, policy, stamp, taken)
+        paths = sorted(segment.path for segment, _ in written)
+        key = hashlib.sha256("\n".join(paths).encode()).hexdigest()
+        act = Entry(f"usage:{key}", "charge", stamp)
+        enter(conn, act, written, before, policy, taken)
 
 
-def _commit(
+def enter(
     conn: Connection,
+    act: Entry,
     written: Sequence[tuple[Segment, pa.Table]],
     before: pa.Table,
     policy: Policy,
-    stamp: Stamp,
     taken: Taken,
 ) -> None:
-    """Enter segments, charges and postings, and end the holds of runs that are over."""
+    """Enter segments, charges and postings, and end the holds of runs that are over.
+
+    Args:
+        conn: The book.
+        act: The entry as far as it is known; segments, charges and postings are added to it.
+        written: Segments with their rows.
+        before: The rows that they take the place of.
+        policy: The rules.
+        taken: What was done; added to.
+    """
     ledger.lock(conn)
     segment_rows, charge_rows = [], []
-    for segment, rows in written:
-        lost = grouping.with_status(rows, rating.UNRATED).num_rows
-        charged = grouping.with_status(rows, rating.CHARGED)
+    for segment, own in written:
+        lost = grouping.with_status(own, rating.UNRATED).num_rows
+        charged = grouping.with_status(own, rating.CHARGED)
         taken.unrated += lost
         taken.unclaimed += charged.column("account").null_count
         taken.charge_micro += segment.charge_micro
         taken.segments.append(segment.path)
         segment_rows.append({name: getattr(segment, name) for name in Segment.__slots__})
         segment_rows[-1]["unrated"] = lost
-        charge_rows += _charges(segment, rows, before, policy.timezone)
+        charge_rows += _charges(segment, own, before, policy.timezone)
     accrued: Counter[str] = Counter()
     for row in charge_rows:
         accrued[row["account"]] += row["charge_micro"]
-    paths = sorted(segment.path for segment, _ in written)
-    key = hashlib.sha256("\n".join(paths).encode()).hexdigest()
-    entry = Entry(
-        f"usage:{key}",
-        "charge",
-        stamp,
-        {"segment": segment_rows, "charge": charge_rows},
-        _charge_postings(conn, accrued),
-    )
-    ledger.write(conn, entry)
-    for _, rows in written:
-        _end_holds(conn, rows, stamp.at_s)
+    rows = {"segment": segment_rows, "charge": charge_rows, **act.rows}
+    ledger.write(conn, replace(act, rows=rows, postings=_charge_postings(conn, accrued)))
+    for _, own in written:
+        _end_holds(conn, own, act.stamp.at_s)
 
 
 def _charges(

@@ -6,13 +6,14 @@ they add up to the statement exactly, and a voucher that is used up bears the ru
 those after. Which voucher bears a part follows from the order in which they are drawn.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.engine import Connection
 
 from accounting.book import schema
@@ -111,8 +112,10 @@ class _Fees:
 
 
 def _share(conn: Connection, fees: _Fees, rows: pa.Table, place: int) -> Share | None:
-    paper, earlier = fees.paper, schema.statement.c.seq < fees.paper.seq
-    stated, before = fees.stated(schema.statement.c.id == paper.id), fees.stated(earlier)
+    paper, line = fees.paper, schema.statement_line.c
+    here = schema.statement.c.id == paper.id
+    stated = fees.stated(here, line.refund.is_(None))
+    before = fees.stated((schema.statement.c.seq < paper.seq) | (here & line.refund.is_not(None)))
     charges: list[int] = usage.numbers(rows.column("charge_micro")).tolist()
     eligible_: list[int] = usage.numbers(rows.column("eligible_micro")).tolist()
     if (sum(charges), sum(eligible_)) != (stated["charge"], stated["eligible"]):
@@ -141,14 +144,15 @@ def _borne(
     own = eligible.vouchers(fees.conn, fees.account, fees.policy, paper.seq)
     if not own:
         return {}, {}
-    earlier = fees.borne(schema.statement.c.seq < paper.seq)
+    earlier = Counter(fees.borne(schema.statement.c.seq < paper.seq))
+    earlier.subtract(_given_back(fees))
     upto = fees.borne(schema.statement.c.seq <= paper.seq)
     costs = eligible.of_runs(fees.conn, rows, fees.account, own, fees.policy)
     base = [0, before["eligible"], 0]
     if not eligible.simple(fees.conn, fees.account, own):
-        since = stating.stated_upto(fees.conn, fees.account, paper.usage_month, paper.seq)
         where = (fees.conn, fees.root, fees.account, paper.usage_month)
-        base = eligible.of_month(*where, own, fees.policy, since)
+        whole = eligible.of_month(*where, own, fees.policy, paper.upto_seq)
+        base = [micro - int(costs[:, s].sum()) for s, micro in enumerate(whole)]
 
     def borne(runs: int) -> dict[str, int]:
         sums = [micro + int(costs[:runs, s].sum()) for s, micro in enumerate(base)]
@@ -157,11 +161,23 @@ def _borne(
     return borne(place) if place else earlier, borne(place + 1)
 
 
+def _given_back(fees: _Fees) -> dict[str, int]:
+    """Return what refunds on a statement gave back of the month, by voucher."""
+    line, share = schema.statement_line, schema.refund_share
+    query = (
+        select(share.c.voucher, func.sum(share.c.amount_fen))
+        .join(line, line.c.refund == share.c.refund)
+        .where(line.c.statement == fees.paper.id, line.c.usage_month == fees.paper.usage_month)
+        .group_by(share.c.voucher)
+    )
+    return {voucher: int(fen) for voucher, fen in fees.conn.execute(query)}
+
+
 def _line(conn: Connection, paper: Any, row: dict[str, Any]) -> str:
     """Return the line of a statement in which a run is counted."""
     same = {name: row[name] or "" for name in ("cluster", "partition", "qos", "chip", "tariff")}
     query = select(schema.statement_line.c.id).filter_by(
-        statement=paper.id, usage_month=paper.usage_month, **same
+        statement=paper.id, usage_month=paper.usage_month, refund=None, **same
     )
     line: str = conn.execute(query).scalar_one()
     return line

@@ -24,12 +24,14 @@ from accounting.settle.grouping import Group
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a statement: what one kind of computing of one usage month cost."""
+    """One line of a statement: what one kind of computing of one usage month cost, or the credit
+    of a refund."""
 
     usage_month: str
     group: Group
     fee_fen: int
     deduction_fen: int
+    refund: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def state(conn: Connection, archive: Path, account: str, month: str, policy: Pol
 
     A usage month draws what its whole eligible fee entitles to, as far as vouchers last, less what
     it drew already: so late runs find their part, and a correction gives back only what is above
-    that.
+    that. A refund gives back what was recorded for its run, and more where that is not enough.
 
     Raises:
         InvariantBroken: The runs in the archive do not add up to the charges in the book.
@@ -71,7 +73,10 @@ def state(conn: Connection, archive: Path, account: str, month: str, policy: Pol
         if usage_month > month:
             continue
         since_seq = stated_upto(conn, account, usage_month)
-        groups = stored.groups(conn, archive, account, usage_month, since_seq, policy.timezone)
+        pending = refunds(conn, account, usage_month)
+        keys = {name: refund.run for name, refund in pending.items()}
+        where = (conn, archive, account, usage_month)
+        groups = stored.groups(*where, since_seq, keys, policy.timezone)
         taken = stated(conn, account, usage_month)
         _check_archive(account, usage_month, cumulative, taken, groups)
         if not groups:
@@ -79,16 +84,76 @@ def state(conn: Connection, archive: Path, account: str, month: str, policy: Pol
         if eligible.simple(conn, account, own):
             intervals = [0, cumulative["eligible"], cumulative["charge"] - cumulative["eligible"]]
         else:
-            intervals = eligible.of_month(conn, archive, account, usage_month, own, policy)
+            intervals = eligible.of_month(*where, own, policy)
         before = borne_of(conn, account, usage_month)
-        both = {name: fen + before.get(name, 0) for name, fen in left_fen.items()}
-        drawn = drawdown.grown(before, drawdown.drawn_fen(own, both, intervals))
-        for name, fen in drawn.items():
+        kept = _kept(before, pending)
+        plain = [group for group, refund in groups if refund is None]
+        limits = {name: kept.get(name, 0) + (fen if plain else 0) for name, fen in left_fen.items()}
+        after = drawdown.drawn_fen(own, limits, intervals)
+        by_month[usage_month] = drawdown.grown(before, after)
+        for name, fen in by_month[usage_month].items():
             left_fen[name] = left_fen.get(name, 0) - fen
-        by_month[usage_month] = drawn
         fee_fen = cumulative["charge"] // MICRO_PER_FEN - taken["fee"]
-        lines += _lines(usage_month, groups, fee_fen, sum(drawn.values()))
+        deduction_fen = sum(after.values()) - sum(before.values())
+        lines += _month_lines(usage_month, groups, pending, fee_fen, deduction_fen)
     return Paper(lines, by_month)
+
+
+@dataclass(frozen=True)
+class Refund:
+    """What was recorded for a run that is refunded, and which run it is."""
+
+    run: tuple[object, ...]
+    fee_fen: int
+    borne_fen: Mapping[str, int]
+
+
+def refunds(conn: Connection, account: str, usage_month: str) -> dict[str, Refund]:
+    """Return the refunds of a usage month that have to be credited, by id in order."""
+    table, share, line = schema.refund, schema.refund_share, schema.statement_line
+    query = (
+        select(table)
+        .outerjoin(line, line.c.refund == table.c.id)
+        .where(table.c.account == account, table.c.usage_month == usage_month)
+        .where(table.c.line.is_not(None), line.c.id.is_(None))
+        .order_by(table.c.seq)
+    )
+    found = {}
+    for row in conn.execute(query):
+        shares = conn.execute(select(share.c.voucher, share.c.amount_fen).filter_by(refund=row.id))
+        run = (row.cluster, row.job_id, row.submit_s, row.start_s)
+        found[row.id] = Refund(run, row.fee_fen, {each.voucher: each.amount_fen for each in shares})
+    return found
+
+
+def _kept(before: Mapping[str, int], refunds: Mapping[str, Refund]) -> dict[str, int]:
+    """Return what vouchers still bear of a month when what was recorded is given back."""
+    kept = Counter(before)
+    for refund in refunds.values():
+        kept.subtract(refund.borne_fen)
+    return dict(kept)
+
+
+def _month_lines(
+    usage_month: str,
+    groups: Sequence[stored.Line],
+    refunds: Mapping[str, Refund],
+    fee_fen: int,
+    deduction_fen: int,
+) -> Iterable[Line]:
+    """Share a usage month's fee and deduction out: what was recorded for it to each refund, the
+    rest to what was delivered; where nothing was, to the last refund."""
+    plain = [group for group, refund in groups if refund is None]
+    credits_ = [(group, refund) for group, refund in groups if refund is not None]
+    for i, (group, refund) in enumerate(credits_, 1):
+        recorded = refunds[refund]
+        fee, part = -recorded.fee_fen, -sum(recorded.borne_fen.values())
+        if i == len(credits_) and not plain:
+            fee, part = fee_fen, deduction_fen
+        yield Line(usage_month, group, fee, part, refund)
+        fee_fen, deduction_fen = fee_fen - fee, deduction_fen - part
+    if plain:
+        yield from _lines(usage_month, plain, fee_fen, deduction_fen)
 
 
 def _lines(
@@ -215,10 +280,10 @@ def _check_archive(
     month: str,
     cumulative: Mapping[str, int],
     stated: Mapping[str, int],
-    groups: Sequence[Group],
+    groups: Sequence[stored.Line],
 ) -> None:
     new_micro = cumulative["charge"] - stated["charge"]
-    found_micro = sum(group.charge_micro for group in groups)
+    found_micro = sum(group.charge_micro for group, _ in groups)
     if new_micro != found_micro:
         raise InvariantBroken(
             f"account {account}, {month}: the book has {new_micro} micro-yuan to state, the archive"
@@ -245,6 +310,7 @@ def line_row(statement_id: str, number: int, line: Line) -> dict[str, Any]:
         "fee_fen": line.fee_fen,
         "deduction_fen": line.deduction_fen,
         "cash_fen": line.fee_fen - line.deduction_fen,
+        "refund": line.refund,
     }
 
 

@@ -5,7 +5,7 @@ the rows of these jobs are kept.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -147,10 +147,30 @@ def charged(
     return rows.take(pa.array(usage.key_order([usage.numbers(rows.column("end_s")), *keys])))
 
 
+Line = tuple[grouping.Group, str | None]
+"""What a statement has a line for, and the refund that it is the credit of."""
+
+
 def groups(
-    conn: Connection, root: Path, account: str, month: str, since_seq: int, timezone: str
-) -> list[grouping.Group]:
-    """Sum an account's runs of a month in segments written after an entry, net of corrections."""
+    conn: Connection,
+    root: Path,
+    account: str,
+    month: str,
+    since_seq: int,
+    refunds: Mapping[str, tuple[object, ...]],
+    timezone: str,
+) -> list[Line]:
+    """Sum an account's runs of a month in segments written after an entry, net of corrections.
+
+    Args:
+        conn: The book.
+        root: Root of the archive.
+        account: Whose.
+        month: In which they ended.
+        since_seq: The entry.
+        refunds: Key of the run of each refund that has to stand apart, by its id.
+        timezone: Where months begin.
+    """
     table, charge = schema.segment, schema.charge
     query = (
         select(*_SEGMENT)
@@ -164,8 +184,23 @@ def groups(
     for segment in found:
         for problem in archive.verify(root, segment):
             raise InvariantBroken(f"archive: {problem}; run svoucher audit")
-    return [
-        group
-        for group, owner in grouping.net(rows, superseded(conn, root, rows), timezone)
-        if owner == account and group.month == month
-    ]
+    before = superseded(conn, root, rows)
+    lines: list[Line] = []
+    for refund, key in refunds.items():
+        apart = [_is_run(each, key) for each in (rows, before)]
+        own = grouping.net(rows.filter(apart[0]), before.filter(apart[1]), timezone)
+        lines += [
+            (group, refund) for group, owner in own if (owner, group.month) == (account, month)
+        ]
+        rows, before = rows.filter(pc.invert(apart[0])), before.filter(pc.invert(apart[1]))
+    rest = grouping.net(rows, before, timezone)
+    plain = [(group, None) for group, owner in rest if (owner, group.month) == (account, month)]
+    return [*plain, *lines]
+
+
+def _is_run(rows: pa.Table, key: tuple[object, ...]) -> pa.ChunkedArray:
+    """Mark the revisions of a run."""
+    same = pc.equal(rows.column("cluster").cast(pa.string()), key[0])
+    for name, value in zip(usage.Keys._fields[1:], key[1:], strict=True):
+        same = pc.and_(same, pc.fill_null(pc.equal(rows.column(name), value), False))
+    return same

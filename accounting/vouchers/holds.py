@@ -104,7 +104,9 @@ class Position:
     @property
     def free_cash_fen(self) -> int:
         """Cash that nothing accrued or held needs; below zero when runs outran their holds."""
-        return self.cash_fen - (money.fen_up(self.accrued_micro + self.held_micro) - self.share_fen)
+        # What a month is to give back is nobody's to spend until it is stated.
+        owed_micro = sum(max(charge, 0) for charge, _ in self.accrued) + self.held_micro
+        return self.cash_fen - (money.fen_up(owed_micro) - self.share_fen)
 
     @property
     def available_fen(self) -> int:

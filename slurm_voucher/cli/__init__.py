@@ -66,6 +66,7 @@ COMMANDS = {
         "settle",
         "Close a month: one statement for each account with charges. Twice is once.",
     ),
+    "refund": ("refunds", "Give a run back (退费): what it cost returns to voucher and unit."),
     "statement": ("statements", "Statements (结算单)."),
     "invoice": ("statements", "Invoices (发票): request and record."),
     "claim": ("claims", "Redemption claims (兑付申请)."),

@@ -15,7 +15,7 @@ from accounting.policy import states_of
 from accounting.rates import explaining, pricelists
 from accounting.runs import usage
 from accounting.runs.run import Run
-from accounting.settle import shares, stored
+from accounting.settle import refunding, shares, stored
 from accounting.vouchers import holds
 from slurm_voucher.cli.output import Show, output_options, say
 from slurm_voucher.cli.site import TEXT, Site, pass_site
@@ -116,6 +116,8 @@ def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
             f"voucher account {account}, statement line {share.line}: fee {yuan(share.fee_fen)} ="
             f" {borne}cash {yuan(share.fee_fen - share.deduction_fen)}"
         )
+    elif said := _refund(site, run):
+        say(said)
     elif row["status"] != "charged":
         click.echo(f"voucher account {account}: nothing to share")
     else:
@@ -126,3 +128,20 @@ def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
     how = site.policy.states.get(run.state)
     rules = "rating.states" + (f".{how}" if how else "") + (", deduct.ratio" if share else "")
     click.echo(f"by policy {site.policy.name} ({site.policy.source}): {rules}")
+
+
+def _refund(site: Site, run: Run) -> str:
+    """Say that a run was refunded, and where its credit stands; nothing if it was not."""
+    with site.read() as conn:
+        found = refunding.of_run(conn, (run.cluster, run.job_id, run.submit_s, run.start_s))
+    if found is None:
+        return ""
+    said = f"voucher account {found['account']}: refunded by {found['id']} ({found['reason']})"
+    if found["line"] is None:
+        return f"{said}; it was on no statement, and nothing was deducted for it"
+    credit = f"credited on line {found['credit']}" if found["credit"] else "to be credited"
+    return (
+        f"{said}; recorded on line {found['line']} was fee {yuan(found['fee_fen'])} = voucher "
+        f"{yuan(found['deduction_fen'])} + cash {yuan(found['fee_fen'] - found['deduction_fen'])}, "
+        f"{credit}"
+    )
