@@ -37,7 +37,7 @@ from accounting.book import ledger, schema, signing, triggers
 from accounting.book.ledger import Entry, Posting
 from accounting.proof import audit
 from accounting.redeem import reserve
-from accounting.settle import refunding
+from accounting.settle import invoicing, refunding
 from accounting.vouchers import holds
 
 STATEMENT = f"S-{ACCOUNT}-2024-11"
@@ -65,6 +65,9 @@ def story(made: Path, keys: Mapping[str, Mapping[str, str]], tmp_path_factory) -
     close(town, "2024-12")
     invoice(town, "2024-11")
     invoice(town, "2024-12")
+    with town.begin() as conn:
+        paper = f"S-{ACCOUNT}-2024-12"
+        invoicing.record_red(conn, paper, "R-1", None, town.policy, stamp(JANUARY))
     grant(town, "500.00")
     draw(town, f"{STATEMENT}/1")
     submit(town, open_claim(town))
@@ -189,6 +192,7 @@ SQL = {
     "signatures": "UPDATE signed_act SET text = replace(text, '\"reasons\"', '\"reasons2\"')"
     " WHERE verb = 'claim.review'",
     "statements": "UPDATE statement SET eligible_micro = eligible_micro + 1",
+    "invoices": "UPDATE red_invoice SET gross_fen = gross_fen - 1, net_fen = net_fen - 1",
     "refunds": "UPDATE refund SET deduction_fen = deduction_fen + 1",
     "balances": "UPDATE payment SET amount_fen = amount_fen + 1",
     "paid": "UPDATE claim SET amount_fen = amount_fen + 1 WHERE id LIKE '%-1'",

@@ -237,7 +237,7 @@ def test_a_held_position_is_whole_numbers(town):
         releasing.end(conn, f"{1:032x}", "16", "posted", 1, NOW_S, "COMPLETED")
     where = position(town)
     figures = [getattr(where, field.name) for field in fields(where) if field.name != "accrued"]
-    assert {type(figure) for figure in figures} == {int}
+    assert {type(figure) for figure in figures} == {int, bool}
 
 
 # --- raising ---------------------------------------------------------------------------------

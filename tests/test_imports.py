@@ -15,7 +15,7 @@ ROWS = """
     terms footprint discounts
     tariff signing registry
     basis pricelists granting holds payments
-    definition releasing entitling
+    definition releasing entitling credit
     issuing
     items tables
     rating quoting explaining drawdown ordering owners
@@ -26,7 +26,7 @@ ROWS = """
     stating statements evidence
     settlement shares invoicing redemption reserve
     refunding
-    packet replay
+    packet replay settled
     audit
 """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above

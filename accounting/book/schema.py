@@ -464,7 +464,7 @@ red_invoice = _of_entry(
     _int("net_fen"),
     _int("tax_fen"),
     _text("recorded_on"),
-    UniqueConstraint("statement"),
+    UniqueConstraint("statement", "invoice"),
     CheckConstraint("net_fen + tax_fen = gross_fen", name="tax_adds_up"),
 )
 

@@ -16,8 +16,9 @@ from sqlalchemy.engine import Connection
 from accounting import period
 from accounting.book import schema
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.proof import evidence, replay
+from accounting.proof import evidence, replay, settled
 from accounting.proof.evidence import Books, Found
+from accounting.proof.settled import sums_by
 from accounting.rates import pricelists
 from accounting.rates.tariff import Capacity
 from accounting.runs import reports
@@ -62,7 +63,7 @@ def vouchers(books: Books) -> Found:
     )
     if programme_micro != issued_micro:
         yield "programme", f"{programme_micro} micro-yuan in the ledger, {issued_micro} issued"
-    deducted = _sums(books.conn, schema.deduction.c.voucher, schema.deduction.c.amount_fen)
+    deducted = sums_by(books.conn, schema.deduction.c.voucher, schema.deduction.c.amount_fen)
     for row in books.conn.execute(select(schema.voucher)):
         ended = {
             kind: _sum(books.conn, schema.voucher_end.c.amount_fen, voucher=row.id, kind=kind)
@@ -111,44 +112,7 @@ def statements(books: Books) -> Found:
                 f"statement {row['id']}",
                 f"{drawn} fen came off vouchers, not {row['deduction_fen']}",
             )
-        yield from _by_month(books.conn, row["id"])
-
-
-def _by_month(conn: Connection, statement: str) -> Found:
-    """What a statement says that vouchers bore by month is what they bore of it."""
-    part, line = schema.deduction_month, schema.statement_line
-    here = part.c.statement == statement
-    by_month = _sums(conn, part.c.usage_month, part.c.amount_fen, here)
-    if not by_month:
-        return
-    of_lines = _sums(conn, line.c.usage_month, line.c.deduction_fen, line.c.statement == statement)
-    drawn = schema.deduction.c.statement == statement
-    of_vouchers = _sums(conn, schema.deduction.c.voucher, schema.deduction.c.amount_fen, drawn)
-    if by_month != of_lines or _sums(conn, part.c.voucher, part.c.amount_fen, here) != of_vouchers:
-        yield f"statement {statement}", "what its vouchers bore by month does not add up"
-
-
-def refunds(books: Books) -> Found:
-    """A run is credited once, on its own account, for what was recorded and no less."""
-    refund, share, line = schema.refund, schema.refund_share, schema.statement_line
-    shares = _sums(books.conn, share.c.refund, share.c.amount_fen)
-    credits_: dict[str, list[Any]] = {}
-    paper = line.join(schema.statement, schema.statement.c.id == line.c.statement)
-    query = select(line, schema.statement.c.account).select_from(paper)
-    for row in books.conn.execute(query.where(line.c.refund.is_not(None))):
-        credits_.setdefault(row.refund, []).append(row)
-    for row in books.conn.execute(select(refund)):
-        subject, found = f"refund {row.id}", credits_.pop(row.id, [])
-        borne_fen = shares.get(row.id, 0)
-        if borne_fen != row.deduction_fen:
-            yield subject, f"{row.deduction_fen} fen are recorded, vouchers bore {borne_fen}"
-        if len(found) > (row.line is not None):
-            yield subject, f"is credited {len(found)} times; recorded on line {row.line}"
-        for credit in found:
-            if (credit.account, credit.charge_micro) != (row.account, -row.charge_micro):
-                yield subject, f"line {credit.id} credits another account or charge"
-            if credit.deduction_fen > -borne_fen:
-                yield subject, f"line {credit.id} gives {-credit.deduction_fen} fen back, not all"
+        yield from settled.by_month(books.conn, row["id"])
 
 
 def balances(books: Books) -> Found:
@@ -169,10 +133,11 @@ def balances(books: Books) -> Found:
         paid = payments.paid_fen(conn, account)
         rounding = papers["charge_micro"] - papers["fee_fen"] * MICRO_PER_FEN
         open_cash = books.sum_of("receivable", account) + books.sum_of("cash", account)
+        due_fen = papers["fee_fen" if books.policy.payment_mode == "reimburse" else "cash_fen"]
         for name, is_, by_papers in (
             ("accrued", books.sum_of("accrued", account), charged - papers["charge_micro"]),
             ("rounding", books.sum_of("rounding", account), rounding),
-            ("cash", open_cash, (papers["cash_fen"] - paid) * MICRO_PER_FEN),
+            ("cash", open_cash, (due_fen - paid) * MICRO_PER_FEN),
         ):
             if is_ != by_papers:
                 yield f"account {account}", f"{name} is {is_} micro-yuan, {by_papers} by papers"
@@ -374,11 +339,6 @@ def _sum(conn: Connection, column: Any, **where: object) -> int:
     return int(conn.execute(query).scalar_one())
 
 
-def _sums(conn: Connection, by: Any, column: Any, *where: Any) -> dict[str, int]:
-    rows = conn.execute(select(by, func.sum(column)).where(*where).group_by(by))
-    return {key: int(total) for key, total in rows}
-
-
 RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "chain": (evidence.chain, "stop posting and compare with a backup and the signed heads"),
     "running": (
@@ -393,7 +353,8 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "signatures": (evidence.signatures, "ask the regulator or treasury for the act they signed"),
     "vouchers": (vouchers, "compare issue, statements and expiries of the voucher"),
     "statements": (statements, "compare the statement with its lines"),
-    "refunds": (refunds, "compare the refund with its line and its credit"),
+    "refunds": (settled.refunds, "compare the refund with its line and its credit"),
+    "invoices": (settled.invoices, "compare the invoice with its statement's lines"),
     "balances": (balances, "compare the ledger account with payments and statements"),
     "claimed-once": (claimed_once, "withdraw the line from one of the claims"),
     "paid": (paid, "compare claim, review and payout"),

@@ -3,6 +3,7 @@
 We never issue one.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,17 +21,17 @@ from accounting.vouchers.registry import find
 
 
 def request(conn: Connection, statement_id: str, policy: Policy) -> dict[str, Any]:
-    """Return an invoice request (开票申请) over a statement's cash part, amounts in yuan.
+    """Return an invoice request (开票申请) over a statement's cash part, or its fee; in yuan.
 
     Lines are gross; the tax is split once, over their sum.
 
     Raises:
         InvalidInput: No such statement.
-        Refused: It has no cash part.
+        Refused: It has nothing to invoice.
     """
     statement = find(conn, "statement", id=statement_id)
     contract = find(conn, "contract", account=statement.account)
-    amounts = _split(statement, policy)
+    split = amounts(conn, statement_id, policy)
     unit, provider = (
         find(conn, "unit", id=contract.unit),
         find(conn, "provider", id=contract.provider),
@@ -44,20 +45,22 @@ def request(conn: Connection, statement_id: str, policy: Policy) -> dict[str, An
         "lines": [
             {
                 "what": " ".join(filter(None, (line["cluster"], line["partition"], line["chip"]))),
-                "gross": yuan(line["cash_fen"]),
+                "gross": yuan(line[_BASIS[policy.invoice_basis]]),
             }
             for line in statements.lines(conn, statement_id)
+            if line["refund"] is None
         ],
-        "gross": yuan(amounts["gross_fen"]),
-        "net": yuan(amounts["net_fen"]),
-        "tax": yuan(amounts["tax_fen"]),
+        "gross": yuan(split["gross_fen"]),
+        "net": yuan(split["net_fen"]),
+        "tax": yuan(split["tax_fen"]),
     }
 
 
 def record(
     conn: Connection, statement_id: str, number: str, policy: Policy, stamp: Stamp
 ) -> Mapping[str, int]:
-    """Record the number of the invoice (发票) that the provider made over the cash part.
+    """Record the number of the invoice (发票) that the provider made over the cash part, or over
+    the whole fee where the rules say so.
 
     Returns:
         gross_fen, net_fen and tax_fen.
@@ -68,10 +71,9 @@ def record(
             another statement's.
     """
     lock(conn)
-    statement = find(conn, "statement", id=statement_id)
-    amounts = _split(statement, policy)
+    split = amounts(conn, statement_id, policy)
     day = period.day_of(stamp.effective_s, policy.timezone).isoformat()
-    row = {"number": number, "statement": statement_id, "recorded_on": day} | amounts
+    row = {"number": number, "statement": statement_id, "recorded_on": day} | split
     same = (schema.invoice.c.number == number) | (schema.invoice.c.statement == statement_id)
     known = conn.execute(select(schema.invoice).where(same)).all()
     for other in known:
@@ -82,23 +84,150 @@ def record(
             )
     if not known:
         write(conn, Entry(f"invoice:{number}", "invoice.record", stamp, {"invoice": [row]}))
-    return amounts
+    return split
 
 
-def _split(statement: Any, policy: Policy) -> dict[str, int]:
-    """Split a statement's cash part, which includes the tax, into net and tax.
+def record_red(
+    conn: Connection,
+    statement_id: str,
+    number: str,
+    original: str | None,
+    policy: Policy,
+    stamp: Stamp,
+) -> Mapping[str, int]:
+    """Record the number of the red-letter invoice (红字发票) over what a statement gives back.
+
+    Args:
+        conn: The book.
+        statement_id: The statement with the credits.
+        number: Of the red-letter invoice.
+        original: Number of the invoice that it takes back of. None: the only one that it can be.
+        policy: The rules.
+        stamp: Who, when.
 
     Returns:
-        gross_fen, net_fen and tax_fen.
+        gross_fen, net_fen and tax_fen, below zero.
 
     Raises:
-        Refused: The statement has no cash part.
+        InvalidInput: No such statement.
+        Refused: It gives nothing back, or not of that invoice, or not of one alone; or it has
+            another red-letter invoice, or the number is another one's.
     """
-    gross_fen = statement.cash_fen
+    lock(conn)
+    by_invoice = red_amounts(conn, statement_id, policy)
+    if original is None and len(by_invoice) > 1:
+        raise Refused(
+            f"statement {statement_id}: takes back of invoices {', '.join(sorted(by_invoice))}; a "
+            "red-letter invoice is over one, say which with --invoice"
+        )
+    original = original or next(iter(by_invoice))
+    if original not in by_invoice:
+        raise Refused(
+            f"statement {statement_id}: takes nothing back of invoice {original}, but of "
+            f"{', '.join(sorted(by_invoice))}; name one of them"
+        )
+    day = period.day_of(stamp.effective_s, policy.timezone).isoformat()
+    row = {"number": number, "statement": statement_id, "invoice": original, "recorded_on": day}
+    table = schema.red_invoice
+    same = (table.c.statement == statement_id) & (table.c.invoice == original)
+    known = conn.execute(select(table).where((table.c.number == number) | same)).all()
+    for other in known:
+        if (other.number, other.statement, other.invoice) != (number, statement_id, original):
+            raise Refused(
+                f"red-letter invoice {number}: {other.statement} has red-letter invoice "
+                f"{other.number} already; one number is one invoice"
+            )
+    if not known:
+        rows = {"red_invoice": [row | by_invoice[original]]}
+        write(conn, Entry(f"invoice.red:{number}", "invoice.red", stamp, rows))
+    return by_invoice[original]
+
+
+_BASIS = {"net": "cash_fen", "gross": "fee_fen"}
+"""What of a line is invoiced: the unit's part, or the whole fee."""
+
+
+def red_amounts(conn: Connection, statement_id: str, policy: Policy) -> dict[str, dict[str, int]]:
+    """Return what a statement takes back of each invoice: gross_fen, net_fen, tax_fen below zero.
+
+    A refund takes back of the invoice of its run's statement; a correction that leaves less than
+    nothing to invoice takes back of the account's last one.
+
+    Raises:
+        InvalidInput: No such statement.
+        Refused: It takes nothing back, or what it takes back of is not recorded.
+    """
+    statement = find(conn, "statement", id=statement_id)
+    name = _BASIS[policy.invoice_basis]
+    total: Counter[str] = Counter()
+    for line in statements.lines(conn, statement.id):
+        if line["refund"] is not None:
+            refund = find(conn, "refund", id=line["refund"])
+            of = find(conn, "statement_line", id=refund.line).statement
+            total[_invoice_of(conn, of)] += line[name]
+    rest = _invoiced_fen(conn, statement, policy)
+    if rest < 0:
+        paper, invoice = schema.statement, schema.invoice
+        query = (
+            select(invoice.c.number)
+            .join(paper, paper.c.id == invoice.c.statement)
+            .where(paper.c.account == statement.account, paper.c.seq < statement.seq)
+            .order_by(paper.c.seq.desc())
+        )
+        last = conn.execute(query.limit(1)).scalar()
+        if last is None:
+            raise Refused(
+                f"statement {statement.id}: 0 invoices were recorded before it, 1 is needed to "
+                "take back of; record it first"
+            )
+        total[last] += rest
+    found = {
+        number: {name: -part for name, part in _split(-fen, policy).items()}
+        for number, fen in total.items()
+        if fen < 0
+    }
+    if not found:
+        raise Refused(
+            f"statement {statement.id} has no credit, a red-letter invoice needs one; record an "
+            "invoice instead"
+        )
+    return found
+
+
+def _invoice_of(conn: Connection, statement_id: str) -> str:
+    number = conn.execute(
+        select(schema.invoice.c.number).filter_by(statement=statement_id)
+    ).scalar()
+    if number is None:
+        raise Refused(f"statement {statement_id} has no invoice; record it first")
+    return str(number)
+
+
+def _invoiced_fen(conn: Connection, statement: Any, policy: Policy) -> int:
+    """Return what of a statement is invoiced: all lines but credits, which are invoiced in red."""
+    name = _BASIS[policy.invoice_basis]
+    lines = statements.lines(conn, statement.id)
+    return sum(int(line[name]) for line in lines if line["refund"] is None)
+
+
+def amounts(conn: Connection, statement_id: str, policy: Policy) -> dict[str, int]:
+    """Return gross_fen, net_fen and tax_fen of a statement's invoice.
+
+    Raises:
+        InvalidInput: No such statement.
+        Refused: It has nothing to invoice.
+    """
+    statement = find(conn, "statement", id=statement_id)
+    gross_fen = _invoiced_fen(conn, statement, policy)
     if gross_fen <= 0:
         raise Refused(
             f"statement {statement.id}: the unit's part is {yuan(gross_fen)} yuan, an invoice "
             "needs more than 0.00; there is nothing to invoice"
         )
+    return _split(gross_fen, policy)
+
+
+def _split(gross_fen: int, policy: Policy) -> dict[str, int]:
+    """Split an amount, which includes the tax, into net and tax: gross_fen, net_fen, tax_fen."""
     net_fen = money.half_up(gross_fen * money.BP, money.BP + policy.vat_bp)
     return {"gross_fen": gross_fen, "net_fen": net_fen, "tax_fen": gross_fen - net_fen}

@@ -119,7 +119,8 @@ def _settle(
     fee_fen = sum(line.fee_fen for line in lines)
     deduction_fen = sum(line.deduction_fen for line in lines)
     cash_fen = fee_fen - deduction_fen
-    paid_fen = min(cash_fen, -ledger.balance(conn, "cash", account) // MICRO_PER_FEN)
+    due_fen = fee_fen if policy.payment_mode == "reimburse" else cash_fen
+    paid_fen = min(due_fen, -ledger.balance(conn, "cash", account) // MICRO_PER_FEN)
     draws = paper.draws_fen
     row = {
         "id": statement_id,
@@ -131,7 +132,7 @@ def _settle(
         "fee_fen": fee_fen,
         "deduction_fen": deduction_fen,
         "cash_fen": cash_fen,
-        "receivable_fen": cash_fen - paid_fen,
+        "receivable_fen": due_fen - paid_fen,
     }
     rows = {
         "statement": [row],
@@ -145,16 +146,24 @@ def _settle(
     }
     if by_month := stating.month_rows(statement_id, paper):
         rows["deduction_month"] = by_month
-    postings = _statement_postings(conn, row, draws, provider)
+    postings = _statement_postings(conn, row, draws, provider, due_fen)
     write(conn, Entry(f"statement:{account}:{month}", "statement", stamp, rows, postings))
 
 
 def _statement_postings(
-    conn: Connection, row: Mapping[str, Any], draws: Mapping[str, int], provider: str
+    conn: Connection,
+    row: Mapping[str, Any],
+    draws: Mapping[str, int],
+    provider: str,
+    due_fen: int,
 ) -> list[Posting]:
-    """Return a statement's postings; a credit first settles what the unit owes."""
+    """Return a statement's postings; a credit first settles what the unit owes.
+
+    Args:
+        due_fen: What the unit pays now: its part, or the whole fee where the other part comes back.
+    """
     account = row["account"]
-    paid_fen = row["cash_fen"] - row["receivable_fen"]
+    paid_fen = due_fen - row["receivable_fen"]
     owed_fen = ledger.balance(conn, "receivable", account) // MICRO_PER_FEN
     settled_fen = min(owed_fen, max(0, -paid_fen))
     amounts = [
@@ -163,6 +172,7 @@ def _statement_postings(
         ("claim.unclaimed", provider, row["deduction_fen"] * MICRO_PER_FEN),
         ("cash", account, (paid_fen + settled_fen) * MICRO_PER_FEN),
         ("receivable", account, (row["receivable_fen"] - settled_fen) * MICRO_PER_FEN),
+        ("reimburse.due", account, (row["cash_fen"] - due_fen) * MICRO_PER_FEN),
     ]
     for voucher, fen in draws.items():
         amounts.append(("voucher.left", voucher, -fen * MICRO_PER_FEN))

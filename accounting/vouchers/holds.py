@@ -62,6 +62,8 @@ class Position:
         held_micro: Sum of live holds.
         held_eligible_micro: Its part inside the validity.
         ratio_bp: The voucher's share of a fee.
+        credit_fen: What the unit may come to owe (postpaid).
+        in_full: The unit pays the whole fee, and the voucher's share comes back later (reimburse).
     """
 
     left_fen: int
@@ -71,6 +73,8 @@ class Position:
     held_micro: int
     held_eligible_micro: int
     ratio_bp: int
+    credit_fen: int = 0
+    in_full: bool = False
 
     @property
     def accrued_micro(self) -> int:
@@ -103,16 +107,20 @@ class Position:
 
     @property
     def free_cash_fen(self) -> int:
-        """Cash that nothing accrued or held needs; below zero when runs outran their holds."""
+        """Cash, and credit that is not owed yet, that nothing accrued or held needs; below zero
+        when runs outran their holds."""
         # What a month is to give back is nobody's to spend until it is stated.
         owed_micro = sum(max(charge, 0) for charge, _ in self.accrued) + self.held_micro
-        return self.cash_fen - (money.fen_up(owed_micro) - self.share_fen)
+        there_fen = self.cash_fen + max(0, self.credit_fen - self.owed_fen)
+        return there_fen - money.fen_up(owed_micro) + (0 if self.in_full else self.share_fen)
 
     @property
     def available_fen(self) -> int:
         """A fee, eligible throughout, that would still be admitted; the largest but for a fen."""
-        if self.free_cash_fen < 0:
+        if self.free_cash_fen < 0 or self.owed_fen > self.credit_fen:
             return 0
+        if self.in_full:
+            return self.free_cash_fen
         both = self.free_cash_fen + self.free_fen
         whole = money.BP - self.ratio_bp
         return min(both, self.free_cash_fen * money.BP // whole) if whole else both
@@ -142,7 +150,16 @@ def position(conn: Connection, account: str, policy: Policy) -> Position:
         held_micro=sum(micro for micro, _ in held),
         held_eligible_micro=sum(eligible for _, eligible in held),
         ratio_bp=_ratio_bp(own, policy),
+        credit_fen=_credit_fen(conn, account) if policy.payment_mode == "postpaid" else 0,
+        in_full=policy.payment_mode == "reimburse",
     )
+
+
+def _credit_fen(conn: Connection, account: str) -> int:
+    """Return the credit limit of an account: the one that was set last."""
+    table = schema.credit_limit
+    query = select(table.c.amount_fen).filter_by(account=account).order_by(table.c.seq.desc())
+    return conn.execute(query.limit(1)).scalar() or 0
 
 
 def _ratio_bp(own: Sequence[Any], policy: Policy) -> int:
@@ -282,10 +299,10 @@ def _admit(
     fee_micro = request.tasks * request.task_micro
     after = before.plus(fee_micro, request.tasks * request.task_eligible_micro)
     fee = yuan(money.fen_up(fee_micro))
-    if before.owed_fen > 0:
+    if before.owed_fen > before.credit_fen:
         raise InsufficientBalance(
-            f"voucher {request.account}: {yuan(before.owed_fen)} yuan is owed, 0.00 is allowed for "
-            "new jobs; pay it first"
+            f"voucher {request.account}: {yuan(before.owed_fen)} yuan is owed, "
+            f"{yuan(before.credit_fen)} is allowed for new jobs; pay it first"
         )
     if after.free_cash_fen >= 0:
         return after

@@ -56,6 +56,7 @@ def _balance(site: Site, conn: Any, contract: Any) -> dict[str, str | None]:
         "cash": yuan(where.cash_fen),
         "cash_free": yuan(where.free_cash_fen),
         "owed": yuan(where.owed_fen),
+        "credit": yuan(where.credit_fen),
         "available": yuan(where.available_fen),
         "last_day": last_day,
     }

@@ -11,7 +11,7 @@ from accounting.book import schema
 from accounting.errors import InvalidInput
 from accounting.money import yuan
 from accounting.policy import UNIT_KINDS
-from accounting.vouchers import payments, registry
+from accounting.vouchers import credit, payments, registry
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import AMOUNT, CLUSTER, DAY, TEXT, UID, YEAR, Site, pass_site
 
@@ -164,6 +164,21 @@ def sign_contract(
             stamp=site.stamp(),
         )
     click.echo(f"contract {contract}: {yuan(fee)} yuan with {provider}, voucher account {account}")
+
+
+@contract_.command("credit")
+@click.argument("account", type=TEXT)
+@click.argument("amount", type=AMOUNT)
+@pass_site
+def set_credit(site: Site, account: str, amount: int) -> None:
+    """Set how much a unit may come to owe on a voucher account, where the rules are postpaid.
+
+    \b
+    Example: svoucher contract credit CD26-0001 50,000
+    """
+    with site.begin() as conn:
+        credit.set_limit(conn, account, amount, site.policy, site.stamp())
+    click.echo(f"account {account}: {yuan(amount)} yuan may be owed")
 
 
 @contract_.command("list")

@@ -91,7 +91,7 @@ def invoice_() -> None:
 @click.argument("statement")
 @pass_site
 def request(site: Site, statement: str) -> None:
-    """Print an invoice request (开票申请) over a statement's cash part.
+    """Print an invoice request (开票申请) over a statement's cash part, or its fee if that is so.
 
     \b
     Example: svoucher invoice request S-CD26-0001-2026-11
@@ -116,5 +116,24 @@ def record(site: Site, statement: str, number: str) -> None:
         amounts = invoicing.record(conn, statement, number, site.policy, site.stamp())
     click.echo(
         f"invoice {number} for {statement}: {yuan(amounts['gross_fen'])} = net "
+        f"{yuan(amounts['net_fen'])} + tax {yuan(amounts['tax_fen'])}"
+    )
+
+
+@invoice_.command("red")
+@click.argument("statement")
+@click.argument("number", type=TEXT)
+@click.option("--invoice", type=TEXT, help="Which invoice it takes back of, if of several.")
+@pass_site
+def record_red(site: Site, statement: str, number: str, invoice: str | None) -> None:
+    """Record the number of the red-letter invoice (红字) over what a statement gives back.
+
+    \b
+    Example: svoucher invoice red S-CD26-0001-2026-12 24512000000012345699
+    """
+    with site.begin() as conn:
+        amounts = invoicing.record_red(conn, statement, number, invoice, site.policy, site.stamp())
+    click.echo(
+        f"red-letter invoice {number} for {statement}: {yuan(amounts['gross_fen'])} = net "
         f"{yuan(amounts['net_fen'])} + tax {yuan(amounts['tax_fen'])}"
     )
