@@ -128,7 +128,9 @@ def rehash(town: Town) -> None:
 def _content(conn: Connection, seq: int) -> str:
     rows = {}
     for name, table in schema.COVERED.items():
-        query = select(table).where(table.c.seq == seq).order_by(text("rowid"))
+        by_key = not table.dialect_options["sqlite"]["with_rowid"]
+        order = table.primary_key.columns if by_key else [text("rowid")]
+        query = select(table).where(table.c.seq == seq).order_by(*order)
         found = [dict(row) for row in conn.execute(query).mappings()]
         if found:
             rows[name] = [

@@ -74,7 +74,7 @@ posting = Table(
     _text("account"),
     _text("owner"),
     _int("amount_micro", CheckConstraint("amount_micro <> 0", name="amount_not_zero")),
-    Index("posting_owner", "owner", "account"),
+    sqlite_with_rowid=False,
 )
 
 reversal = _of_entry(
@@ -344,15 +344,19 @@ segment = _of_entry(
     _int("unrated"),
     Index("segment_cluster", "cluster", "month"),
 )
-charge = _of_entry(
+charge = Table(
     "charge",
-    _text("path", ForeignKey("segment.path"), pk=True),
+    metadata,
+    _entry(),
     _text("account", ForeignKey("contract.account"), pk=True),
     _text("month", pk=True),
+    _text("path", ForeignKey("segment.path"), pk=True),
     _int("charge_micro"),
     _int("eligible_micro"),
-    Index("charge_account", "account", "month"),
+    sqlite_with_rowid=False,
 )
+"""One row for each account and segment: the most there is of anything. It stands in its key, which
+is also how it is looked up, and has no index beside."""
 refund = _of_entry(
     "refund",
     _text("id", pk=True),

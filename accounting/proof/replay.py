@@ -42,6 +42,7 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
         conn: The book; only read.
         root: Root of the usage archive.
     """
+    sums = stored.Sums(root, policy.timezone)
     with _MEMORY.begin() as copy:
         schema.metadata.create_all(copy)
         copy.exec_driver_sql(triggers.KEEP_BALANCES)
@@ -55,7 +56,7 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
                 if entry["code"] == "refund":
                     yield from _refund(copy, root, content["rows"], policy)
                 elif entry["code"] == "statement":
-                    yield from _statement(copy, root, content["rows"], policy)
+                    yield from _statement(copy, sums, content["rows"], policy)
             except (VoucherError, *_UNREADABLE) as error:
                 yield entry["key"], f"cannot be replayed: {error}"
             try:
@@ -151,10 +152,10 @@ def _refund(
 
 
 def _statement(
-    copy: Connection, root: Path, rows: dict[str, Any], policy: Policy
+    copy: Connection, sums: stored.Sums, rows: dict[str, Any], policy: Policy
 ) -> Iterator[tuple[str, str]]:
     paper = rows["statement"][0]
-    stated = stating.state(copy, root, paper["account"], paper["month"], policy)
+    stated = stating.state(copy, sums, paper["account"], paper["month"], policy)
     numbered = enumerate(stated.lines, 1)
     now = [stating.line_row(paper["id"], i, line) for i, line in numbered]
     for was, is_ in zip(rows["statement_line"], now, strict=False):

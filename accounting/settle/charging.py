@@ -261,6 +261,7 @@ def enter(
     accrued: Counter[str] = Counter()
     for row in charge_rows:
         accrued[row["account"]] += row["charge_micro"]
+    charge_rows.sort(key=lambda row: (row["account"], row["month"], row["path"]))
     rows = {"segment": segment_rows, "charge": charge_rows, **act.rows}
     ledger.write(conn, replace(act, rows=rows, postings=_charge_postings(conn, accrued)))
     for _, own in written:
@@ -290,12 +291,14 @@ def _charges(
 
 def _charge_postings(conn: Connection, accrued: Mapping[str, int]) -> list[Posting]:
     provider = owners.providers(conn)
-    postings = []
-    for account, micro in sorted(accrued.items()):
-        if micro:
-            postings.append(Posting("accrued", account, micro))
-            postings.append(Posting("revenue", provider[account], -micro))
-    return postings
+    postings = [
+        Posting("accrued", account, micro) for account, micro in sorted(accrued.items()) if micro
+    ]
+    earned: Counter[str] = Counter()
+    for account, micro in accrued.items():
+        earned[provider[account]] += micro
+    earned_by = sorted(earned.items())
+    return postings + [Posting("revenue", name, -micro) for name, micro in earned_by if micro]
 
 
 def _end_holds(conn: Connection, rows: pa.Table, now_s: int) -> None:

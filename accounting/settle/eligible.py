@@ -141,5 +141,5 @@ def of_runs(
 
 def simple(conn: Connection, account: str, own: Sequence[Voucher]) -> bool:
     """Tell whether vouchers are all valid in the one time that runs were rated with: the archive
-    knows what is in it."""
-    return tuple(drawdown.edges(own)) == holds.validity(conn, account)
+    knows what is in it. So it does where there are none."""
+    return not own or tuple(drawdown.edges(own)) == holds.validity(conn, account)

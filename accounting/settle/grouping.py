@@ -4,7 +4,8 @@ Sums are net of corrections: a changed run counts with its latest revision, and 
 is taken off. Nothing here writes.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -109,6 +110,22 @@ def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, 
                 total[i] += sign * row[f"{name}_sum"]
     return [
         (Group(*key[1:], *total), key[0])  # type: ignore[arg-type]  # six names, then four sums
+        for key, total in sorted(sums.items())
+        if any(total)
+    ]
+
+
+def added(groups: Iterable[Group]) -> list[Group]:
+    """Add up groups of one account that are of the same kind, in order; leave those out in which
+    nothing is left."""
+    sums: dict[tuple[object, ...], list[int]] = {}
+    for group in groups:
+        values = astuple(group)
+        total = sums.setdefault(values[:-4], [0, 0, 0, 0])
+        for i, value in enumerate(values[-4:]):
+            total[i] += value
+    return [
+        Group(*key, *total)  # type: ignore[arg-type]  # six names, then four sums
         for key, total in sorted(sums.items())
         if any(total)
     ]

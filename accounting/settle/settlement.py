@@ -23,6 +23,7 @@ from accounting.errors import InvalidInput
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.settle import closable, statements, stating
+from accounting.settle.stored import Sums
 from accounting.vouchers.holds import accrued, vouchers
 from accounting.vouchers.registry import contracts, find
 
@@ -68,11 +69,12 @@ def close(
         accounts = _accounts(conn, scope)
         if not closed(conn, scope, month):
             closable.check(conn, archive, month, scope.provider, scope.account, policy, stamp)
+    sums = Sums(archive, policy.timezone)
     for account in accounts:
         with engine.begin() as conn:
             lock(conn)
             if not closed(conn, Scope(scope.provider, account), month):
-                _settle(conn, archive, account, month, scope.provider, policy, stamp)
+                _settle(conn, sums, account, month, scope.provider, policy, stamp)
     with engine.begin() as conn:
         lock(conn)
         if not closed(conn, scope, month):
@@ -101,7 +103,7 @@ def _accounts(conn: Connection, scope: Scope) -> list[str]:
 
 def _settle(
     conn: Connection,
-    archive: Path,
+    sums: Sums,
     account: str,
     month: str,
     provider: str,
@@ -112,7 +114,7 @@ def _settle(
     statement_id = f"S-{account}-{month}"
     if conn.execute(select(schema.statement.c.seq).filter_by(id=statement_id)).scalar():
         return
-    paper = stating.state(conn, archive, account, month, policy)
+    paper = stating.state(conn, sums, account, month, policy)
     lines = paper.lines
     if not lines:
         return

@@ -7,7 +7,6 @@ they had been in time; a replay works it out once more.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -55,7 +54,7 @@ class Paper:
         return dict(total)
 
 
-def state(conn: Connection, archive: Path, account: str, month: str, policy: Policy) -> Paper:
+def state(conn: Connection, sums: stored.Sums, account: str, month: str, policy: Policy) -> Paper:
     """Work out what an account's statement of a month has to say.
 
     A usage month draws what its whole eligible fee entitles to, as far as vouchers last, less what
@@ -75,8 +74,7 @@ def state(conn: Connection, archive: Path, account: str, month: str, policy: Pol
         since_seq = stated_upto(conn, account, usage_month)
         pending = refunds(conn, account, usage_month)
         keys = {name: refund.run for name, refund in pending.items()}
-        where = (conn, archive, account, usage_month)
-        groups = stored.groups(*where, since_seq, keys, policy.timezone)
+        groups = stored.groups(conn, sums, account, usage_month, since_seq, keys)
         taken = stated(conn, account, usage_month)
         _check_archive(account, usage_month, cumulative, taken, groups)
         if not groups:
@@ -84,6 +82,7 @@ def state(conn: Connection, archive: Path, account: str, month: str, policy: Pol
         if eligible.simple(conn, account, own):
             intervals = [0, cumulative["eligible"], cumulative["charge"] - cumulative["eligible"]]
         else:
+            where = (conn, sums.root, account, usage_month)
             intervals = eligible.of_month(*where, own, policy)
         before = borne_of(conn, account, usage_month)
         kept = _kept(before, pending)

@@ -6,6 +6,7 @@ the rows of these jobs are kept.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -151,25 +152,47 @@ Line = tuple[grouping.Group, str | None]
 """What a statement has a line for, and the refund that it is the credit of."""
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Sums of segments by account, each read and verified once: a close asks for every account.
+
+    What a segment adds is what its rows cost, less those that they take the place of; it does not
+    change, whatever is written later.
+    """
+
+    root: Path
+    timezone: str
+    _known: dict[str, dict[str, list[grouping.Group]]] = field(default_factory=dict)
+
+    def of(self, conn: Connection, segment: Segment) -> dict[str, list[grouping.Group]]:
+        """Return what a segment adds for each account."""
+        if segment.path not in self._known:
+            rows = _verified(self.root, [segment])
+            by_account: dict[str, list[grouping.Group]] = {}
+            net = grouping.net(rows, superseded(conn, self.root, rows), self.timezone)
+            for group, account in net:
+                by_account.setdefault(account, []).append(group)
+            self._known[segment.path] = by_account
+        return self._known[segment.path]
+
+
 def groups(
     conn: Connection,
-    root: Path,
+    sums: Sums,
     account: str,
     month: str,
     since_seq: int,
     refunds: Mapping[str, tuple[object, ...]],
-    timezone: str,
 ) -> list[Line]:
     """Sum an account's runs of a month in segments written after an entry, net of corrections.
 
     Args:
         conn: The book.
-        root: Root of the archive.
+        sums: What segments add.
         account: Whose.
         month: In which they ended.
         since_seq: The entry.
         refunds: Key of the run of each refund that has to stand apart, by its id.
-        timezone: Where months begin.
     """
     table, charge = schema.segment, schema.charge
     query = (
@@ -180,22 +203,28 @@ def groups(
         .order_by(table.c.path)
     )
     found = [Segment(**row) for row in conn.execute(query).mappings()]
+    if not refunds:
+        parts = [group for segment in found for group in sums.of(conn, segment).get(account, [])]
+        return [(group, None) for group in grouping.added(parts) if group.month == month]
+    rows = _verified(sums.root, found)
+    before = superseded(conn, sums.root, rows)
+    lines: list[Line] = []
+    for refund, key in refunds.items():
+        apart = [_is_run(each, key) for each in (rows, before)]
+        own = grouping.net(rows.filter(apart[0]), before.filter(apart[1]), sums.timezone)
+        lines += [(each, refund) for each, whose in own if (whose, each.month) == (account, month)]
+        rows, before = rows.filter(pc.invert(apart[0])), before.filter(pc.invert(apart[1]))
+    rest = grouping.net(rows, before, sums.timezone)
+    plain = [(each, None) for each, whose in rest if (whose, each.month) == (account, month)]
+    return [*plain, *lines]
+
+
+def _verified(root: Path, found: Sequence[Segment]) -> pa.Table:
     rows = archive.read(root, found)
     for segment in found:
         for problem in archive.verify(root, segment):
             raise InvariantBroken(f"archive: {problem}; run svoucher audit")
-    before = superseded(conn, root, rows)
-    lines: list[Line] = []
-    for refund, key in refunds.items():
-        apart = [_is_run(each, key) for each in (rows, before)]
-        own = grouping.net(rows.filter(apart[0]), before.filter(apart[1]), timezone)
-        lines += [
-            (group, refund) for group, owner in own if (owner, group.month) == (account, month)
-        ]
-        rows, before = rows.filter(pc.invert(apart[0])), before.filter(pc.invert(apart[1]))
-    rest = grouping.net(rows, before, timezone)
-    plain = [(group, None) for group, owner in rest if (owner, group.month) == (account, month)]
-    return [*plain, *lines]
+    return rows
 
 
 def _is_run(rows: pa.Table, key: tuple[object, ...]) -> pa.ChunkedArray:
