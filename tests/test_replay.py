@@ -8,16 +8,17 @@ from pathlib import Path
 
 import delivery
 import pytest
-from delivery import DECEMBER, HOUR_S, close, run, take, yuan
+from delivery import DECEMBER, FEBRUARY, HOUR_S, close, run, take, yuan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 from test_audit import change, rehash
-from town import ACCOUNT, Town
+from town import ACCOUNT, Town, stamp
 
 from accounting.book import ledger, schema
 from accounting.proof import replay
 from accounting.runs.run import Run
+from accounting.settle import refunding
 
 OCTOBER = "2024-10-31T23:59:59+08:00"
 LATER = "2024-11-20T12:00:00+08:00"
@@ -56,13 +57,18 @@ def shops(made: Path, keys: Mapping[str, Mapping[str, str]], tmp_path_factory) -
 
 
 def settled(folder: Path, keys: Mapping[str, Mapping[str, str]], pieces: list[list[Run]]):
-    """Take the pieces in, close every month, and return what the book says and its audit."""
+    """Take the pieces in, close every month, give two runs back and close the next one; return what
+    the book says and its audit."""
     engine = ledger.connect(f"sqlite:///{folder / 'book.db'}", durable=False)
     town = Town(engine, folder / "archive", keys)
     for piece in pieces:
         take(town, *piece, at=DECEMBER)
     for month in MONTHS:
         close(town, month)
+    for lost in (RUNS[3], RUNS[-1]):
+        key = (lost.cluster, lost.job_id, lost.submit_s, lost.start_s)
+        refunding.refund(engine, town.archive, key, "lost", town.policy, stamp(FEBRUARY))
+    close(town, "2025-02")
     said, found = delivery.content(engine, ("segment", "charge")), delivery.findings(town)
     engine.dispose()
     return said, found
@@ -96,7 +102,8 @@ def test_same_data_same_statements(
 
 def test_the_statements_by_hand(at_once) -> None:
     """3.33 in October; 3.333611 + 3.333889 + 3.333333 in November; 0.001944 in December;
-    4,000 in January of which 2,800 are eligible."""
+    4,000 in January of which 2,000 are eligible. Given back are the second of November's three,
+    which leaves 6.6675, and January's."""
     found = [ast.literal_eval(row) for row in at_once["statement"]]
 
     assert [(row[2], row[5], row[6], row[7]) for row in found] == [
@@ -104,6 +111,7 @@ def test_the_statements_by_hand(at_once) -> None:
         ("2024-11", 1_000, 500, 500),
         ("2024-12", 0, 0, 0),
         ("2025-01", 400_000, 100_000, 300_000),
+        ("2025-02", -334 - 400_000, -167 - 100_000, -167 - 300_000),
     ]
 
 

@@ -28,6 +28,7 @@ from accounting.vouchers import holds, registry
 Int64s = npt.NDArray[np.int64]
 
 _ALWAYS_S = 2**62
+_LAST_SEQ = 2**31 - 1
 
 
 def vouchers(
@@ -42,7 +43,7 @@ def vouchers(
         policy: The rules.
         upto_seq: As of this entry. None: now.
     """
-    last = _ALWAYS_S if upto_seq is None else upto_seq
+    last = _LAST_SEQ if upto_seq is None else upto_seq
     frozen = _frozen(conn, account, last)
     return [
         Voucher(

@@ -240,14 +240,14 @@ def borne_of(
     )
     split = select(part.c.statement)
     only = select(func.min(schema.voucher.c.id)).where(schema.voucher.c.account == account)
-    named = func.coalesce(draw.c.voucher, only.scalar_subquery())
+    named = func.coalesce(draw.c.voucher, only.scalar_subquery()).label("bearer")
     whole = (
         select(named, func.sum(line.c.deduction_fen))
         .join(paper, paper.c.id == line.c.statement)
         .outerjoin(draw, draw.c.statement == line.c.statement)
         .where(paper.c.account == account, line.c.usage_month == usage_month, *where)
         .where(paper.c.id.not_in(split))
-        .group_by(named)
+        .group_by("bearer")
     )
     total: Counter[str] = Counter()
     for query in (said, whole):
