@@ -8,7 +8,8 @@ them. So each day has one run for each account and kind here; the archive is sma
 large as it gets. All of it is written by the program itself: take_in, close. One account in three
 has a voucher.
 
-Prints the size of the SQLite file, its parts, and what each day and close added; fails at 200 MB.
+Prints the size of the SQLite file, its parts, and what each day and close added, and writes
+bench/results/book_size.json; fails at 200 MB.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from accounting.settle import charging, settlement
 from accounting.settle.settlement import Scope
 from accounting.vouchers import registry
 
+RESULTS = Path(__file__).parent / "results" / "book_size.json"
 LIMIT_BYTES = 200_000_000
 YEAR = 2024
 RULES = policy.load(policy.builtin("chengdu-2023"), "policy chengdu-2023")
@@ -198,6 +200,8 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), options.accounts, options.days)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if options.json:
         print(json.dumps(figures))
     else:

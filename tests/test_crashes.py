@@ -29,8 +29,9 @@ from sqlalchemy import Engine, event
 from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 
 from accounting.book import ledger, signing
+from accounting.errors import Refused
 from accounting.redeem import redemption, reserve
-from accounting.settle import charging, stored
+from accounting.settle import charging, refunding, stored
 from accounting.vouchers import holds
 
 pytestmark = pytest.mark.thorough
@@ -161,6 +162,14 @@ def invoice(town: Town) -> None:
     delivery.invoice(town, "2024-12")
 
 
+def refund(town: Town) -> None:
+    """A run of the statement that is given back; once that stands, it is refused."""
+    lost = yuan(3, 5, DECEMBER)
+    key = (lost.cluster, lost.job_id, lost.submit_s, lost.start_s)
+    with contextlib.suppress(Refused):
+        refunding.refund(town.engine, town.archive, key, "lost", town.policy, stamp(LATE))
+
+
 def acts(folder: Path) -> dict[str, Act]:
     """Return every act; what is signed is signed once and comes from a file again."""
 
@@ -191,6 +200,7 @@ def acts(folder: Path) -> dict[str, Act]:
         "rate_again": rate_again,
         "close": close_late,
         "invoice": invoice,
+        "refund": refund,
         "grant": signed(
             "grant", lambda c: reserve.draft_grant(c, PROVIDER, 10_000, "R"), "treasury"
         ),

@@ -18,6 +18,7 @@ from accounting.errors import InvariantBroken
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.settle import drawdown, eligible, stored
+from accounting.settle.drawdown import Voucher
 from accounting.settle.grouping import Group
 
 
@@ -71,31 +72,44 @@ def state(conn: Connection, sums: stored.Sums, account: str, month: str, policy:
     for usage_month, cumulative in sorted(_charged(conn, account).items()):
         if usage_month > month:
             continue
-        since_seq = stated_upto(conn, account, usage_month)
         pending = refunds(conn, account, usage_month)
         keys = {name: refund.run for name, refund in pending.items()}
+        since_seq = stated_upto(conn, account, usage_month)
         groups = stored.groups(conn, sums, account, usage_month, since_seq, keys)
         taken = stated(conn, account, usage_month)
         _check_archive(account, usage_month, cumulative, taken, groups)
         if not groups:
             continue
-        if eligible.simple(conn, account, own):
-            intervals = [0, cumulative["eligible"], cumulative["charge"] - cumulative["eligible"]]
-        else:
-            where = (conn, sums.root, account, usage_month)
-            intervals = eligible.of_month(*where, own, policy)
         before = borne_of(conn, account, usage_month)
-        kept = _kept(before, pending)
-        plain = [group for group, refund in groups if refund is None]
-        limits = {name: kept.get(name, 0) + (fen if plain else 0) for name, fen in left_fen.items()}
+        # What is left is there for what was delivered; what a refund gives back, for later months.
+        anew = any(refund is None for _, refund in groups)
+        limits = _kept(before, pending)
+        for name, fen in left_fen.items() if anew else ():
+            limits[name] = limits.get(name, 0) + fen
+        intervals = _intervals(conn, sums, account, usage_month, cumulative, own, policy)
         after = drawdown.drawn_fen(own, limits, intervals)
         by_month[usage_month] = drawdown.grown(before, after)
         for name, fen in by_month[usage_month].items():
             left_fen[name] = left_fen.get(name, 0) - fen
         fee_fen = cumulative["charge"] // MICRO_PER_FEN - taken["fee"]
-        deduction_fen = sum(after.values()) - sum(before.values())
+        deduction_fen = sum(by_month[usage_month].values())
         lines += _month_lines(usage_month, groups, pending, fee_fen, deduction_fen)
     return Paper(lines, by_month)
+
+
+def _intervals(
+    conn: Connection,
+    sums: stored.Sums,
+    account: str,
+    usage_month: str,
+    cumulative: Mapping[str, int],
+    own: Sequence[Voucher],
+    policy: Policy,
+) -> list[int]:
+    """Return what a month cost in each interval between the edges of an account's vouchers."""
+    if eligible.simple(conn, account, own):
+        return [0, cumulative["eligible"], cumulative["charge"] - cumulative["eligible"]]
+    return eligible.of_month(conn, sums.root, account, usage_month, own, policy)
 
 
 @dataclass(frozen=True)
