@@ -19,9 +19,9 @@ def by_month(conn: Connection, statement: str) -> Found:
     """What a statement says that vouchers bore by month is what they bore of it."""
     part, line = schema.deduction_month, schema.statement_line
     here = part.c.statement == statement
+    if conn.execute(select(part.c.seq).where(here).limit(1)).scalar() is None:
+        return  # it draws from one voucher, and its lines say of which month
     by_month = sums_by(conn, part.c.usage_month, part.c.amount_fen, here)
-    if not by_month:
-        return
     of_lines = sums_by(
         conn, line.c.usage_month, line.c.deduction_fen, line.c.statement == statement
     )
@@ -85,6 +85,6 @@ def _invoiced(subject: str, row: Any, expected: Mapping[str, int] | None) -> Fou
 
 
 def sums_by(conn: Connection, by: Any, column: Any, *where: Any) -> dict[str, int]:
-    """Sum a column by another one."""
+    """Sum a column by another one; sums of nothing are left out."""
     rows = conn.execute(select(by, func.sum(column)).where(*where).group_by(by))
-    return {key: int(total) for key, total in rows}
+    return {key: int(total) for key, total in rows if total}
