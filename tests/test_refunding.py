@@ -336,3 +336,16 @@ def test_a_refund_of_a_month_that_another_account_has_open(shop: Town) -> None:
     refund(shop, yuan(1, 100), at=FEBRUARY)
 
     assert close(shop, "2025-02", at=AFTER["2025-02"]) == [f"S-{ACCOUNT}-2025-02"]
+
+
+def test_a_run_whose_state_alone_changed(shop: Town) -> None:
+    """A state that came later costs nothing and is on no line: the part is the first one's."""
+    spent(shop, 20_000)
+    second = yuan(2, 10_000, SECOND)
+    take(shop, yuan(1, 36_000, FIRST), second, yuan(3, 54_000, THIRD))
+    changed = yuan(2, 10_000, SECOND, state="FAILED")
+    take(shop, changed)
+    close(shop, "2024-11")
+    row = refund(shop, changed)
+
+    assert (row["fee_fen"], row["deduction_fen"]) == (1_000_000, 200_000)

@@ -5,7 +5,7 @@ is taken off. Nothing here writes.
 """
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -129,3 +129,14 @@ def added(groups: Iterable[Group]) -> list[Group]:
         for key, total in sorted(sums.items())
         if any(total)
     ]
+
+
+def negative(group: Group) -> Group:
+    """Return what takes a group off."""
+    return replace(
+        group,
+        runs=-group.runs,
+        gflops_s=-group.gflops_s,
+        charge_micro=-group.charge_micro,
+        eligible_micro=-group.eligible_micro,
+    )

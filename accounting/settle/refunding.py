@@ -171,13 +171,29 @@ def recorded_of(
             f"{ended_in} and was corrected since; close the open month first, then refund it"
         )
     bound = _still_borne(conn, account, month)
-    [run] = usage.runs(on_paper[-1])
-    share = shares.of_run(conn, root, run, row["revision"], account, policy)
+    share = _share(conn, root, on_paper, policy)
     if share is None:
         return _in_proportion(conn, row, month, bound)
     borne = {name: min(fen, bound.get(name, 0)) for name, fen in share.borne_fen.items()}
     borne = {name: fen for name, fen in borne.items() if fen > 0}
     return Recorded(share.line, row["charge_micro"], row["eligible_micro"], share.fee_fen, borne)
+
+
+def _share(
+    conn: Connection, root: Path, on_paper: Sequence[pa.Table], policy: Policy
+) -> shares.Share | None:
+    """Return a run's part of its statement, by the revision that was stated: one that changed
+    nothing but a state is on no line."""
+    [last] = on_paper[-1].to_pylist()
+    for rows in reversed(on_paper):
+        [row] = rows.to_pylist()
+        if any(row[name] != last[name] for name in ("account", "charge_micro", "eligible_micro")):
+            return None
+        [run] = usage.runs(rows)
+        share = shares.of_run(conn, root, run, row["revision"], row["account"], policy)
+        if share is not None:
+            return share
+    return None
 
 
 def _upto_seq(conn: Connection, rows: pa.Table, policy: Policy) -> int:

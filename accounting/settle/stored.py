@@ -138,14 +138,24 @@ def charged(
     )
     if span[1] is not None:
         query = query.where(table.c.seq <= span[1])
-    rows = archive.read(root, [Segment(**row) for row in conn.execute(query).mappings()])
+    found = [Segment(**row) for row in conn.execute(query).mappings()]
+    jobs = [usage.STORED.empty_table().column("job_id")]
+    for segment in found:  # one after the other: a month of all accounts is large
+        named = archive.read(root, [segment], ["job_id", "account"])
+        jobs.append(named.filter(_is(named, account)).column("job_id"))
+    ids = pa.chunked_array([chunk for column in jobs for chunk in column.chunks], pa.int64())
+    rows = archive.read(root, found, job_ids=ids)
     rows = rows.filter(pa.array(~grouping.outdated(rows, rows)))
     rows = grouping.with_status(rows, rating.CHARGED)
     rows = rows.filter(pc.equal(grouping.months_of(rows, timezone), month))
-    own = pc.equal(rows.column("account").cast(pa.string()), account)
-    rows = rows.filter(pc.fill_null(own, False))
+    rows = rows.filter(_is(rows, account))
     keys = usage.keys(rows)
     return rows.take(pa.array(usage.key_order([usage.numbers(rows.column("end_s")), *keys])))
+
+
+def _is(rows: pa.Table, account: str) -> pa.ChunkedArray:
+    """Mark the rows of an account."""
+    return pc.fill_null(pc.equal(rows.column("account").cast(pa.string()), account), False)
 
 
 Line = tuple[grouping.Group, str | None]
@@ -167,7 +177,9 @@ class Sums:
     def of(self, conn: Connection, segment: Segment) -> dict[str, list[grouping.Group]]:
         """Return what a segment adds for each account."""
         if segment.path not in self._known:
-            rows = _verified(self.root, [segment])
+            rows = archive.read(self.root, [segment])
+            for problem in archive.verify(self.root, segment):
+                raise InvariantBroken(f"archive: {problem}; run svoucher audit")
             by_account: dict[str, list[grouping.Group]] = {}
             net = grouping.net(rows, superseded(conn, self.root, rows), self.timezone)
             for group, account in net:
@@ -203,28 +215,20 @@ def groups(
         .order_by(table.c.path)
     )
     found = [Segment(**row) for row in conn.execute(query).mappings()]
-    if not refunds:
-        parts = [group for segment in found for group in sums.of(conn, segment).get(account, [])]
-        return [(group, None) for group in grouping.added(parts) if group.month == month]
-    rows = _verified(sums.root, found)
-    before = superseded(conn, sums.root, rows)
-    lines: list[Line] = []
+    parts = [group for segment in found for group in sums.of(conn, segment).get(account, [])]
+    credits_: list[Line] = []
     for refund, key in refunds.items():
-        apart = [_is_run(each, key) for each in (rows, before)]
-        own = grouping.net(rows.filter(apart[0]), before.filter(apart[1]), sums.timezone)
-        lines += [(each, refund) for each, whose in own if (whose, each.month) == (account, month)]
-        rows, before = rows.filter(pc.invert(apart[0])), before.filter(pc.invert(apart[1]))
-    rest = grouping.net(rows, before, sums.timezone)
-    plain = [(each, None) for each, whose in rest if (whose, each.month) == (account, month)]
-    return [*plain, *lines]
-
-
-def _verified(root: Path, found: Sequence[Segment]) -> pa.Table:
-    rows = archive.read(root, found)
-    for segment in found:
-        for problem in archive.verify(root, segment):
-            raise InvariantBroken(f"archive: {problem}; run svoucher audit")
-    return rows
+        job = pa.chunked_array([pa.array([key[1]], pa.int64())])
+        rows = archive.read(sums.root, found, job_ids=job)
+        before = superseded(conn, sums.root, rows)
+        apart = grouping.net(
+            rows.filter(_is_run(rows, key)), before.filter(_is_run(before, key)), sums.timezone
+        )
+        own = [each for each, whose in apart if (whose, each.month) == (account, month)]
+        credits_ += [(each, refund) for each in own]
+        parts += [grouping.negative(each) for each in own]
+    plain = [each for each in grouping.added(parts) if each.month == month]
+    return [*((each, None) for each in plain), *credits_]
 
 
 def _is_run(rows: pa.Table, key: tuple[object, ...]) -> pa.ChunkedArray:
