@@ -193,6 +193,8 @@ def take_back_something_else(town: Town) -> None:
 SQL = {
     "signatures": "UPDATE signed_act SET text = replace(text, '\"reasons\"', '\"reasons2\"')"
     " WHERE verb = 'claim.review'",
+    "keys": "INSERT INTO signing_key SELECT MIN(seq), '0', 'regulator', 'mayor', '00' FROM journal"
+    " WHERE code = 'provider.add'",
     "statements": "UPDATE statement SET eligible_micro = eligible_micro + 1",
     "invoices": "UPDATE red_invoice SET gross_fen = gross_fen - 1, net_fen = net_fen - 1",
     "refunds": "UPDATE refund SET deduction_fen = deduction_fen + 1",

@@ -14,7 +14,7 @@ ROWS = """
     policy prices resized
     terms footprint discounts
     tariff signing registry
-    basis pricelists granting holds payments
+    basis keys pricelists granting holds payments
     definition releasing entitling credit
     issuing
     items tables
@@ -25,7 +25,7 @@ ROWS = """
     charging rerating closable eligible
     stating statements evidence
     settlement shares invoicing redemption reserve
-    refunding
+    refunding acts
     packet replay settled
     audit
 """

@@ -231,7 +231,7 @@ def test_only_three_roles_have_keys(empty, tmp_path, role):
     """A key of a role that signs nothing is refused."""
     public = public_of(tmp_path, "x", "regulator") | {"role": role}
     with (
-        pytest.raises(InvalidInput, match="signs nothing; use regulator, treasury or system"),
+        pytest.raises(InvalidInput, match="signs nothing; use regulator, treasury, system"),
         empty.begin() as conn,
     ):
         signing.trust(conn, public, stamp())
@@ -307,8 +307,8 @@ def test_heads_need_the_books_own_key(people):
     """Neither another role's key nor a broken one signs a head."""
     halves = people.keys["system"] | {"private": people.keys["regulator"]["private"]}
     for key, error, message in (
-        (people.keys["regulator"], NotAllowed, "not this book's system key"),
-        ({}, NotAllowed, "not this book's system key"),
+        (people.keys["regulator"], NotAllowed, "not this book's system key in force"),
+        ({}, NotAllowed, "not this book's system key in force"),
         (halves, NotAllowed, "its two halves do not fit"),
         ({"key": people.keys["system"]["key"]}, InvalidInput, "this is no private key"),
     ):

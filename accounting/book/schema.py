@@ -133,8 +133,9 @@ refusal = _of_entry(
     _text("verb"),
     _text("subject"),
     _text("code"),
-    _text("message"),
+    _text("message", pk=True),
 )
+"""Acts that were not carried out: the hash of each and, once for each reason, why not."""
 
 # --- parties and vouchers --------------------------------------------------------------------
 

@@ -23,14 +23,17 @@ from accounting.book.ledger import Actor, Entry, Stamp, canonical, head, identit
 from accounting.errors import InvalidInput, NotAllowed
 
 ACT_BYTES_MAX = 1_000_000
+KEY_ROLES = ("regulator", "treasury", "system")
 ACTS = {
-    "application.confirm": "regulator",
-    "application.refuse": "regulator",
-    "claim.review": "regulator",
-    "claim.pay": "treasury",
-    "reserve.grant": "treasury",
+    "application.confirm": ("regulator",),
+    "application.refuse": ("regulator",),
+    "claim.review": ("regulator",),
+    "claim.pay": ("treasury",),
+    "reserve.grant": ("treasury",),
+    "key.replace": KEY_ROLES,
+    "key.revoke": KEY_ROLES,
 }
-"""Which role may sign which act (DESIGN 6a: the provider confirms, approves and pays nothing)."""
+"""Which roles may sign which act: the provider confirms, approves and pays nothing."""
 
 
 @dataclass(frozen=True)
@@ -101,34 +104,38 @@ def trust(conn: Connection, public: Mapping[str, Any], stamp: Stamp) -> None:
         NotAllowed: The role has a key already, or the actor holds another role.
         InvalidInput: This is no public key.
     """
+    row = key_row(public)
+    lock(conn)
+    for known in conn.execute(select(schema.signing_key)).all():
+        if all(getattr(known, name) == value for name, value in row.items()):
+            return
+        if known.role == row["role"] or known.actor == row["actor"]:
+            raise NotAllowed(
+                f"key {row['key_id']}: {known.actor} already holds the key of the {known.role}; "
+                "one actor has one role, and a role's key is not replaced by the operator"
+            )
+    write(conn, Entry(f"key:{row['key_id']}", "key.trust", stamp, {"signing_key": [row]}))
+
+
+def key_row(public: Mapping[str, Any]) -> dict[str, str]:
+    """Return the row of a public key, or raise InvalidInput."""
     try:
-        entered_id = key_id(public["public"])
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public["public"]))
         row = {
-            "key_id": entered_id,
+            "key_id": key_id(public["public"]),
             "role": public["role"],
             "actor": str(public["actor"]),
             "public_hex": public["public"],
         }
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public["public"]))
     except (KeyError, ValueError, TypeError):
         raise InvalidInput(
             "key: this is no public key; give the .pub file of svoucher key make"
         ) from None
-    if row["role"] not in ("regulator", "treasury", "system"):
+    if row["role"] not in KEY_ROLES:
         raise InvalidInput(
-            f"key {entered_id}: role {row['role']!r} signs nothing; use regulator, treasury or"
-            " system"
+            f"key {row['key_id']}: role {row['role']!r} signs nothing; use {', '.join(KEY_ROLES)}"
         )
-    lock(conn)
-    for known in conn.execute(select(schema.signing_key)).all():
-        if (known.key_id, known.role, known.actor) == (entered_id, row["role"], row["actor"]):
-            return
-        if known.role == row["role"] or known.actor == row["actor"]:
-            raise NotAllowed(
-                f"key {entered_id}: {known.actor} already holds the key of the {known.role}; "
-                "one actor has one role, and a role's key is not replaced by the operator"
-            )
-    write(conn, Entry(f"key:{entered_id}", "key.trust", stamp, {"signing_key": [row]}))
+    return row
 
 
 def draft(
@@ -148,10 +155,11 @@ def sign(act: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, Any]:
     """Sign a drafted act. Needs the private key and no book."""
     private = _private(key)
     signer = {name: str(key.get(name)) for name in ("actor", "role", "key")}
-    if ACTS.get(str(act.get("act"))) != signer["role"]:
+    signers = ACTS.get(str(act.get("act")), ())
+    if signer["role"] not in signers:
         raise NotAllowed(
             f"act {act.get('act')!r}: the {signer['role']} does not sign this; give it to the "
-            f"{ACTS.get(str(act.get('act')), 'one who drafted it')}"
+            f"{' or '.join(signers) or 'one who drafted it'}"
         )
     signed = {name: value for name, value in act.items() if name != "signature"} | signer
     return signed | {"signature": private.sign(canonical(signed).encode()).hex()}
@@ -171,7 +179,8 @@ def verify(conn: Connection, signed: Mapping[str, Any]) -> Act:
 
     Raises:
         InvalidInput: A field is missing or the act belongs to another book.
-        NotAllowed: Key unknown, role wrong, signature wrong, or another signer named.
+        NotAllowed: Key unknown or no longer in force, role wrong, signature wrong, or another
+            signer named. What was carried out while the key was in force stands.
     """
     try:
         verb, subject, book_id = str(signed["act"]), str(signed["subject"]), str(signed["book"])
@@ -188,7 +197,7 @@ def verify(conn: Connection, signed: Mapping[str, Any]) -> Act:
     ).one_or_none()
     if known is None:
         raise NotAllowed(f"act {verb} {subject}: key {used_key[:16]!r} is not trusted in this book")
-    if ACTS.get(verb) != known.role:
+    if known.role not in ACTS.get(verb, ()):
         raise NotAllowed(
             f"act {verb} {subject}: {known.actor} holds the key of the {known.role}, who may not do"
             " this"
@@ -204,30 +213,39 @@ def verify(conn: Connection, signed: Mapping[str, Any]) -> Act:
             " sign it again"
         )
     text = canonical(signed)
-    return Act(
-        verb,
-        subject,
-        subject_hash,
-        body,
-        Actor(known.actor, known.role),
-        used_key,
-        hashlib.sha256(text.encode()).hexdigest(),
-        text,
-    )
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    end, done = key_end(conn, used_key), carried_out(conn, sha256)
+    if end is not None and (done is None or done > end.seq):
+        raise NotAllowed(
+            f"act {verb} {subject}: key {used_key} of {known.actor} was {end.kind} by entry "
+            f"{end.seq}; sign it with the key in force"
+        )
+    actor = Actor(known.actor, known.role)
+    return Act(verb, subject, subject_hash, body, actor, used_key, sha256, text)
+
+
+def key_end(conn: Connection, used_key: str) -> Any | None:
+    """Return how a key ended, or None while it is in force."""
+    return conn.execute(select(schema.key_end).filter_by(key_id=used_key)).one_or_none()
+
+
+def carried_out(conn: Connection, sha256: str) -> int | None:
+    """Return the entry that carried an act out, or None."""
+    return conn.execute(select(schema.signed_act.c.seq).filter_by(sha256=sha256)).scalar()
 
 
 def anchor(conn: Connection, key: Mapping[str, Any], day: str, stamp: Stamp) -> None:
     """Sign the head of the chain for a day, so that whoever rewrites the chain is found.
 
     Raises:
-        NotAllowed: This is not the book's system key.
+        NotAllowed: This is not the book's system key, or no longer.
     """
     lock(conn)
     seq, head_hash = head(conn)
     known = conn.execute(select(schema.signing_key).filter_by(key_id=str(key.get("key")))).first()
-    if known is None or known.role != "system":
+    if known is None or known.role != "system" or key_end(conn, known.key_id) is not None:
         raise NotAllowed(
-            f"key {str(key.get('key'))[:16]}: not this book's system key; heads need it"
+            f"key {str(key.get('key'))[:16]}: not this book's system key in force; heads need it"
         )
     if conn.execute(select(schema.anchor.c.seq).filter_by(day=day)).scalar():
         return

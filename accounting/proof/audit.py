@@ -350,6 +350,7 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
         evidence.anchors,
         "the chain was rewritten: compare with a backup and with printed papers",
     ),
+    "keys": (evidence.keys, "ask its office whether the key is theirs; revoke it if not"),
     "signatures": (evidence.signatures, "ask the regulator or treasury for the act they signed"),
     "vouchers": (vouchers, "compare issue, statements and expiries of the voucher"),
     "statements": (statements, "compare the statement with its lines"),

@@ -155,17 +155,47 @@ def _said(row: Mapping[str, Any]) -> str:
 def anchors(books: Books) -> Found:
     """Signed heads of earlier days are still in the chain: it was not rewritten since."""
     keys = {row.key_id: row.public_hex for row in books.conn.execute(select(schema.signing_key))}
+    ended = {row.key_id: row.seq for row in books.conn.execute(select(schema.key_end))}
     query = select(schema.journal.c.seq, schema.journal.c.hash)
     hashes = {row.seq: row.hash for row in books.conn.execute(query)}
     for row in books.conn.execute(select(schema.anchor)).mappings():
         signed = {name: row[name] for name in ("day", "head_seq", "head_hash", "key_id")}
         if not signing.genuine(keys.get(row["key_id"], ""), row["signature"], signed):
             yield f"anchor {row['day']}", "its signature is not that of the book's key"
+        elif row["seq"] > ended.get(row["key_id"], row["seq"]):
+            yield f"anchor {row['day']}", f"key {row['key_id']} had ended when it signed this"
         elif hashes.get(row["head_seq"]) != row["head_hash"]:
             yield (
                 f"anchor {row['day']}",
                 f"entry {row['head_seq']} has another hash than was signed",
             )
+
+
+def keys(books: Books) -> Found:
+    """Every key but the first of a role came by an act that names it, and ended by one."""
+    conn, seen = books.conn, set[str]()
+    acts = {row.seq: row for row in conn.execute(select(schema.signed_act))}
+    for row in conn.execute(select(schema.signing_key).order_by(schema.signing_key.c.seq)):
+        act = acts.get(row.seq)
+        named = {"actor": row.actor, "role": row.role, "public": row.public_hex}
+        by_act = act is not None and act.verb == "key.replace" and _body(act).get("key") == named
+        if row.role in seen and not by_act:
+            yield f"key {row.key_id}", f"is a further one of the {row.role}, no act names it"
+        seen.add(row.role)
+    verbs = {"replaced": "key.replace", "revoked": "key.revoke"}
+    for end in conn.execute(select(schema.key_end)):
+        act = acts.get(end.seq)
+        said = None if act is None else (act.verb, act.subject, act.sha256)
+        if said != (verbs[end.kind], end.key_id, end.act_sha256):
+            yield f"key {end.key_id}", f"is {end.kind}, no act says so"
+
+
+def _body(act: Any) -> Mapping[str, Any]:
+    """Return what an act says; nothing where that cannot be read."""
+    try:
+        return dict(json.loads(act.text)["body"])
+    except (ValueError, TypeError, KeyError):
+        return {}
 
 
 def signatures(books: Books) -> Found:

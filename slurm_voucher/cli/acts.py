@@ -4,13 +4,11 @@ import json
 from pathlib import Path
 
 import click
-from sqlalchemy import select
 
-from accounting.book import schema, signing
+from accounting import period
+from accounting.book import keys, signing
 from accounting.book.ledger import canonical
-from accounting.money import yuan
-from accounting.redeem import redemption, reserve
-from accounting.vouchers import issuing
+from accounting.redeem import acts
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import TEXT, Site, pass_site
 
@@ -61,8 +59,79 @@ def list_keys(site: Site, show: Show) -> None:
     Example: svoucher key list
     """
     with site.read() as conn:
-        rows = conn.execute(select(schema.signing_key).order_by(schema.signing_key.c.seq)).all()
-    show([{"key": row.key_id, "role": row.role, "actor": row.actor} for row in rows])
+        rows = keys.listed(conn)
+    show(
+        [
+            {
+                "key": row["key_id"],
+                "role": row["role"],
+                "actor": row["actor"],
+                "state": row["kind"] or "in force",
+                "by_entry": row["end_seq"],
+            }
+            for row in rows
+        ]
+    )
+
+
+@key_.command("replace")
+@click.argument("key", type=TEXT)
+@click.argument("file", type=PATH)
+@click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
+@pass_site
+def replace(site: Site, key: str, file: Path, out: Path) -> None:
+    """Draft that the public key in FILE takes the place of KEY, which signs it itself.
+
+    \b
+    Example: svoucher key replace 3f2a9c0d11e84b67 regulator-2.key.pub -o replace.json
+    """
+    public = signing.read_json(file)
+    with site.read() as conn:
+        act = keys.draft_replace(conn, key, public)
+    write_draft(act, out)
+
+
+@key_.command("revoke")
+@click.argument("key", type=TEXT)
+@click.option("--reason", required=True, type=TEXT, help="Why; it stands in the book.")
+@click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
+@pass_site
+def revoke(site: Site, key: str, reason: str, out: Path) -> None:
+    """Draft that KEY is revoked; it signs that itself, or the city's other office does.
+
+    \b
+    Example: svoucher key revoke 3f2a9c0d11e84b67 --reason "laptop stolen" -o revoke.json
+    """
+    with site.read() as conn:
+        act = keys.draft_revoke(conn, key, reason)
+    write_draft(act, out)
+
+
+@key_.command("refusals")
+@output_options
+@pass_site
+def list_refusals(site: Site, show: Show) -> None:
+    """List signed acts that were refused, with who brought them and why they were.
+
+    \b
+    Example: svoucher key refusals
+    """
+    timezone = site.policy.timezone
+    with site.read() as conn:
+        rows = acts.refusals(conn)
+    show(
+        [
+            {
+                "day": period.day_of(row["effective_s"], timezone).isoformat(),
+                "act": row["verb"],
+                "subject": row["subject"],
+                "sha256": row["sha256"][:16],
+                "brought_by": row["actor"],
+                "why": row["message"],
+            }
+            for row in rows
+        ]
+    )
 
 
 @click.group("act")
@@ -90,27 +159,13 @@ def sign(draft: Path, key_file: Path, out: Path) -> None:
 @click.argument("file", type=PATH)
 @pass_site
 def accept(site: Site, file: Path) -> None:
-    """Verify a signed act and carry it out.
+    """Verify a signed act and carry it out; the book keeps every refusal.
 
     \b
     Example: svoucher act accept review.signed.json
     """
     signed = signing.read_json(file)
-    stamp, policy = site.stamp(), site.policy
-    with site.begin() as conn:
-        act = signing.verify(conn, signed)
-        match act.verb:
-            case "application.confirm" | "application.refuse":
-                voucher = issuing.accept_review(conn, act, policy, stamp)
-                said = f"voucher {voucher} issued" if voucher else "refused"
-            case "claim.review":
-                said = f"{yuan(redemption.accept_review(conn, act, stamp))} yuan approved"
-            case "claim.pay":
-                to_provider, repaid = redemption.accept_payout(conn, act, stamp)
-                said = f"{yuan(to_provider)} yuan paid, {yuan(repaid)} repaid to the reserve fund"
-            case _:
-                reserve.accept_grant(conn, act, stamp)
-                said = "granted"
+    act, said = acts.accept(site.engine, signed, site.policy, site.stamp())
     click.echo(f"{act.verb} {act.subject} by {act.actor.name} ({act.actor.role}): {said}")
 
 

@@ -1,0 +1,119 @@
+"""Signed acts come in: which function carries which verb out, and what becomes of a refused one.
+
+It stands with the last step of the flow because it knows what every step does with an act.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.engine import Connection
+
+from accounting.book import keys, schema, signing
+from accounting.book.ledger import Entry, Stamp, canonical, lock, write
+from accounting.book.signing import Act
+from accounting.errors import InvalidInput, Refused, VoucherError
+from accounting.money import yuan
+from accounting.policy import Policy
+from accounting.redeem import redemption, reserve
+from accounting.vouchers import issuing
+
+WORD_CHARS_MAX = 200
+"""Of what a file calls itself: it may say anything."""
+
+
+def _review(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
+    voucher = issuing.accept_review(conn, act, policy, stamp)
+    return f"voucher {voucher} issued" if voucher else "refused"
+
+
+def _claim_review(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
+    return f"{yuan(redemption.accept_review(conn, act, stamp))} yuan approved"
+
+
+def _claim_pay(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
+    to_provider, repaid = redemption.accept_payout(conn, act, stamp)
+    return f"{yuan(to_provider)} yuan paid, {yuan(repaid)} repaid to the reserve fund"
+
+
+def _reserve_grant(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
+    reserve.accept_grant(conn, act, stamp)
+    return "granted"
+
+
+def _key_replace(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
+    return f"key {keys.accept_replace(conn, act, stamp)} takes its place"
+
+
+def _key_revoke(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
+    keys.accept_revoke(conn, act, stamp)
+    return "revoked"
+
+
+VERBS: Mapping[str, Callable[[Connection, Act, Policy, Stamp], str]] = {
+    "application.confirm": _review,
+    "application.refuse": _review,
+    "claim.review": _claim_review,
+    "claim.pay": _claim_pay,
+    "reserve.grant": _reserve_grant,
+    "key.replace": _key_replace,
+    "key.revoke": _key_revoke,
+}
+"""What carries each act out, and says in a few words what came of it."""
+
+
+def accept(
+    engine: Engine, signed: Mapping[str, Any], policy: Policy, stamp: Stamp
+) -> tuple[Act, str]:
+    """Verify a signed act and carry it out in one transaction; the same file twice is once.
+
+    Returns:
+        (the act, what came of it).
+
+    Raises:
+        Refused, InvalidInput: It is not carried out, and the book keeps why: nothing else of it.
+    """
+    try:
+        with engine.begin() as conn:
+            act = signing.verify(conn, signed)
+            return act, VERBS[act.verb](conn, act, policy, stamp)
+    except (Refused, InvalidInput) as error:
+        with engine.begin() as conn:
+            _record(conn, signed, error, stamp)
+        raise
+
+
+def _record(conn: Connection, signed: Mapping[str, Any], error: VoucherError, stamp: Stamp) -> None:
+    """Enter that an act was refused, once for each reason: it may come too early, then too late."""
+    lock(conn)
+    sha256 = hashlib.sha256(canonical(signed).encode(errors="backslashreplace")).hexdigest()
+    message = _plain(str(error))
+    row = {
+        "sha256": sha256,
+        "verb": _plain(signed.get("act"))[:WORD_CHARS_MAX],
+        "subject": _plain(signed.get("subject"))[:WORD_CHARS_MAX],
+        "code": error.code,
+        "message": message,
+    }
+    known = select(schema.refusal.c.seq).filter_by(sha256=sha256, message=message)
+    if conn.execute(known).scalar() is None:
+        key = f"refusal:{sha256}:{hashlib.sha256(message.encode()).hexdigest()[:16]}"
+        write(conn, Entry(key, "act.refused", stamp, {"refusal": [row]}))
+
+
+def _plain(value: object) -> str:
+    """Return text that every database takes, whatever a file has in it."""
+    text = str(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def refusals(conn: Connection) -> list[dict[str, Any]]:
+    """List refused acts in the order in which they came, with who brought each."""
+    entry = schema.journal.c
+    query = (
+        select(schema.refusal, entry.actor, entry.effective_s)
+        .join(schema.journal, entry.seq == schema.refusal.c.seq)
+        .order_by(schema.refusal.c.seq)
+    )
+    return [dict(row) for row in conn.execute(query).mappings()]
