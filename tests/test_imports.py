@@ -9,9 +9,9 @@ ROOT = Path(__file__).parent.parent
 
 ROWS = """
     errors money period schema run segment kernels
-    yamlfile triggers usage watermarks creditcode
+    yamlfile triggers usage watermarks creditcode merkle
     structfile bands chips ledger archive reports
-    policy prices resized
+    policy prices resized packet
     terms footprint discounts
     tariff signing registry
     basis keys pricelists granting holds payments
@@ -26,7 +26,7 @@ ROWS = """
     stating statements evidence
     settlement shares invoicing redemption reserve
     refunding acts
-    packet replay settled
+    packing replay settled
     audit
 """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above

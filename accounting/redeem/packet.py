@@ -1,82 +1,189 @@
-"""The evidence that a redemption claim carries: papers, invoices, and the runs behind them.
+"""What an evidence packet is: its files, their columns, and what stands for a run in its hash tree.
 
-The same claim makes the same bytes, so that their hash, which the book keeps, can be compared
-by whoever reviews it.
+Amounts are fen and micro-yuan, instants epoch seconds UTC; text that is missing is empty.
 """
 
-import hashlib
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.engine import Connection
+import pyarrow as pa
 
-from accounting.book import schema
-from accounting.book.ledger import canonical, hash_of, identity
-from accounting.money import yuan
-from accounting.redeem import redemption
-from accounting.runs.segment import Segment
-from accounting.vouchers.registry import find
+from accounting import money
+from accounting.book.ledger import canonical
+from accounting.redeem import merkle
+
+VERSION = 1
+MANIFEST = "manifest.json"
+POLICY = "policy.yaml"
+SUMMARY = "summary.json"
+SUMMARY_CSV = "summary.csv"
+STATEMENTS = "statements.json"
+LINES = "lines.csv"
+INVOICES = "invoices.csv"
+PAYMENTS = "payments.csv"
+DUES = "dues.csv"
+USAGE_CSV = "usage.csv"
+USAGE_PARQUET = "usage.parquet"
+FILES = (
+    SUMMARY,
+    SUMMARY_CSV,
+    STATEMENTS,
+    LINES,
+    INVOICES,
+    PAYMENTS,
+    DUES,
+    POLICY,
+    USAGE_CSV,
+    USAGE_PARQUET,
+)
+"""In the order in which they stand in the zip; the manifest, which names them, stands last."""
+
+WHAT = {
+    "line": str,
+    "usage_month": str,
+    "cluster": str,
+    "partition": str,
+    "qos": str,
+    "chip": str,
+    "tariff": str,
+    "refund": str,
+}
+"""What a statement's line is for."""
+FIGURES = {
+    "runs": int,
+    "gflops_s": int,
+    "charge_micro": int,
+    "eligible_micro": int,
+    "fee_fen": int,
+    "deduction_fen": int,
+    "cash_fen": int,
+}
+TABLES: Mapping[str, Mapping[str, type]] = {
+    SUMMARY_CSV: {"what": str, "name": str, "amount_fen": int},
+    LINES: {"statement": str, **WHAT, **FIGURES, "claimed_fen": int},
+    INVOICES: {
+        "number": str,
+        "statement": str,
+        "red_of": str,
+        "gross_fen": int,
+        "net_fen": int,
+        "tax_fen": int,
+        "recorded_on": str,
+    },
+    PAYMENTS: {"reference": str, "account": str, "amount_fen": int, "paid_on": str},
+    DUES: {"account": str, "statement": str, "due_fen": int},
+}
+"""Columns of the small tables. What is not there is empty, as the claimed part of other lines."""
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+_RUN = {
+    "statement": _NAME,
+    "line": _NAME,
+    "account": _NAME,
+    "usage_month": _NAME,
+    "cluster": _NAME,
+    "job_id": pa.int64(),
+    "job": _NAME,
+    "submit_s": pa.int64(),
+    "start_s": pa.int64(),
+    "revision": pa.int64(),
+    "count": pa.int64(),
+    "end_s": pa.int64(),
+    "elapsed_s": pa.int64(),
+    "state": _NAME,
+    "partition": _NAME,
+    "qos": _NAME,
+    "chip": _NAME,
+    "tariff": _NAME,
+    "nodes": pa.int64(),
+    "cpus": pa.int64(),
+    "cards": pa.int64(),
+    "gflops_s": pa.int64(),
+    "charge_micro": pa.int64(),
+    "eligible_micro": pa.int64(),
+    "intervals_micro": _NAME,
+}
+USAGE = pa.schema([pa.field(name, type_, name == "start_s") for name, type_ in _RUN.items()])
+"""Columns of the runs: `count` is 1, or -1 where what an earlier statement had is taken back;
+`line` is empty where both cancel; `intervals_micro` is what the run cost in each interval between
+the edges of the account's vouchers, with spaces between. Who ran it is not there."""
 
 
-def build(conn: Connection, claim_id: str) -> str:
-    """Return a claim's packet as canonical JSON, one line.
+def leaf(row: Mapping[str, Any]) -> bytes:
+    """Return what is hashed for a run."""
+    return merkle.leaf_hash(canonical(dict(row)).encode())
 
-    Raises:
-        InvalidInput: No such claim.
+
+def table(name: str, rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Write one of the small tables as CSV."""
+    return text([TABLES[name], *([row[key] for key in TABLES[name]] for row in rows)])
+
+
+def text(rows: Iterable[Iterable[Any]]) -> bytes:
+    """Write rows as CSV; None is empty."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue().encode()
+
+
+def summary_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the summary as a table."""
+    whole = {"what": "claim", "name": summary["claim"], "amount_fen": summary["amount_fen"]}
+    return [whole] + [
+        {"what": what, "name": name, "amount_fen": fen}
+        for what in ("statement", "voucher", "funder")
+        for name, fen in sorted(summary[f"by_{what}_fen"].items())
+    ]
+
+
+def by_voucher(
+    lines: Sequence[Mapping[str, Any]], statements: Sequence[Mapping[str, Any]]
+) -> dict[str, int]:
+    """Return how much of a claim each voucher bears.
+
+    A month of a statement that is claimed in whole is borne as it was drawn; a part of it in
+    proportion to that, by largest remainder.
     """
-    claim = redemption.find_claim(conn, claim_id)
-    lines = redemption.claim_lines(conn, claim_id)
-    papers = sorted({str(line["statement"]) for line in lines})
-    book = identity(conn)
-    packet = {
-        "claim": claim_id,
-        "book": book.book_id,
-        "rehearsal": book.rehearsal,
-        "provider": claim["provider"],
-        "quarter": claim["quarter"],
-        "amount": yuan(claim["amount_fen"]),
-        "lines": [{"line": line["line"], "amount": yuan(line["amount_fen"])} for line in lines],
-        "statements": [_statement(conn, paper) for paper in papers],
-    }
-    return canonical(packet) + "\n"
+    total: dict[str, int] = {}
+    for paper in statements:
+        for month in paper["months"]:
+            fen = sum(
+                line["claimed_fen"] or 0
+                for line in lines
+                if (line["statement"], line["usage_month"])
+                == (paper["statement"], month["usage_month"])
+            )
+            drawn = dict(sorted(month["drawn_fen"].items()))
+            parts = list(drawn.values())
+            if fen != sum(parts):
+                sign = -1 if fen < 0 else 1
+                parts = money.apportion(fen, [sign * abs(part) for part in parts])
+            for voucher, part in zip(drawn, parts, strict=True):
+                total[voucher] = total.get(voucher, 0) + part
+    return {voucher: fen for voucher, fen in sorted(total.items()) if fen}
 
 
-def sha256(packet: str) -> str:
-    """Return the hash of a packet, as the book keeps it."""
-    return hashlib.sha256(packet.encode()).hexdigest()
+def by_funder(
+    borne_fen: Mapping[str, int], funders: Mapping[str, Sequence[tuple[str, int]]], programme: str
+) -> dict[str, int]:
+    """Return how much each funder pays of what vouchers bear: in proportion to what it gave of the
+    voucher, by largest remainder, earlier funders first.
 
+    Args:
+        borne_fen: By voucher.
+        funders: What each funder gave of each voucher, in their order.
+        programme: Who pays for a voucher that names no funder.
 
-def _statement(conn: Connection, statement_id: str) -> dict[str, Any]:
-    paper = find(conn, "statement", id=statement_id)
-    invoice = conn.execute(
-        select(schema.invoice.c.number).filter_by(statement=statement_id)
-    ).scalar()
-    contract = find(conn, "contract", account=paper.account)
-    return {
-        "statement": statement_id,
-        "unit": contract.unit,
-        "contract": contract.id,
-        "account": paper.account,
-        "month": paper.month,
-        "fee": yuan(paper.fee_fen),
-        "deduction": yuan(paper.deduction_fen),
-        "cash": yuan(paper.cash_fen),
-        "invoice": invoice,
-        "entry": paper.seq,
-        "entry_hash": hash_of(conn, paper.seq),
-        "usage": _segments(conn, paper.account, paper.upto_seq),
-    }
-
-
-def _segments(conn: Connection, account: str, upto_seq: int) -> list[dict[str, Any]]:
-    """List the segments with an account's runs up to a statement, each with its hash."""
-    table = schema.segment
-    query = (
-        select(table)
-        .join(schema.charge, schema.charge.c.path == table.c.path)
-        .where(schema.charge.c.account == account, table.c.seq <= upto_seq)
-        .distinct()
-        .order_by(table.c.path)
-    )
-    names = [name for name in Segment.__slots__ if name in ("path", "sha256", "rows")]
-    return [{name: row[name] for name in names} for row in conn.execute(query).mappings()]
+    Example:
+        66.67 of a voucher that province and city fund alike is 33.34 and 33.33.
+    """
+    total: dict[str, int] = {}
+    for voucher, fen in borne_fen.items():
+        given = funders.get(voucher) or [(programme, 1)]
+        sign = -1 if fen < 0 else 1
+        parts = money.apportion(fen, [sign * weight for _, weight in given])
+        for (funder, _), part in zip(given, parts, strict=True):
+            total[funder] = total.get(funder, 0) + part
+    return total

@@ -6,7 +6,7 @@ import click
 
 from accounting.book import ledger
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.redeem import packet, redemption, reserve
+from accounting.redeem import redemption, reserve
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
 from slurm_voucher.cli.output import Show, output_options
@@ -88,16 +88,18 @@ def _print_claim(site: Site, claim_id: str) -> None:
 @click.option("-o", "--out", required=True, type=PATH, help="Where the evidence packet goes.")
 @pass_site
 def submit(site: Site, claim: str, out: Path) -> None:
-    """Write the evidence packet and hand the claim in.
+    """Write the evidence packet, a zip, and hand the claim in.
 
     \b
-    Example: svoucher claim submit C-cdaicc-2026-Q4-1 -o packet.json
+    Example: svoucher claim submit C-cdaicc-2026-Q4-1 -o packet.zip
     """
+    from accounting.redeem import packing  # loads Arrow, which no other command here needs
+
     with site.begin() as conn:
-        text = packet.build(conn, claim)
-        out.write_text(text, encoding="utf-8")
-        redemption.submit(conn, claim, packet.sha256(text), site.stamp())
-    click.echo(f"claim {claim}: submitted with packet {out}, SHA-256 {packet.sha256(text)}")
+        source = packing.Source(conn, site.config.archive, site.policy)
+        sha256 = packing.write(source, claim, out)
+        redemption.submit(conn, claim, sha256, site.stamp())
+    click.echo(f"claim {claim}: submitted with packet {out}, SHA-256 {sha256}")
 
 
 @claim_.command("review")

@@ -154,7 +154,7 @@ def redeem(stage: Stage, provider: str, quarter: str, day: date) -> None:
     """Open, submit, review and pay one provider's claim."""
     claim = f"C-{provider}-{quarter}-1"
     tell(stage.svoucher("claim", "open", quarter, "--provider", provider, as_of=day).out)
-    packet = str(stage.home / f"{claim}.json")
+    packet = str(stage.home / f"{claim}.zip")
     tell(stage.svoucher("claim", "submit", claim, "-o", packet, as_of=day).out)
     tell(stage.signed("regulator", "claim", "review", claim, as_of=day).out)
     payment = ("claim", "pay", claim, "--reference", f"CZ-{provider}-{quarter}")
