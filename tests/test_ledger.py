@@ -126,6 +126,63 @@ def test_an_entry_that_fails_leaves_nothing(empty):
         assert (ledger.head(conn)[0], rows(conn, "provider"), rows(conn, "posting")) == (1, [], [])
 
 
+def paid(number, micro=10_000, **changes):
+    """Make an entry that pays cash in."""
+    lines = [Posting("bank", PROVIDER, micro), Posting("cash", ACCOUNT, -micro)]
+    return replace(Entry(f"paid:{number}", "test", stamp(), {}, lines), **changes)
+
+
+UNIT_ROW = {"id": "u", "name": "u", "credit_code": "c", "kind": "university"}
+MANY = [
+    FACT,
+    paid(1, rows={"unit": [UNIT_ROW], "provider": [{"id": "fourth", "name": "f"}]}),
+    paid(2, rows={"revenue": [{"unit": "u", "year": 2023, "amount_fen": 0}]}),
+    paid(3, rows={"provider": []}),
+    *(paid(i) for i in range(4, 10)),
+]
+"""The third refers to what the second brings."""
+
+
+def test_many_entries_are_as_if_one_by_one(empty):
+    """Entries that are written together leave what they leave when each is written by itself."""
+    names = ("journal", "posting", "balance", "unit", "provider", "revenue")
+    with empty.engine.connect() as conn:
+        with conn.begin() as undone:
+            places = [ledger.write(conn, entry) for entry in MANY]
+            one_by_one = [rows(conn, name) for name in names]
+            undone.rollback()
+        with conn.begin():
+            assert ledger.write_all(conn, MANY) == places == list(range(2, 12))
+            assert [rows(conn, name) for name in names] == one_by_one
+
+
+def test_of_many_entries_those_that_stand_are_left(empty):
+    """A group that is written again, longer and with repetitions, adds what is new."""
+    with empty.begin() as conn:
+        ledger.write_all(conn, MANY[:5])
+    with empty.begin() as conn:
+        again = [*MANY[3:], MANY[-1], MANY[0]]
+        assert ledger.write_all(conn, again) == [5, 6, *range(7, 12), 11, 2]
+        assert ledger.head(conn)[0] == 11
+        assert ledger.write_all(conn, []) == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (paid(1, 5), NotAllowed),
+        (paid(9, -40_000), IntegrityError),
+        (paid(9, rows={"provider": [{"id": "third", "name": "twice"}]}), IntegrityError),
+    ],
+)
+def test_many_entries_are_written_all_or_none(empty, bad, error):
+    """When one of many is refused, by its key, a balance or a row, none of them stands."""
+    with pytest.raises(error), empty.begin() as conn:
+        ledger.write_all(conn, [*MANY[:3], bad])
+    with empty.begin() as conn:
+        assert (ledger.head(conn)[0], rows(conn, "posting"), rows(conn, "balance")) == (1, [], [])
+
+
 def test_an_entry_is_taken_back(empty):
     """A reversal posts the same lines negated, names its entry and says why."""
     with empty.begin() as conn:

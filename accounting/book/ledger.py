@@ -30,6 +30,8 @@ GENESIS = "0" * 64
 POSTING_FEN_MAX = 1_000_000_000_000
 """A thousand times a city's programme. Balances are sums in 64 bits: one absurd amount in a chain
 that cannot be edited would make them unreadable for good."""
+KEYS_MAX = 500
+"""How many keys are asked for at once."""
 PATIENCE_MS = 10_000
 """How long to wait for another writer, unless told otherwise."""
 SQLITE = {
@@ -233,22 +235,60 @@ def write(conn: Connection, entry: Entry) -> int:
         InvalidInput: An amount is larger than any posting can be.
         ValueError: The postings do not sum to zero or name an unknown account.
     """
-    _assert_sound(entry)
+    return write_all(conn, (entry,))[0]
+
+
+def write_all(conn: Connection, entries: Sequence[Entry]) -> list[int]:
+    """Write entries in their order, as `write` does each: all of them or none.
+
+    Many at once cost a fraction of as many by themselves.
+
+    Returns:
+        The place of each in the chain.
+    """
+    for entry in entries:
+        _assert_sound(entry)
     lock(conn)
-    content = entry.content()
-    known = conn.execute(
-        select(schema.journal).where(schema.journal.c.key == entry.key)
-    ).one_or_none()
-    if known is not None:
-        if (known.content, known.code, known.reverses) != (content, entry.code, entry.reverses):
+    standing = _standing(conn, [entry.key for entry in entries])
+    seq, prev_hash = head(conn)
+    places, rows, new = [], [], []
+    for entry in entries:
+        said = (entry.content(), entry.code, entry.reverses)
+        known = standing.get(entry.key)
+        if known is None:
+            seq += 1
+            row = _row(entry, seq, said[0], prev_hash)
+            prev_hash = row["hash"]
+            rows.append(row)
+            new.append((seq, entry))
+            known = standing[entry.key] = (seq, *said)
+        elif known[1:] != said:
             raise NotAllowed(
-                f"{entry.key}: stands already in the book as entry {known.seq} with other content; "
+                f"{entry.key}: stands already in the book as entry {known[0]} with other content; "
                 "correct it with a reversal"
             )
-        return int(known.seq)
-    seq, prev_hash = head(conn)
+        places.append(known[0])
+    if rows:
+        _insert_covered(conn, new)
+        conn.execute(insert(schema.journal), rows)
+    return places
+
+
+def _standing(conn: Connection, keys: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Return (place, content, code, reverses) by key, of the keys that stand in the book."""
+    table = schema.journal.c
+    query = select(table.key, table.seq, table.content, table.code, table.reverses)
+    found: dict[str, tuple[Any, ...]] = {}
+    for i in range(0, len(keys), KEYS_MAX):
+        part = keys[i : i + KEYS_MAX]
+        wanted = table.key == part[0] if len(part) == 1 else table.key.in_(part)
+        found.update((row[0], tuple(row[1:])) for row in conn.execute(query.where(wanted)))
+    return found
+
+
+def _row(entry: Entry, seq: int, content: str, prev_hash: str) -> dict[str, Any]:
     row = {
-        "seq": seq + 1,
+        "seq": seq,
         "key": entry.key,
         "code": entry.code,
         "actor": entry.stamp.actor.name,
@@ -259,9 +299,7 @@ def write(conn: Connection, entry: Entry) -> int:
         "content": content,
         "prev_hash": prev_hash,
     }
-    _insert_covered(conn, seq + 1, entry)
-    conn.execute(insert(schema.journal), row | {"hash": entry_hash(row)})
-    return seq + 1
+    return row | {"hash": entry_hash(row)}
 
 
 def reverse(conn: Connection, key: str, reason: str, stamp: Stamp) -> int:
@@ -324,7 +362,8 @@ def _assert_sound(entry: Entry) -> None:
         raise ValueError(f"{entry.key}: postings do not sum to zero")
 
 
-def _insert_covered(conn: Connection, seq: int, entry: Entry) -> None:
+def _insert_covered(conn: Connection, entries: Sequence[tuple[int, Entry]]) -> None:
+    """Insert postings and rows of entries that have a place, but are not sealed yet."""
     lines = [
         {
             "seq": seq,
@@ -333,13 +372,19 @@ def _insert_covered(conn: Connection, seq: int, entry: Entry) -> None:
             "owner": p.owner,
             "amount_micro": p.amount_micro,
         }
+        for seq, entry in entries
         for i, p in enumerate(entry.postings)
     ]
     if lines:
         conn.execute(insert(schema.posting), lines)
-    for name, rows in entry.rows.items():
-        if rows:
-            conn.execute(insert(schema.COVERED[name]), [dict(row) | {"seq": seq} for row in rows])
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for seq, entry in entries:
+        for name, own in entry.rows.items():
+            blank = dict.fromkeys(schema.COVERED[name].columns.keys())
+            rows.setdefault(name, []).extend(blank | dict(row) | {"seq": seq} for row in own)
+    for name in sorted(rows, key=schema.ORDER.__getitem__):
+        if rows[name]:
+            conn.execute(insert(schema.COVERED[name]), rows[name])
 
 
 def lock(conn: Connection) -> None:

@@ -528,6 +528,8 @@ COVERED = {
     name: table for name, table in metadata.tables.items() if name not in ("journal", "posting")
 }
 """Tables whose rows a journal entry covers, by name. Tables declared below are outside of it."""
+ORDER = {name: i for i, name in enumerate(COVERED)}
+"""Rows go in in the order in which their tables are declared: what others refer to comes first."""
 
 # --- outside the chain: running balances, watermarks and holds ---------------------------------
 
