@@ -17,7 +17,7 @@ SOCKET_BYTES_MAX = 107
 
 UID_MAX = 2**32 - 2
 
-_KEYS = ("book", "archive", "socket", "slurm_uid", "snapshot_s", "default_qos")
+_KEYS = ("book", "archive", "papers", "socket", "slurm_uid", "snapshot_s", "default_qos")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Config:
         home: Folder of config.yaml, and of what it does not place elsewhere.
         book: SQLAlchemy URL.
         archive: Root of the usage archive.
+        papers: Where papers of applications are kept.
         socket: Where the submit hook finds voucherd.
         slurm_uid: uid of slurmctld, who alone (with root) may ask there.
         snapshot_s: How often voucherd looks at the queue.
@@ -37,6 +38,7 @@ class Config:
     home: Path
     book: str
     archive: Path
+    papers: Path
     socket: str
     slurm_uid: int
     snapshot_s: int
@@ -79,6 +81,7 @@ def load(home: Path) -> Config:
         home=home,
         book=kind(keys.get("book", _sqlite(home / "book.db")), str, at(where, "book")),
         archive=Path(kind(keys.get("archive", str(home / "archive")), str, at(where, "archive"))),
+        papers=Path(kind(keys.get("papers", str(home / "papers")), str, at(where, "papers"))),
         socket=socket,
         slurm_uid=slurm_uid,
         snapshot_s=snapshot_s,

@@ -195,6 +195,8 @@ SQL = {
     " WHERE verb = 'claim.review'",
     "keys": "INSERT INTO signing_key SELECT MIN(seq), '0', 'regulator', 'mayor', '00' FROM journal"
     " WHERE code = 'provider.add'",
+    "papers": "INSERT INTO paper SELECT seq, id, paper_sha256, 'contract', 'a.pdf', 1 FROM"
+    " application",
     "statements": "UPDATE statement SET eligible_micro = eligible_micro + 1",
     "invoices": "UPDATE red_invoice SET gross_fen = gross_fen - 1, net_fen = net_fen - 1",
     "refunds": "UPDATE refund SET deduction_fen = deduction_fen + 1",

@@ -23,6 +23,7 @@ def test_everything_is_optional(tmp_path, text) -> None:
         home=tmp_path,
         book=f"sqlite:///{tmp_path}/book.db",
         archive=tmp_path / "archive",
+        papers=tmp_path / "papers",
         socket="/run/slurm-voucher/hook.sock",
         slurm_uid=0,
         snapshot_s=30,
@@ -33,12 +34,12 @@ def test_everything_is_optional(tmp_path, text) -> None:
 def test_everything_can_be_said(tmp_path) -> None:
     """Each setting is taken as it is written."""
     text = (
-        "book: postgresql:///book\narchive: /a\nsocket: /s\nslurm_uid: 64030\nsnapshot_s: 5\n"
-        "default_qos: gold\n"
+        "book: postgresql:///book\narchive: /a\npapers: /p\nsocket: /s\nslurm_uid: 64030\n"
+        "snapshot_s: 5\ndefault_qos: gold\n"
     )
 
     assert load(tmp_path, text) == config.Config(
-        tmp_path, "postgresql:///book", Path("/a"), "/s", 64030, 5, "gold"
+        tmp_path, "postgresql:///book", Path("/a"), Path("/p"), "/s", 64030, 5, "gold"
     )
 
 

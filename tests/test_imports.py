@@ -8,13 +8,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 ROWS = """
-    errors money period schema run segment kernels
+    errors money period schema run segment kernels durable
     yamlfile triggers usage watermarks creditcode merkle
     structfile bands chips ledger archive reports
     policy prices resized packet
     terms footprint discounts
     tariff signing registry
-    basis keys pricelists granting holds payments
+    basis keys pricelists granting papers holds payments
     definition releasing entitling credit
     issuing
     items tables

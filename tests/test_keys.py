@@ -40,7 +40,7 @@ def key_of(town, role="regulator"):
 def accept(town, draft, key):
     """Sign a draft and bring it in."""
     signed = draft if "signature" in draft else signing.sign(draft, key)
-    return acts.accept(town.engine, signed, POLICY, stamp())
+    return acts.accept(town.engine, signed, acts.Place(POLICY, town.archive, stamp()))
 
 
 def replacement(town, new, old=None):

@@ -352,6 +352,7 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     ),
     "keys": (evidence.keys, "ask its office whether the key is theirs; revoke it if not"),
     "signatures": (evidence.signatures, "ask the regulator or treasury for the act they signed"),
+    "papers": (evidence.kept, "bring the paper back from a backup, or ask the unit for it"),
     "vouchers": (vouchers, "compare issue, statements and expiries of the voucher"),
     "statements": (statements, "compare the statement with its lines"),
     "refunds": (settled.refunds, "compare the refund with its line and its credit"),

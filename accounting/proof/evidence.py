@@ -18,6 +18,7 @@ from accounting.errors import VoucherError
 from accounting.policy import Policy
 from accounting.runs import archive
 from accounting.settle import stored
+from accounting.vouchers import papers
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Books:
     conn: Connection
     archive: Path
     policy: Policy
+    papers: Path | None = None
 
     @cached_property
     def sums(self) -> Mapping[tuple[str, str], int]:
@@ -150,6 +152,12 @@ def _said(row: Mapping[str, Any]) -> str:
     return ledger.canonical(
         {name: value for name, value in row.items() if name != "seq" and value is not None}
     )
+
+
+def kept(books: Books) -> Found:
+    """Every paper is there, with the content that was handed in."""
+    for application, problem in papers.damage(books.conn, books.papers):
+        yield f"application {application}", problem
 
 
 def anchors(books: Books) -> Found:

@@ -5,6 +5,8 @@ It stands with the last step of the flow because it knows what every step does w
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -23,35 +25,44 @@ WORD_CHARS_MAX = 200
 """Of what a file calls itself: it may say anything."""
 
 
-def _review(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
-    voucher = issuing.accept_review(conn, act, policy, stamp)
+@dataclass(frozen=True)
+class Place:
+    """Where and when acts are carried out: rules, where papers are kept, who brought it when."""
+
+    policy: Policy
+    papers: Path
+    stamp: Stamp
+
+
+def _review(conn: Connection, act: Act, at: Place) -> str:
+    voucher = issuing.accept_review(conn, act, at.policy, at.stamp, at.papers)
     return f"voucher {voucher} issued" if voucher else "refused"
 
 
-def _claim_review(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
-    return f"{yuan(redemption.accept_review(conn, act, stamp))} yuan approved"
+def _claim_review(conn: Connection, act: Act, at: Place) -> str:
+    return f"{yuan(redemption.accept_review(conn, act, at.stamp))} yuan approved"
 
 
-def _claim_pay(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
-    to_provider, repaid = redemption.accept_payout(conn, act, stamp)
+def _claim_pay(conn: Connection, act: Act, at: Place) -> str:
+    to_provider, repaid = redemption.accept_payout(conn, act, at.stamp)
     return f"{yuan(to_provider)} yuan paid, {yuan(repaid)} repaid to the reserve fund"
 
 
-def _reserve_grant(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
-    reserve.accept_grant(conn, act, stamp)
+def _reserve_grant(conn: Connection, act: Act, at: Place) -> str:
+    reserve.accept_grant(conn, act, at.stamp)
     return "granted"
 
 
-def _key_replace(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
-    return f"key {keys.accept_replace(conn, act, stamp)} takes its place"
+def _key_replace(conn: Connection, act: Act, at: Place) -> str:
+    return f"key {keys.accept_replace(conn, act, at.stamp)} takes its place"
 
 
-def _key_revoke(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str:
-    keys.accept_revoke(conn, act, stamp)
+def _key_revoke(conn: Connection, act: Act, at: Place) -> str:
+    keys.accept_revoke(conn, act, at.stamp)
     return "revoked"
 
 
-VERBS: Mapping[str, Callable[[Connection, Act, Policy, Stamp], str]] = {
+VERBS: Mapping[str, Callable[[Connection, Act, Place], str]] = {
     "application.confirm": _review,
     "application.refuse": _review,
     "claim.review": _claim_review,
@@ -63,9 +74,7 @@ VERBS: Mapping[str, Callable[[Connection, Act, Policy, Stamp], str]] = {
 """What carries each act out, and says in a few words what came of it."""
 
 
-def accept(
-    engine: Engine, signed: Mapping[str, Any], policy: Policy, stamp: Stamp
-) -> tuple[Act, str]:
+def accept(engine: Engine, signed: Mapping[str, Any], at: Place) -> tuple[Act, str]:
     """Verify a signed act and carry it out in one transaction; the same file twice is once.
 
     Returns:
@@ -77,10 +86,10 @@ def accept(
     try:
         with engine.begin() as conn:
             act = signing.verify(conn, signed)
-            return act, VERBS[act.verb](conn, act, policy, stamp)
+            return act, VERBS[act.verb](conn, act, at)
     except (Refused, InvalidInput) as error:
         with engine.begin() as conn:
-            _record(conn, signed, error, stamp)
+            _record(conn, signed, error, at.stamp)
         raise
 
 

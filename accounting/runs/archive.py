@@ -11,7 +11,6 @@ start null, which is equal to null and to nothing else.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from accounting import durable
 from accounting.errors import InvariantBroken
 from accounting.runs import usage
 from accounting.runs.run import CLUSTER_NAME
@@ -66,7 +66,7 @@ def write(root: Path, cluster: str, month: str, table: pa.Table) -> Segment:
     content = sink.getvalue().to_pybytes()
     sha256 = hashlib.sha256(content).hexdigest()
     path = f"{FOLDER}/cluster={cluster}/month={month}/{sha256[:16]}.parquet"
-    _put(root, path, content)
+    durable.put(root, path, content)
     return Segment(path, cluster, month, sha256=sha256, size_bytes=len(content), **_figures(rows))
 
 
@@ -98,38 +98,6 @@ def _figures(rows: pa.Table) -> dict[str, int]:
         "submit_max_s": int(submits.max(initial=0)),
         **sums,
     }
-
-
-def _put(root: Path, path: str, content: bytes) -> None:
-    """Make a file durable under its name, unless it is there already."""
-    target = root / path
-    if target.is_file() and target.read_bytes() == content:
-        return
-    _make_folder(target.parent)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target)
-    _sync_folder(target.parent)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each of them durable."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write a folder's list of names to the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read(
@@ -238,14 +206,14 @@ def quarantine(root: Path, known_paths: Iterable[str]) -> list[str]:
         if file.is_dir() or path in known:
             continue
         target = root / QUARANTINE / path
-        _make_folder(target.parent)
+        durable.make_folder(target.parent)
         number = 1
         while target.exists():
             number += 1
             target = target.with_name(f"{file.name}.{number}")
         file.rename(target)
-        _sync_folder(target.parent)
-        _sync_folder(file.parent)
+        durable.sync_folder(target.parent)
+        durable.sync_folder(file.parent)
         moved.append(target.relative_to(root).as_posix())
     return moved
 

@@ -5,7 +5,8 @@ transaction. The regulator signs the figure; if the rules give another one by th
 is issued.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -17,8 +18,9 @@ from accounting.book.ledger import Entry, Posting, Stamp, hash_of, lock, write
 from accounting.book.signing import Act
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.policy import Policy
-from accounting.vouchers import granting
+from accounting.vouchers import granting, papers
 from accounting.vouchers.entitling import Entitlement, contract_facts, entitled
+from accounting.vouchers.papers import Paper
 from accounting.vouchers.registry import find
 
 _VERDICTS = {"application.confirm": "confirmed", "application.refuse": "refused"}
@@ -35,6 +37,7 @@ def apply(
     stamp: Stamp,
     project: str | None = None,
     stated: Mapping[str, str] | None = None,
+    kept: Sequence[Paper] = (),
 ) -> str:
     """Enter an application (申领) for a contract.
 
@@ -48,6 +51,7 @@ def apply(
         stamp: Who, when.
         project: Its project, where it is for one.
         stated: What it says of itself, fact by fact, with a value or "".
+        kept: The papers that are kept, the contract among them.
 
     Returns:
         The application's id.
@@ -55,6 +59,7 @@ def apply(
     Raises:
         InvalidInput: Contract or category is unknown.
         NotEligible: The rules do not allow it.
+        NotAllowed: The contract was applied for in another category or with another paper.
     """
     contract = find(conn, "contract", id=contract_id)
     facts = contract_facts(
@@ -67,6 +72,7 @@ def apply(
         stated=stated or {},
     )
     application_id = f"A-{contract.account}"
+    _insist_on_same(conn, application_id, category, paper_sha256, policy)
     row = {
         "id": application_id,
         "contract": contract_id,
@@ -81,8 +87,39 @@ def apply(
             {"application": application_id, "fact": fact, "value": value or None}
             for fact, value in sorted(stated.items())
         ]
+    if kept:
+        once = {paper.sha256: paper for paper in reversed(kept)}
+        rows["paper"] = [
+            {"application": application_id, **paper._asdict()} for paper in once.values()
+        ]
     write(conn, Entry(f"application:{contract_id}", "application.submit", stamp, rows))
     return application_id
+
+
+def _insist_on_same(
+    conn: Connection, application_id: str, category: str | None, paper_sha256: str, policy: Policy
+) -> None:
+    """Say what differs, where a contract is applied for once more: nothing may.
+
+    Raises:
+        NotAllowed: Another category, or another paper than was handed in or reviewed.
+    """
+    known = conn.execute(select(schema.application).filter_by(id=application_id)).one_or_none()
+    if known is None:
+        return
+    if category not in (None, known.category):
+        raise NotAllowed(
+            f"contract {known.contract}: {application_id} is for {known.category}, not {category}; "
+            f"one contract has one category ({policy.clause('categories')})"
+        )
+    if known.paper_sha256 != paper_sha256:
+        verdict = select(schema.review.c.verdict).filter_by(application=application_id)
+        state = conn.execute(verdict).scalar() or "handed in"
+        raise NotAllowed(
+            f"application {application_id}: was {state} with a paper of SHA-256 "
+            f"{known.paper_sha256}, this one has {paper_sha256}; what changed in a contract is an "
+            "amendment"
+        )
 
 
 def draft_review(
@@ -92,9 +129,21 @@ def draft_review(
     reason: str,
     policy: Policy,
     effective_s: int,
+    root: Path | None = None,
 ) -> dict[str, Any]:
-    """Return the act that the regulator signs to confirm or refuse an application."""
+    """Return the act that the regulator signs to confirm or refuse an application.
+
+    Args:
+        conn: A connection to the book.
+        application_id: What is reviewed.
+        verdict: confirm or refuse.
+        reason: Why.
+        policy: The rules.
+        effective_s: When.
+        root: Where papers are kept.
+    """
     application = find(conn, "application", id=application_id)
+    papers.insist(conn, application_id, root)
     body: dict[str, Any] = {"reason": reason}
     if verdict == "confirm":
         body["voucher_fen"] = entitled(conn, application_id, policy, effective_s).amount_fen
@@ -103,15 +152,25 @@ def draft_review(
     )
 
 
-def accept_review(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> str | None:
+def accept_review(
+    conn: Connection, act: Act, policy: Policy, stamp: Stamp, root: Path | None = None
+) -> str | None:
     """Carry out the regulator's signed review; issue the voucher if it confirms.
+
+    Args:
+        conn: A connection to the book.
+        act: What was signed.
+        policy: The rules.
+        stamp: When.
+        root: Where papers are kept.
 
     Returns:
         The voucher's id, or None when the application is refused.
 
     Raises:
         InvalidInput: The act decides something else than an application.
-        NotAllowed: It was signed for other content, by the submitter, or decided already.
+        NotAllowed: It was signed for other content, by the submitter, or decided already; or a
+            paper is not what was handed in.
     """
     if act.verb not in _VERDICTS:
         raise InvalidInput(
@@ -134,6 +193,7 @@ def accept_review(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> s
         raise NotAllowed(
             f"application {application.id}: was {known.verdict} already; nothing is left to decide"
         )
+    papers.insist(conn, application.id, root)
     verdict = _VERDICTS[act.verb]
     review = {
         "application": application.id,

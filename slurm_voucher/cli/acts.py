@@ -165,7 +165,9 @@ def accept(site: Site, file: Path) -> None:
     Example: svoucher act accept review.signed.json
     """
     signed = signing.read_json(file)
-    act, said = acts.accept(site.engine, signed, site.policy, site.stamp())
+    act, said = acts.accept(
+        site.engine, signed, acts.Place(site.policy, site.config.papers, site.stamp())
+    )
     click.echo(f"{act.verb} {act.subject} by {act.actor.name} ({act.actor.role}): {said}")
 
 

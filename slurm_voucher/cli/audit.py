@@ -37,7 +37,9 @@ def audit_(site: Site, key_file: Path | None, chain_file: Path | None, show: Sho
         if chain_file is not None:
             with chain_file.open("w", encoding="utf-8") as file:
                 file.writelines(f"{line}\n" for line in evidence.exported(conn))
-        found = audit.findings(audit.Books(conn, site.config.archive, site.policy))
+        found = audit.findings(
+            audit.Books(conn, site.config.archive, site.policy, site.config.papers)
+        )
     rows = [
         {"rule": f.rule, "subject": f.subject, "finding": f.message, "advice": f.advice}
         for f in found

@@ -1,6 +1,5 @@
 """svoucher apply, review, voucher: from application to issue."""
 
-import hashlib
 from pathlib import Path
 
 import click
@@ -8,9 +7,8 @@ from sqlalchemy import select
 
 from accounting import period
 from accounting.book import ledger, schema
-from accounting.errors import InvalidInput
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.vouchers import issuing
+from accounting.vouchers import issuing, papers
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
 from slurm_voucher.cli.output import Show, output_options
@@ -23,19 +21,24 @@ from slurm_voucher.cli.site import Site, pass_site
 @click.option(
     "--channel", default="online", show_default=True, type=click.Choice(["online", "offline"])
 )
-@click.option("--paper", required=True, type=PATH, help="The signed contract, as a file.")
+@click.option(
+    "--paper",
+    "files",
+    required=True,
+    multiple=True,
+    type=PATH,
+    help="The signed contract, as a file; further ones are annexes to it.",
+)
 @pass_site
-def apply_(site: Site, contract: str, category: str, channel: str, paper: Path) -> None:
+def apply_(site: Site, contract: str, category: str, channel: str, files: tuple[Path, ...]) -> None:
     """Apply for a voucher (申领): contract and paper go to the regulator.
 
     \b
     Example: svoucher apply HT-2026-118 --paper HT-2026-118.pdf
     """
-    try:
-        with paper.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InvalidInput(f"paper {paper}: {error.strerror}; check the path") from None
+    kept = [
+        papers.store(site.config.papers, file, papers.KINDS[i > 0]) for i, file in enumerate(files)
+    ]
     with site.begin() as conn:
         unit = find(conn, "contract", id=contract).unit
         application = issuing.apply(
@@ -43,11 +46,14 @@ def apply_(site: Site, contract: str, category: str, channel: str, paper: Path) 
             contract,
             category=category,
             channel=channel,
-            paper_sha256=sha256,
+            paper_sha256=kept[0].sha256,
+            kept=kept,
             policy=site.policy,
             stamp=site.stamp("unit", unit),
         )
-    click.echo(f"application {application}: {category}, paper {sha256[:16]}; next: svoucher review")
+    click.echo(
+        f"application {application}: {category}, paper {kept[0].sha256[:16]}; next: svoucher review"
+    )
 
 
 @click.command("review")
@@ -67,7 +73,7 @@ def review_(site: Site, application: str, confirm: bool, reason: str, out: Path)
     verdict = "confirm" if confirm else "refuse"
     with site.read() as conn:
         act = issuing.draft_review(
-            conn, application, verdict, reason, site.policy, site.effective_s
+            conn, application, verdict, reason, site.policy, site.effective_s, site.config.papers
         )
     write_draft(act, out)
 

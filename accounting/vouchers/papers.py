@@ -1,0 +1,99 @@
+"""Papers of applications: kept by content, so that what was reviewed is what can be shown.
+
+A paper stands at `<first 2 digits of its SHA-256>/<SHA-256>` and is there before the book names
+it. A file that no application names (its command was killed) harms nothing.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from accounting import durable
+from accounting.book import schema
+from accounting.errors import InvalidInput, NotAllowed
+
+BYTES_MAX = 100_000_000
+KINDS = ("contract", "annex")
+
+
+class Paper(NamedTuple):
+    """A paper that was handed in: columns of the table `paper`."""
+
+    sha256: str
+    kind: str
+    name: str
+    size_bytes: int
+
+
+def store(root: Path, source: Path, kind: str) -> Paper:
+    """Keep a copy of a file under its hash.
+
+    Raises:
+        InvalidInput: It cannot be read, is empty or too large.
+    """
+    try:
+        with source.open("rb") as file:
+            content = file.read(BYTES_MAX + 1)
+    except OSError as error:
+        raise InvalidInput(f"paper {source}: {error.strerror}; check the path") from None
+    if not 0 < len(content) <= BYTES_MAX:
+        size = "is empty" if not content else f"has more than {BYTES_MAX:,} bytes"
+        raise InvalidInput(f"paper {source}: {size}; hand in the signed paper")
+    sha256 = hashlib.sha256(content).hexdigest()
+    durable.put(root, place(sha256), content)
+    return Paper(sha256, kind, source.name, len(content))
+
+
+def place(sha256: str) -> str:
+    """Return where a paper stands under the root."""
+    return f"{sha256[:2]}/{sha256}"
+
+
+def of(conn: Connection, application: str) -> list[dict[str, Any]]:
+    """List an application's papers: sha256, kind, name, size_bytes; who handed them in and when."""
+    entry = schema.journal.c
+    query = (
+        select(schema.paper, entry.actor, entry.effective_s)
+        .join(schema.journal, entry.seq == schema.paper.c.seq)
+        .where(schema.paper.c.application == application)
+        .order_by(schema.paper.c.kind.desc(), schema.paper.c.name, schema.paper.c.sha256)
+    )
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def insist(conn: Connection, application: str, root: Path | None) -> None:
+    """Refuse to decide on an application whose papers are not what was handed in.
+
+    Raises:
+        NotAllowed: One is missing or has another hash; names both.
+    """
+    for row in of(conn, application):
+        found = hash_of(root, row["sha256"])
+        if found != row["sha256"]:
+            raise NotAllowed(
+                f"application {application}: paper {row['name']} was handed in with SHA-256 "
+                f"{row['sha256']}, what is kept has {found or 'none: it is missing'}; bring it "
+                "back from a backup"
+            )
+
+
+def hash_of(root: Path | None, sha256: str) -> str | None:
+    """Return the hash of what is kept under a hash, or None where nothing is."""
+    try:
+        with ((root or Path()) / place(sha256)).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def damage(conn: Connection, root: Path | None) -> Iterator[tuple[str, str]]:
+    """Yield (application, problem) for each paper that is not what was handed in."""
+    for row in conn.execute(select(schema.paper).order_by(schema.paper.c.seq)):
+        found = hash_of(root, row.sha256)
+        if found != row.sha256:
+            problem = "is missing" if found is None else f"has SHA-256 {found}"
+            yield row.application, f"paper {row.name} of SHA-256 {row.sha256} {problem}"
