@@ -60,9 +60,13 @@ class NotAllowed(Refused):
 
 
 class CapReached(Refused):
-    """A limit of the policy is used up."""
+    """A limit of the policy is used up; `wanted_fen` is what there would have been without it."""
 
     code = "cap_reached"
+
+    def __init__(self, message: str, wanted_fen: int) -> None:
+        super().__init__(message)
+        self.wanted_fen = wanted_fen
 
 
 class InvalidInput(VoucherError):

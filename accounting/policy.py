@@ -30,7 +30,8 @@ _PREFIX = re.compile(r"[A-Z][A-Z0-9]{0,7}")
 
 UnitKind = Literal["enterprise", "research_institute", "university"]
 UNIT_KINDS: tuple[str, ...] = get_args(UnitKind)
-Word = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+WORD = r"^[a-z][a-z0-9_-]{0,39}$"
+Word = Annotated[str, Meta(pattern=WORD)]
 """A fact about a unit, an application or a part of a fee: `start_up`, `domestic_chips`."""
 Positive = Annotated[int, Meta(gt=0)]
 

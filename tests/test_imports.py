@@ -15,8 +15,11 @@ ROWS = """
     terms footprint discounts
     tariff signing registry
     basis keys pricelists granting papers holds payments
-    definition releasing entitling credit
+    definition releasing unitfacts credit
+    entitling
     issuing
+    waiting
+    ending
     items tables
     rating quoting explaining drawdown ordering owners
     onepass

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.engine import Connection
 
 from accounting import money, period
 from accounting.book import schema
 from accounting.errors import CapReached, NotEligible
 from accounting.policy import Cap, Policy
-from accounting.vouchers import granting
+from accounting.vouchers import granting, unitfacts
 from accounting.vouchers.granting import Facts, Grant
 from accounting.vouchers.registry import find, revenue_of
 
@@ -45,7 +45,7 @@ def entitled(
     """
     day = period.day_of(effective_s, policy.timezone)
     facts = application_facts(conn, application_id, policy, day)
-    grant = granting.grant(policy, facts, lambda cap: issued_under(conn, cap, facts, day))
+    grant = granting.grant(policy, facts, lambda cap: _issued_under(conn, cap, facts, policy))
     amount_fen = _with_programme(conn, application_id, grant)
     contract = find(conn, "contract", id=find(conn, "application", id=application_id).contract)
     until_s = min(contract.until_s, _months_later(day, policy))
@@ -69,7 +69,8 @@ def _with_programme(conn: Connection, application_id: str, grant: Grant) -> int:
         f"application {application_id}: {money.yuan(grant.wanted_fen)} yuan wanted, "
         f"{money.yuan(grant.left_fen)} of {money.yuan(grant.limit.max_fen)} "
         f"{granting.SPANS[grant.limit.per]} is left for the programme; it waits until money is "
-        "freed"
+        "freed",
+        grant.wanted_fen,
     )
 
 
@@ -139,25 +140,10 @@ def contract_facts(
         revenue_fen=revenue_of(conn, unit.id, day.year - 1),
         project=project,
         parts_fen={part.kind: part.amount_fen for part in parts},
-        facts={**_unit_facts(conn, unit.id, day), **stated},
+        facts={**unitfacts.in_force(conn, unit.id, day), **stated},
         contracts_year_fen=_contracts_fen(conn, unit.id, day.year),
         first_year=_first_year(conn, unit.id),
     )
-
-
-def _unit_facts(conn: Connection, unit: str, day: date) -> dict[str, str]:
-    """Return what is so of a unit on a day; both days of a fact are inclusive."""
-    ends = {
-        (end.fact, end.from_on): end.until_on
-        for end in conn.execute(select(schema.unit_fact_end).filter_by(unit=unit))
-    }
-    today = day.isoformat()
-    return {
-        row.fact: ""
-        for row in conn.execute(select(schema.unit_fact).filter_by(unit=unit))
-        if row.from_on <= today
-        and today <= min(row.until_on or "9999", ends.get((row.fact, row.from_on), "9999"))
-    }
 
 
 def _contracts_fen(conn: Connection, unit: str, year: int) -> int:
@@ -178,12 +164,13 @@ def _first_year(conn: Connection, unit: str) -> int | None:
     return None if day is None else date.fromisoformat(day).year
 
 
-def issued_under(conn: Connection, cap: Cap, facts: Facts, day: date) -> int:
+def _issued_under(conn: Connection, cap: Cap, facts: Facts, policy: Policy) -> int:
     """Return the sum of vouchers that count towards a limit, fen."""
     return issued_fen(
         conn,
         cap.categories,
-        year=day.year if cap.per == "year" else None,
+        policy.timezone,
+        year=facts.on.year if cap.per == "year" else None,
         unit=facts.unit if cap.scope == "unit" else None,
         project=facts.project if cap.scope == "project" else None,
     )
@@ -192,33 +179,45 @@ def issued_under(conn: Connection, cap: Cap, facts: Facts, day: date) -> int:
 def issued_fen(
     conn: Connection,
     categories: tuple[str, ...],
+    timezone: str,
     *,
     year: int | None = None,
     unit: str | None = None,
     project: str | None = None,
 ) -> int:
-    """Return the sum of vouchers issued in some categories, fen.
+    """Return the sum of vouchers issued in some categories, less what of them was cancelled, fen.
+
+    Of a year's vouchers, what is cancelled later frees no money of that year.
 
     Args:
         conn: A connection to the book.
         categories: Which ones count.
+        timezone: Where a year begins and ends.
         year: Only those of a year.
         unit: Only those of a unit.
         project: Only those of a project.
     """
-    query = (
-        select(func.coalesce(func.sum(schema.voucher.c.amount_fen), 0))
-        .join(schema.contract, schema.contract.c.account == schema.voucher.c.account)
-        .join(schema.application, schema.application.c.id == schema.voucher.c.application)
-        .where(schema.voucher.c.category.in_(categories))
-    )
+    own, end = schema.voucher.c, schema.voucher_end.c
+    counts: list[ColumnElement[bool]] = [own.category.in_(categories)]
+    cancelled = [end.kind == "cancelled"]
     if year is not None:
-        query = query.where(schema.voucher.c.issued_on.startswith(f"{year}-"))
+        counts.append(own.issued_on.startswith(f"{year}-"))
+        cancelled.append(end.at_s < period.instant(date(year + 1, 1, 1), timezone))
     if unit is not None:
-        query = query.where(schema.contract.c.unit == unit)
+        counts.append(schema.contract.c.unit == unit)
     if project is not None:
-        query = query.where(schema.application.c.project == project)
-    return int(conn.execute(query).scalar_one())
+        counts.append(schema.application.c.project == project)
+    ids = (
+        select(own.id)
+        .join(schema.contract, schema.contract.c.account == own.account)
+        .join(schema.application, schema.application.c.id == own.application)
+        .where(*counts)
+    )
+    issued = select(func.coalesce(func.sum(own.amount_fen), 0)).where(own.id.in_(ids))
+    freed = select(func.coalesce(func.sum(end.amount_fen), 0)).where(
+        end.voucher.in_(ids), *cancelled
+    )
+    return int(conn.execute(issued).scalar_one()) - int(conn.execute(freed).scalar_one())
 
 
 def _months_later(day: date, policy: Policy) -> int:

@@ -361,7 +361,8 @@ def _under_caps(
             raise CapReached(
                 f"{facts.name}: {yuan(amount_fen)} yuan wanted, 0.00 of {yuan(cap.max_fen)} {span} "
                 f"is left for {whose} ({policy.clause(f'issue.caps.{i}')}); it waits until money "
-                "is freed"
+                "is freed",
+                amount_fen,
             )
         amount_fen = min(amount_fen, left_fen)
         step(

@@ -206,7 +206,7 @@ def may_spend(
 
     Raises:
         NotEligible: No such account, or it is for another provider.
-        NotAllowed: The user is no member of the account's unit.
+        NotAllowed: The user is no member of the account's unit, or the contract was ended.
     """
     contract = conn.execute(select(schema.contract).filter_by(account=account)).one_or_none()
     if contract is None:
@@ -218,12 +218,26 @@ def may_spend(
             f"voucher {account}: belongs to another unit than user {uid}'s; use your own unit's"
             " voucher"
         )
+    last_s = _ended_s(conn, contract.id)
+    if last_s is not None and at_s >= last_s:
+        raise NotAllowed(
+            f"voucher {account}: its contract was ended; use another voucher or sign a new contract"
+        )
     if contract.provider != provider:
         raise NotEligible(
             f"voucher {account}: is for provider {contract.provider}, this partition is"
             f" {provider}'s; choose another partition or voucher"
         )
     return contract
+
+
+def _ended_s(conn: Connection, contract: str) -> int | None:
+    """Return when a contract was ended before its time, or None."""
+    change = schema.contract_change.c
+    query = select(func.min(change.until_s)).where(
+        change.contract == contract, change.kind == "ended"
+    )
+    return conn.execute(query).scalar()
 
 
 def validity(conn: Connection, account: str) -> tuple[int, int] | None:

@@ -2,7 +2,7 @@
 
 What is issued follows from policy, contract and what was issued before, in one serialised
 transaction. The regulator signs the figure; if the rules give another one by then, nothing
-is issued.
+is issued. Who is confirmed when a limit is used up waits (waiting.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from accounting import money, period
 from accounting.book import schema, signing
 from accounting.book.ledger import Entry, Posting, Stamp, hash_of, lock, write
 from accounting.book.signing import Act
-from accounting.errors import InvalidInput, NotAllowed
+from accounting.errors import CapReached, InvalidInput, NotAllowed
 from accounting.policy import Policy
 from accounting.vouchers import granting, papers
 from accounting.vouchers.entitling import Entitlement, contract_facts, entitled
@@ -38,6 +38,7 @@ def apply(
     project: str | None = None,
     stated: Mapping[str, str] | None = None,
     kept: Sequence[Paper] = (),
+    consent: bool = False,
 ) -> str:
     """Enter an application (申领) for a contract.
 
@@ -52,6 +53,7 @@ def apply(
         project: Its project, where it is for one.
         stated: What it says of itself, fact by fact, with a value or "".
         kept: The papers that are kept, the contract among them.
+        consent: The unit takes less where the money does not last.
 
     Returns:
         The application's id.
@@ -92,6 +94,8 @@ def apply(
         rows["paper"] = [
             {"application": application_id, **paper._asdict()} for paper in once.values()
         ]
+    if consent:
+        rows["consent"] = [{"application": application_id}]
     write(conn, Entry(f"application:{contract_id}", "application.submit", stamp, rows))
     return application_id
 
@@ -146,10 +150,22 @@ def draft_review(
     papers.insist(conn, application_id, root)
     body: dict[str, Any] = {"reason": reason}
     if verdict == "confirm":
-        body["voucher_fen"] = entitled(conn, application_id, policy, effective_s).amount_fen
+        body["voucher_fen"], given = _figure(conn, application_id, policy, effective_s)
+        body["waits"] = given is None
     return signing.draft(
         conn, f"application.{verdict}", application_id, hash_of(conn, application.seq), body
     )
+
+
+def _figure(
+    conn: Connection, application_id: str, policy: Policy, effective_s: int
+) -> tuple[int, Entitlement | None]:
+    """Return what the rules give, fen, and how; without a how it waits for a limit to be freed."""
+    try:
+        given = entitled(conn, application_id, policy, effective_s)
+    except CapReached as short:
+        return short.wanted_fen, None
+    return given.amount_fen, given
 
 
 def accept_review(
@@ -165,7 +181,7 @@ def accept_review(
         root: Where papers are kept.
 
     Returns:
-        The voucher's id, or None when the application is refused.
+        The voucher's id, or None when the application is refused or waits.
 
     Raises:
         InvalidInput: The act decides something else than an application.
@@ -184,54 +200,104 @@ def accept_review(
         select(schema.journal.c.actor).where(schema.journal.c.seq == application.seq)
     ).scalar_one()
     signing.insist_on_other(act, submitter)
-    known = conn.execute(select(schema.review).filter_by(application=application.id)).one_or_none()
-    if known is not None:
-        if known.act_sha256 == act.sha256:
-            return conn.execute(
-                select(schema.voucher.c.id).filter_by(application=application.id)
-            ).scalar()
-        raise NotAllowed(
-            f"application {application.id}: was {known.verdict} already; nothing is left to decide"
-        )
+    decided, voucher = _decided(conn, application.id, act)
+    if decided:
+        return voucher
     papers.insist(conn, application.id, root)
-    verdict = _VERDICTS[act.verb]
-    review = {
-        "application": application.id,
-        "verdict": verdict,
-        "reason": str(act.body.get("reason", "")),
-        "act_sha256": act.sha256,
-    }
-    rows: dict[str, list[Mapping[str, Any]]] = {
-        "signed_act": [signing.act_row(act)],
-        "review": [review],
-    }
-    voucher = None
-    postings: list[Posting] = []
-    if verdict == "confirmed":
-        given = _signed_for(conn, application, act, policy, stamp)
-        voucher = _voucher_row(conn, application, given)
-        rows["voucher"] = [voucher]
-        if given.funders_fen:
-            rows["voucher_funder"] = _funder_rows(voucher["id"], given)
-        micro = given.amount_fen * money.MICRO_PER_FEN
-        postings = [
-            Posting("voucher.left", voucher["id"], micro),
-            Posting("programme", policy.name, -micro),
-        ]
     signed = Stamp(act.actor, stamp.at_s, stamp.effective_s)
-    write(conn, Entry(f"review:{application.id}", act.verb, signed, rows, postings))
-    return None if voucher is None else voucher["id"]
+    act_row = {"signed_act": [signing.act_row(act)]}
+    reason = str(act.body.get("reason", ""))
+    if _VERDICTS[act.verb] == "refused":
+        rows = act_row | {"review": [_review_row(application.id, "refused", reason, act.sha256)]}
+        write(conn, Entry(f"review:{application.id}", act.verb, signed, rows))
+        return None
+    given = _signed_for(conn, application, act, policy, stamp)
+    if given is None:
+        waits = {
+            "application": application.id,
+            "wanted_fen": act.body["voucher_fen"],
+            "act_sha256": act.sha256,
+        }
+        rows = act_row | {"waiting": [waits]}
+        write(conn, Entry(f"waiting:{application.id}", act.verb, signed, rows))
+        return None
+    return issue(
+        conn, application, act.verb, act.sha256, reason, given, policy, signed, rows=act_row
+    )
+
+
+def _decided(conn: Connection, application_id: str, act: Act) -> tuple[bool, str | None]:
+    """Tell whether an act was carried out already, and with which voucher.
+
+    Raises:
+        NotAllowed: Another act decided.
+    """
+    known = conn.execute(select(schema.review).filter_by(application=application_id)).one_or_none()
+    if known is not None:
+        if known.act_sha256 != act.sha256:
+            raise NotAllowed(
+                f"application {application_id}: was {known.verdict} already; nothing is left to "
+                "decide"
+            )
+        own = select(schema.voucher.c.id).filter_by(application=application_id)
+        return True, conn.execute(own).scalar()
+    waits = conn.execute(select(schema.waiting).filter_by(application=application_id)).one_or_none()
+    if waits is None or act.verb == "application.refuse":
+        return False, None
+    if waits.act_sha256 != act.sha256:
+        raise NotAllowed(
+            f"application {application_id}: was confirmed and waits for "
+            f"{money.yuan(waits.wanted_fen)} yuan; refuse it, or wait until money is freed"
+        )
+    return True, None
+
+
+def _review_row(application: str, verdict: str, reason: str, act_sha256: str) -> dict[str, Any]:
+    return {
+        "application": application,
+        "verdict": verdict,
+        "reason": reason,
+        "act_sha256": act_sha256,
+    }
+
+
+def issue(
+    conn: Connection,
+    application: Any,
+    code: str,
+    act_sha256: str,
+    reason: str,
+    given: Entitlement,
+    policy: Policy,
+    stamp: Stamp,
+    *,
+    rows: Mapping[str, list[dict[str, Any]]],
+) -> str:
+    """Issue what an application is entitled to, on the regulator's act; return the voucher's id."""
+    voucher = _voucher_row(conn, application, given)
+    review = _review_row(application.id, "confirmed", reason, act_sha256)
+    own = {**rows, "review": [review], "voucher": [voucher]}
+    if given.funders_fen:
+        own["voucher_funder"] = _funder_rows(voucher["id"], given)
+    micro = given.amount_fen * money.MICRO_PER_FEN
+    postings = [
+        Posting("voucher.left", voucher["id"], micro),
+        Posting("programme", policy.name, -micro),
+    ]
+    write(conn, Entry(f"review:{application.id}", code, stamp, own, postings))
+    return str(voucher["id"])
 
 
 def _signed_for(
     conn: Connection, application: Any, act: Act, policy: Policy, stamp: Stamp
-) -> Entitlement:
-    """Return what the rules give, and insist that it is what the regulator signed."""
-    given = entitled(conn, application.id, policy, stamp.effective_s)
-    if act.body.get("voucher_fen") != given.amount_fen:
+) -> Entitlement | None:
+    """Return what the rules give, None while there is no money for it, and insist that it is the
+    figure that the regulator signed."""
+    fen, given = _figure(conn, application.id, policy, stamp.effective_s)
+    if act.body.get("voucher_fen") != fen:
         raise NotAllowed(
             f"act {act.verb} {application.id}: signed for {act.body.get('voucher_fen')} fen, the "
-            f"rules now give {given.amount_fen}; draft it again"
+            f"rules now give {fen}; draft it again"
         )
     return given
 
@@ -251,7 +317,7 @@ def _voucher_row(conn: Connection, application: Any, given: Entitlement) -> dict
     }
 
 
-def _funder_rows(voucher: str, given: Entitlement) -> list[Mapping[str, Any]]:
+def _funder_rows(voucher: str, given: Entitlement) -> list[dict[str, Any]]:
     return [
         {"voucher": voucher, "funder": name, "place": place, "amount_fen": fen}
         for place, (name, fen) in enumerate(given.funders_fen)

@@ -124,8 +124,21 @@ def sign_contract(
     fee_fen: int,
     policy: Policy,
     stamp: Stamp,
+    parts_fen: Mapping[str, int] | None = None,
 ) -> str:
     """Enter a contract and open its voucher account.
+
+    Args:
+        conn: A connection to the book.
+        contract_id: Its own number.
+        unit: Who buys.
+        provider: Who computes.
+        signed_on: Day of signing, and first day.
+        last_day: Its last day.
+        fee_fen: All of it.
+        policy: The rules.
+        stamp: Who enters it, when.
+        parts_fen: What of the fee is no computing, by kind: storage, network.
 
     Returns:
         The voucher account, such as CD26-0001; the same one when it is repeated.
@@ -151,6 +164,11 @@ def sign_contract(
         raise InvalidInput(
             f"contract {contract_id}: fee {money.yuan(fee_fen)} yuan is not above zero; check it"
         )
+    if sum((parts_fen or {}).values()) > fee_fen:
+        raise InvalidInput(
+            f"contract {contract_id}: its parts are more than the fee of {money.yuan(fee_fen)} "
+            "yuan; check them"
+        )
     lock(conn)
     facts = {
         "id": contract_id,
@@ -170,8 +188,13 @@ def sign_contract(
             )
         return str(known["account"])
     account = _next_account(conn, policy, stamp.effective_s)
-    row = facts | {"account": account}
-    write(conn, Entry(f"contract:{contract_id}", "contract.sign", stamp, {"contract": [row]}))
+    rows: dict[str, list[Mapping[str, Any]]] = {"contract": [facts | {"account": account}]}
+    if parts_fen:
+        rows["contract_part"] = [
+            {"contract": contract_id, "kind": kind, "amount_fen": fen}
+            for kind, fen in sorted(parts_fen.items())
+        ]
+    write(conn, Entry(f"contract:{contract_id}", "contract.sign", stamp, rows))
     return account
 
 

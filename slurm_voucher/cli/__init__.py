@@ -37,6 +37,10 @@ COMMANDS = {
         "vouchers",
         "Draft the regulator's review of an application, with what the rules give for it.",
     ),
+    "waiting": (
+        "vouchers",
+        "Who waits for money: confirmed applications that no limit had room for.",
+    ),
     "voucher": ("vouchers", "Vouchers that were issued (发放)."),
     "quote": ("quote", "Show the most that a job can cost."),
     "balance": (

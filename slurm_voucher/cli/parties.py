@@ -2,6 +2,7 @@
 
 import pwd
 from datetime import date
+from pathlib import Path
 
 import click
 from sqlalchemy import select
@@ -11,9 +12,21 @@ from accounting.book import schema
 from accounting.errors import InvalidInput
 from accounting.money import yuan
 from accounting.policy import UNIT_KINDS
-from accounting.vouchers import credit, payments, registry
+from accounting.vouchers import credit, ending, payments, registry, unitfacts
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import AMOUNT, CLUSTER, DAY, TEXT, UID, YEAR, Site, pass_site
+from slurm_voucher.cli.site import (
+    AMOUNT,
+    CLUSTER,
+    DAY,
+    PART,
+    PATH,
+    TEXT,
+    UID,
+    YEAR,
+    Site,
+    pass_site,
+    sha256_of,
+)  # fmt: skip
 
 
 @click.group("provider")
@@ -129,6 +142,44 @@ def list_units(site: Site, show: Show) -> None:
     )
 
 
+@unit_.command("fact")
+@click.argument("unit", type=TEXT)
+@click.argument("fact", type=TEXT)
+@click.option("--from", "from_day", required=True, type=DAY, help="First day.")
+@click.option("--until", type=DAY, help="Last day.  [default: open]")
+@click.option("--source", required=True, type=TEXT, help="Who says so, where.")
+@pass_site
+def add_fact(
+    site: Site, unit: str, fact: str, from_day: date, until: date | None, source: str
+) -> None:
+    """Enter what is so of a unit: blacklist, misconduct, start_up, related_PROVIDER.
+
+    \b
+    Example: svoucher unit fact shuzhi blacklist --from 2026-11-01 --source "court of 2026-10-30"
+    """
+    with site.begin() as conn:
+        unitfacts.add(
+            conn, unit, fact, from_on=from_day, until_on=until, source=source, stamp=site.stamp()
+        )
+    click.echo(f"unit {unit}: {fact} from {from_day} to {until or 'further notice'}")
+
+
+@unit_.command("fact-end")
+@click.argument("unit", type=TEXT)
+@click.argument("fact", type=TEXT)
+@click.option("--until", required=True, type=DAY, help="Last day.")
+@pass_site
+def end_fact(site: Site, unit: str, fact: str, until: date) -> None:
+    """Enter the last day on which something is so of a unit.
+
+    \b
+    Example: svoucher unit fact-end shuzhi blacklist --until 2026-12-31
+    """
+    with site.begin() as conn:
+        unitfacts.end(conn, unit, fact, until_on=until, stamp=site.stamp())
+    click.echo(f"unit {unit}: {fact} until {until}")
+
+
 @click.group("contract")
 def contract_() -> None:
     """Contracts; each opens a voucher account."""
@@ -141,9 +192,24 @@ def contract_() -> None:
 @click.option("--fee", required=True, type=AMOUNT, help="Contract fee, yuan.")
 @click.option("--signed-on", required=True, type=DAY)
 @click.option("--until", required=True, type=DAY, help="Last day of the contract.")
+@click.option(
+    "--part",
+    "parts",
+    type=PART,
+    multiple=True,
+    metavar="KIND=YUAN",
+    help="What of the fee is no computing, such as storage=20,000.",
+)
 @pass_site
 def sign_contract(
-    site: Site, contract: str, unit: str, provider: str, fee: int, signed_on: date, until: date
+    site: Site,
+    contract: str,
+    unit: str,
+    provider: str,
+    fee: int,
+    signed_on: date,
+    until: date,
+    parts: tuple[tuple[str, int], ...],
 ) -> None:
     """Enter a contract by its own number and open its voucher account.
 
@@ -162,6 +228,7 @@ def sign_contract(
             fee_fen=fee,
             policy=site.policy,
             stamp=site.stamp(),
+            parts_fen=dict(parts),
         )
     click.echo(f"contract {contract}: {yuan(fee)} yuan with {provider}, voucher account {account}")
 
@@ -179,6 +246,27 @@ def set_credit(site: Site, account: str, amount: int) -> None:
     with site.begin() as conn:
         credit.set_limit(conn, account, amount, site.policy, site.stamp())
     click.echo(f"account {account}: {yuan(amount)} yuan may be owed")
+
+
+@contract_.command("end")
+@click.argument("contract", type=TEXT)
+@click.option("--on", "last_day", required=True, type=DAY, help="Its last day now.")
+@click.option("--paper", required=True, type=PATH, help="What ends it, as a file.")
+@pass_site
+def end_contract(site: Site, contract: str, last_day: date, paper: Path) -> None:
+    """End a contract before its time: what nobody needs of its vouchers is cancelled.
+
+    \b
+    Example: svoucher contract end HT-2026-118 --on 2026-11-30 --paper end.pdf
+    """
+    sha256 = sha256_of(paper)
+    with site.begin() as conn:
+        cancelled_fen, issued = ending.end_contract(
+            conn, contract, last_day, sha256, site.policy, site.stamp()
+        )
+    click.echo(f"contract {contract}: ends on {last_day}, {yuan(cancelled_fen)} yuan cancelled")
+    for voucher in issued:
+        click.echo(f"voucher {voucher}: issued to who waited")
 
 
 @contract_.command("list")

@@ -1,7 +1,9 @@
 """What every command needs: the site's book, the rules in force, who acts and when."""
 
+import hashlib
 import os
 import pwd
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +19,8 @@ from accounting import money, period
 from accounting import policy as policies
 from accounting.book import ledger
 from accounting.book.ledger import Actor, Stamp
-from accounting.errors import NotAllowed
-from accounting.policy import Policy
+from accounting.errors import InvalidInput, NotAllowed
+from accounting.policy import WORD, Policy
 from accounting.runs.run import CLUSTER_NAME
 from slurm_voucher import config as configs
 from slurm_voucher.config import Config
@@ -122,6 +124,15 @@ def login() -> str:
 pass_site: Callable[[Callable[..., Any]], Callable[..., Any]] = click.make_pass_decorator(Site)
 
 
+def sha256_of(paper: Path) -> str:
+    """Return the SHA-256 of a paper, or raise InvalidInput."""
+    try:
+        with paper.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InvalidInput(f"paper {paper}: {error.strerror}; check the path") from None
+
+
 class _Day(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
     name = "day"
 
@@ -176,6 +187,30 @@ class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic only for ty
         return amount_fen
 
 
+class _Part(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
+    """What of a fee is what, as storage=20,000."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
+        kind, _, amount = str(value).partition("=")
+        if not re.fullmatch(WORD, kind):
+            self.fail(f"{value[:40]!r} is no part; write it as storage=20,000", param, ctx)
+        return kind, AMOUNT.convert(amount, param, ctx)
+
+
+class _Stated(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
+    """What an application says of itself, as domestic_chips or district=70%."""
+
+    name = "fact"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        fact, _, said = str(value).partition("=")
+        if not re.fullmatch(WORD, fact):
+            self.fail(f"{value[:40]!r} is no fact; write it as district=70%", param, ctx)
+        return fact, TEXT.convert(said, param, ctx) if said else ""
+
+
 class _Period(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
     name = "period"
 
@@ -198,5 +233,8 @@ TEXT = _Text()
 YEAR = click.IntRange(YEARS[0], YEARS[-1])
 UID = click.IntRange(0, 2**32 - 2)
 AMOUNT = _Amount()
+PART = _Part()
+STATED = _Stated()
+PATH = click.Path(path_type=Path, dir_okay=False)
 MONTH = _Period("month")
 QUARTER = _Period("quarter")

@@ -8,16 +8,26 @@ from sqlalchemy import select
 from accounting import period
 from accounting.book import ledger, schema
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.vouchers import issuing, papers
+from accounting.vouchers import issuing, papers, waiting
 from accounting.vouchers.registry import find
-from slurm_voucher.cli.acts import PATH, write_draft
+from slurm_voucher.cli.acts import write_draft
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.site import PATH, STATED, TEXT, Site, pass_site
 
 
 @click.command("apply")
 @click.argument("contract")
-@click.option("--category", default="general", show_default=True)
+@click.option("--category", help="Which one.  [default: the first that it fits]")
+@click.option("--project", type=TEXT, help="The project that it is for.")
+@click.option(
+    "--fact",
+    "stated",
+    type=STATED,
+    multiple=True,
+    metavar="FACT[=VALUE]",
+    help="What is so of it, such as domestic_chips or district=70%.",
+)
+@click.option("--consent", is_flag=True, help="The unit takes less where the money does not last.")
 @click.option(
     "--channel", default="online", show_default=True, type=click.Choice(["online", "offline"])
 )
@@ -30,7 +40,16 @@ from slurm_voucher.cli.site import Site, pass_site
     help="The signed contract, as a file; further ones are annexes to it.",
 )
 @pass_site
-def apply_(site: Site, contract: str, category: str, channel: str, files: tuple[Path, ...]) -> None:
+def apply_(
+    site: Site,
+    contract: str,
+    category: str | None,
+    project: str | None,
+    stated: tuple[tuple[str, str], ...],
+    consent: bool,
+    channel: str,
+    files: tuple[Path, ...],
+) -> None:
     """Apply for a voucher (申领): contract and paper go to the regulator.
 
     \b
@@ -50,7 +69,11 @@ def apply_(site: Site, contract: str, category: str, channel: str, files: tuple[
             kept=kept,
             policy=site.policy,
             stamp=site.stamp("unit", unit),
+            project=project,
+            stated=dict(stated),
+            consent=consent,
         )
+        category = find(conn, "application", id=application).category
     click.echo(
         f"application {application}: {category}, paper {kept[0].sha256[:16]}; next: svoucher review"
     )
@@ -75,7 +98,73 @@ def review_(site: Site, application: str, confirm: bool, reason: str, out: Path)
         act = issuing.draft_review(
             conn, application, verdict, reason, site.policy, site.effective_s, site.config.papers
         )
+    if act["body"].get("waits"):
+        fen = act["body"]["voucher_fen"]
+        click.echo(f"application {application}: waits, no limit has room for {yuan(fen)} yuan now")
     write_draft(act, out)
+
+
+@click.group("waiting")
+def waiting_() -> None:
+    """Who waits for money: confirmed applications that no limit had room for."""
+
+
+@waiting_.command("list")
+@output_options
+@pass_site
+def list_waiting(site: Site, show: Show) -> None:
+    """List who waits, first applied first; with the year ends the waiting.
+
+    \b
+    Example: svoucher waiting list
+    """
+    timezone = site.policy.timezone
+    with site.read() as conn:
+        rows = waiting.listed(conn, site.policy, site.effective_s)
+    show(
+        [
+            {
+                "application": row["application"],
+                "contract": row["contract"],
+                "category": row["category"],
+                "since": period.day_of(row["since_s"], timezone).isoformat(),
+                "wanted": yuan(row["wanted_fen"]),
+                "takes_less": "yes" if row["consent"] else "no",
+                "state": "lapsed" if row["lapsed"] else "waits",
+            }
+            for row in rows
+        ]
+    )
+
+
+@waiting_.command("consent")
+@click.argument("application", type=TEXT)
+@pass_site
+def consent(site: Site, application: str) -> None:
+    """Enter that a unit takes less, and issue what there is.
+
+    \b
+    Example: svoucher waiting consent A-CD26-0007
+    """
+    with site.begin() as conn:
+        contract = find(conn, "application", id=application).contract
+        unit = find(conn, "contract", id=contract).unit
+        waiting.take_less(conn, application, site.stamp("unit", unit))
+        issued = waiting.serve(conn, site.policy, site.stamp())
+    click.echo(f"application {application}: takes less; issued: {', '.join(issued) or 'nothing'}")
+
+
+@waiting_.command("serve")
+@pass_site
+def serve(site: Site) -> None:
+    """Issue to those who wait what there is money for by now.
+
+    \b
+    Example: svoucher waiting serve
+    """
+    with site.begin() as conn:
+        issued = waiting.serve(conn, site.policy, site.stamp())
+    click.echo(f"issued to those who waited: {', '.join(issued) or 'nothing'}")
 
 
 @click.group("voucher")
