@@ -12,7 +12,7 @@ ROWS = """
     yamlfile triggers usage watermarks creditcode merkle
     structfile bands chips ledger archive reports
     policy prices resized packet
-    terms footprint discounts
+    terms footprint discounts reading
     tariff signing registry
     basis keys pricelists granting papers holds payments
     definition releasing unitfacts credit
@@ -29,7 +29,7 @@ ROWS = """
     stating statements evidence
     settlement shares invoicing redemption reserve
     refunding acts
-    packing replay settled
+    packing replay settled checking proving
     audit
 """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above

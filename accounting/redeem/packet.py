@@ -111,6 +111,13 @@ USAGE = pa.schema([pa.field(name, type_, name == "start_s") for name, type_ in _
 the edges of the account's vouchers, with spaces between. Who ran it is not there."""
 
 
+def order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return where a run stands among the others."""
+    start_s = -1 if row["start_s"] is None else row["start_s"]
+    key = (row["cluster"], row["job_id"], row["submit_s"], start_s)
+    return (*key, row["revision"], row["count"], row["statement"])
+
+
 def leaf(row: Mapping[str, Any]) -> bytes:
     """Return what is hashed for a run."""
     return merkle.leaf_hash(canonical(dict(row)).encode())
@@ -126,6 +133,14 @@ def text(rows: Iterable[Iterable[Any]]) -> bytes:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue().encode()
+
+
+def cells(content: bytes) -> list[list[str]]:
+    """Read CSV as rows of text. Raises ValueError where it is none."""
+    try:
+        return list(csv.reader(io.StringIO(content.decode(), newline=""), strict=True))
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
 
 
 def summary_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:

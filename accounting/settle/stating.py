@@ -93,7 +93,7 @@ def state(conn: Connection, sums: stored.Sums, account: str, month: str, policy:
             left_fen[name] = left_fen.get(name, 0) - fen
         fee_fen = cumulative["charge"] // MICRO_PER_FEN - taken["fee"]
         deduction_fen = sum(by_month[usage_month].values())
-        lines += _month_lines(usage_month, groups, pending, fee_fen, deduction_fen)
+        lines += month_lines(usage_month, groups, pending, fee_fen, deduction_fen)
     return Paper(lines, by_month)
 
 
@@ -147,7 +147,7 @@ def _kept(before: Mapping[str, int], refunds: Mapping[str, Refund]) -> dict[str,
     return dict(kept)
 
 
-def _month_lines(
+def month_lines(
     usage_month: str,
     groups: Sequence[stored.Line],
     refunds: Mapping[str, Refund],

@@ -5,11 +5,12 @@ from pathlib import Path
 import click
 
 from accounting.book import ledger
+from accounting.errors import InvariantBroken
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.redeem import redemption, reserve
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
-from slurm_voucher.cli.output import Show, output_options
+from slurm_voucher.cli.output import Show, output_options, say, show_json
 from slurm_voucher.cli.site import AMOUNT, QUARTER, TEXT, Site, pass_site
 
 
@@ -100,6 +101,47 @@ def submit(site: Site, claim: str, out: Path) -> None:
         sha256 = packing.write(source, claim, out)
         redemption.submit(conn, claim, sha256, site.stamp())
     click.echo(f"claim {claim}: submitted with packet {out}, SHA-256 {sha256}")
+
+
+@claim_.command("verify")
+@click.argument("packet", type=PATH)
+@click.option("--sha256", metavar="HEX", help="What the book says the packet's SHA-256 is.")
+@output_options
+def verify(packet: Path, sha256: str | None, show: Show) -> None:
+    """Check a packet from itself alone, without any book; exit 5 when something does not fit.
+
+    \b
+    Example: svoucher claim verify packet.zip
+    """
+    from accounting.redeem import checking  # loads Arrow
+
+    proof = checking.check(packet, sha256)
+    rows = [{"file": f.file, "line": f.line, "finding": f.message} for f in proof.findings]
+    if rows or show is show_json:
+        show(rows)
+    if rows:
+        raise InvariantBroken(
+            f"packet {packet}: {len(rows)} findings, 0 are allowed; ask the provider for its answer"
+        )
+    if show is not show_json:
+        say(
+            f"claim {proof.claim}: {yuan(proof.amount_fen)} yuan over {proof.runs} runs, 0 "
+            f"findings; root {proof.root}, SHA-256 {proof.sha256}"
+        )
+
+
+@claim_.command("prove")
+@click.argument("packet", type=PATH)
+@click.argument("run", type=TEXT)
+def prove(packet: Path, run: str) -> None:
+    """Print the proof that a run is in a packet: JSON with its path to the root (RFC 6962).
+
+    \b
+    Example: svoucher claim prove packet.zip 16_2
+    """
+    from accounting.redeem import proving  # loads Arrow
+
+    show_json(proving.prove(packet, run))
 
 
 @claim_.command("review")

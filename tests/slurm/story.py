@@ -156,6 +156,7 @@ def redeem(stage: Stage, provider: str, quarter: str, day: date) -> None:
     tell(stage.svoucher("claim", "open", quarter, "--provider", provider, as_of=day).out)
     packet = str(stage.home / f"{claim}.zip")
     tell(stage.svoucher("claim", "submit", claim, "-o", packet, as_of=day).out)
+    tell(stage.svoucher("claim", "verify", packet).out)
     tell(stage.signed("regulator", "claim", "review", claim, as_of=day).out)
     payment = ("claim", "pay", claim, "--reference", f"CZ-{provider}-{quarter}")
     tell(stage.signed("treasury", *payment, as_of=day).out)
