@@ -18,7 +18,7 @@ from accounting.book.ledger import Entry, Posting, Stamp, hash_of, lock, write
 from accounting.book.signing import Act
 from accounting.errors import CapReached, InvalidInput, NotAllowed
 from accounting.policy import Policy
-from accounting.vouchers import granting, papers
+from accounting.vouchers import granting, papers, unitfacts
 from accounting.vouchers.entitling import Entitlement, contract_facts, entitled
 from accounting.vouchers.papers import Paper
 from accounting.vouchers.registry import find
@@ -59,11 +59,12 @@ def apply(
         The application's id.
 
     Raises:
-        InvalidInput: Contract or category is unknown.
+        InvalidInput: Contract, category or a fact is unknown.
         NotEligible: The rules do not allow it.
         NotAllowed: The contract was applied for in another category or with another paper.
     """
     contract = find(conn, "contract", id=contract_id)
+    unitfacts.check_stated(policy, stated or {})
     facts = contract_facts(
         conn,
         contract_id,

@@ -164,11 +164,6 @@ def sign_contract(
         raise InvalidInput(
             f"contract {contract_id}: fee {money.yuan(fee_fen)} yuan is not above zero; check it"
         )
-    if sum((parts_fen or {}).values()) > fee_fen:
-        raise InvalidInput(
-            f"contract {contract_id}: its parts are more than the fee of {money.yuan(fee_fen)} "
-            "yuan; check them"
-        )
     lock(conn)
     facts = {
         "id": contract_id,
@@ -181,7 +176,11 @@ def sign_contract(
     }
     known = conn.execute(select(schema.contract).filter_by(id=contract_id)).mappings().one_or_none()
     if known is not None:
-        if any(known[name] != value for name, value in facts.items()):
+        own = select(schema.contract_part.c.kind, schema.contract_part.c.amount_fen)
+        parts = {
+            row.kind: row.amount_fen for row in conn.execute(own.filter_by(contract=contract_id))
+        }
+        if parts != (parts_fen or {}) or any(known[k] != value for k, value in facts.items()):
             raise NotAllowed(
                 f"contract {contract_id}: stands in the book with other facts; enter an amendment"
                 " as a contract of its own, do not repeat it"
