@@ -233,7 +233,9 @@ def content(engine: Engine, leave_out: Iterable[str] = ()) -> dict[str, list[str
         columns = (schema.posting.c.account, schema.posting.c.owner)
         total = func.sum(schema.posting.c.amount_micro)
         query = select(*columns, total).group_by(*columns)
-        said["balances"] = sorted(str(tuple(row)) for row in conn.execute(query) if row[2])
+        said["balances"] = sorted(
+            str((*row[:2], int(row[2]))) for row in conn.execute(query) if row[2]
+        )
     return said
 
 

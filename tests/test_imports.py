@@ -30,7 +30,7 @@ ROWS = """
     settlement shares invoicing redemption reserve
     refunding acts
     packing replay settled checking proving
-    audit
+    audit backup
 """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above
 its own and from none beside or below it. A new module gets a place here."""

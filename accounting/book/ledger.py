@@ -213,11 +213,16 @@ def _check_there(engine: Engine) -> None:
         )
 
 
-def create(engine: Engine, entry: Entry) -> None:
-    """Create the tables and write the first entry, all or nothing."""
+def prepare(engine: Engine) -> None:
+    """Make an empty database ready for a book."""
     if engine.dialect.name == "sqlite":
         with engine.connect() as conn:  # of the file itself, once, and in no transaction
             conn.connection.execute("PRAGMA journal_mode = WAL")
+
+
+def create(engine: Engine, entry: Entry) -> None:
+    """Create the tables and write the first entry, all or nothing."""
+    prepare(engine)
     with engine.begin() as conn:
         schema.metadata.create_all(conn, checkfirst=False)
         triggers.create(conn)

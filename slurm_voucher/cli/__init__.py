@@ -22,6 +22,11 @@ from accounting.errors import (
 COMMANDS = {
     "init": ("book", "Make a new book."),
     "check": ("book", "Is everything reachable and consistent?"),
+    "backup": ("backup", "Copy book, archive and papers into a folder, while work goes on."),
+    "restore": (
+        "backup",
+        "Bring a backup back into an empty place; then collect what came after it.",
+    ),
     "key": ("acts", "Keys of regulator, treasury and system."),
     "act": ("acts", "Sign an act, or carry out a signed one."),
     "price": ("rules", "Price lists: load, show, check."),
