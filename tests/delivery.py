@@ -12,7 +12,7 @@ from accounting import money
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry
 from accounting.proof import audit
-from accounting.redeem import redemption, reserve
+from accounting.redeem import redemption, reserve, reviewing
 from accounting.runs import usage, watermarks
 from accounting.runs.run import Run
 from accounting.settle import charging, invoicing, settlement, statements
@@ -181,10 +181,10 @@ def submit(town: Town, claim: str, at: str = AFTER["2024-12"], **who: Any) -> No
 def review(town: Town, claim: str, refused: Mapping[str, str] | None = None) -> int:
     """Let the regulator review a claim; return what is approved."""
     with town.begin() as conn:
-        draft = redemption.draft_review(conn, claim, refused or {}, "checked")
+        draft = reviewing.draft_review(conn, claim, refused or {}, "checked")
     act = town.signed(draft)
     with town.begin() as conn:
-        return redemption.accept_review(conn, act, stamp(JANUARY))
+        return reviewing.accept_review(conn, act, stamp(JANUARY))
 
 
 def pay_out(town: Town, claim: str, reference: str | None = None) -> tuple[int, int]:

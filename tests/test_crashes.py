@@ -30,7 +30,7 @@ from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 
 from accounting.book import ledger, signing
 from accounting.errors import Refused
-from accounting.redeem import redemption, reserve
+from accounting.redeem import redemption, reserve, reviewing
 from accounting.settle import charging, refunding, stored
 from accounting.vouchers import holds
 
@@ -175,7 +175,7 @@ def acts(folder: Path) -> dict[str, Act]:
 
     def signed(name: str, draft: Callable[[Any], dict[str, Any]], role: str) -> Act:
         accept: dict[str, Callable[..., object]] = {
-            "review": redemption.accept_review,
+            "review": reviewing.accept_review,
             "payout": redemption.accept_payout,
             "grant": reserve.accept_grant,
         }
@@ -208,7 +208,7 @@ def acts(folder: Path) -> dict[str, Act]:
         "open_claim": lambda town: delivery.open_claim(town, at=LATE),
         "submit": lambda town: delivery.submit(town, CLAIM, at=LATE),
         "review": signed(
-            "review", lambda c: redemption.draft_review(c, CLAIM, {}, "checked"), "regulator"
+            "review", lambda c: reviewing.draft_review(c, CLAIM, {}, "checked"), "regulator"
         ),
         "payout": signed(
             "payout", lambda c: redemption.draft_payout(c, CLAIM, "P", policy, at), "treasury"

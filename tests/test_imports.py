@@ -28,7 +28,8 @@ ROWS = """
     charging rerating closable eligible
     stating statements evidence
     settlement shares invoicing redemption reserve
-    refunding acts
+    refunding reviewing
+    acts
     packing replay settled checking proving
     audit backup
 """

@@ -26,7 +26,7 @@ from town import ACCOUNT, PROVIDER, REGULATOR, TREASURY, Town, stamp
 
 from accounting.book import ledger, schema, signing
 from accounting.errors import InvalidInput, NotAllowed, Refused
-from accounting.redeem import redemption
+from accounting.redeem import redemption, reviewing
 
 Q4 = f"C-{PROVIDER}-2024-Q4-1"
 LINES = delivery.LINES
@@ -63,14 +63,14 @@ def entries(town: Town) -> int:
 def drafted(town: Town, claim_id: str, **body: Any) -> dict[str, Any]:
     """Draft a review and change its body."""
     with town.begin() as conn:
-        draft = redemption.draft_review(conn, claim_id, {}, "checked")
+        draft = reviewing.draft_review(conn, claim_id, {}, "checked")
     return draft | {"body": draft["body"] | body}
 
 
 def decide(town: Town, draft: Mapping[str, Any], role: str = "regulator") -> Any:
     """Sign and carry out a review or a payout."""
     act = town.signed(draft, role)
-    accept = {"claim.review": redemption.accept_review, "claim.pay": redemption.accept_payout}
+    accept = {"claim.review": reviewing.accept_review, "claim.pay": redemption.accept_payout}
     with town.begin() as conn:
         return accept[act.verb](conn, act, stamp(JANUARY))
 
@@ -188,14 +188,68 @@ def test_a_refused_line_can_be_claimed_again(claimed: Town) -> None:
     assert stages(claimed) == ("0.00", "0.00", "0.00", "0.00", "50,140.00")
 
 
-def test_a_part_is_approved(claimed: Town) -> None:
-    """Of 100 and 40, 60 and 40 are approved: 40 are disputed and the line is not claimed again."""
+def test_a_part_is_approved_and_the_rest_claimed_again(claimed: Town) -> None:
+    """Of 100 and 40, 60 and 40 are approved: 40 are disputed, claimed again and paid, and then
+    nothing of the line is left."""
     draft = drafted(claimed, Q4, approved_fen={LINES[0]: 6_000, LINES[1]: 4_000})
     assert decide(claimed, draft) == 10_000
     assert stages(claimed)[:4] == ("0.00", "0.00", "100.00", "40.00")
+    second = open_claim(claimed)
+    assert claim(claimed, second)["amount_fen"] == 4_000
+    submit(claimed, second)
+    assert stages(claimed)[:4] == ("0.00", "40.00", "100.00", "0.00")
+    review(claimed, second)
     assert pay_out(claimed, Q4) == (10_000, 0)
+    assert pay_out(claimed, second) == (4_000, 0)
+    assert stages(claimed) == ("0.00", "0.00", "0.00", "0.00", "50,140.00")
     with pytest.raises(Refused, match="0 lines"):
         open_claim(claimed)
+
+
+def test_a_draft_that_approves_a_part(claimed: Town) -> None:
+    """A draft says the amount and its own reason for one line, and the common one for the other."""
+    with claimed.begin() as conn:
+        draft = reviewing.draft_review(conn, Q4, {}, "checked", {LINES[0]: (6_000, "no log")})
+    assert draft["body"] == {
+        "approved_fen": {LINES[0]: 6_000, LINES[1]: 4_000},
+        "reasons": {LINES[0]: "no log", LINES[1]: "checked"},
+    }
+    with pytest.raises(InvalidInput, match="is refused and approved"), claimed.begin() as conn:
+        reviewing.draft_review(conn, Q4, {LINES[0]: "no"}, "checked", {LINES[0]: (1, "no log")})
+
+
+def test_less_needs_a_reason(claimed: Town) -> None:
+    """A review that approves less of a line and does not say why is refused."""
+    reasons = {LINES[0]: "  ", LINES[1]: "checked"}
+    amounts = {LINES[0]: 6_000, LINES[1]: 4_000}
+    draft = drafted(claimed, Q4, approved_fen=amounts, reasons=reasons)
+    with pytest.raises(InvalidInput, match=r"60\.00 of 100\.00 yuan is approved .* no reason"):
+        decide(claimed, draft)
+
+
+def test_a_credit_of_a_later_statement_enters_too(claimed: Town) -> None:
+    """A credit of January is taken off the next claim of the fourth quarter, also while the
+    statement that it stands on is not claimed yet."""
+    review(claimed, Q4, {LINES[1]: "no log"})
+    take(claimed, yuan(1, 180, qos="a"), at=JANUARY)
+    close(claimed, "2024-12")
+    close(claimed, "2025-01")
+    second = open_claim(claimed, at=AFTER["2025-01"])
+    assert claim(claimed, second)["amount_fen"] == 4_000 - 1_000
+
+
+def test_a_claim_that_leaves_a_credit_out_is_refused(claimed: Town) -> None:
+    """A claim that was opened without a credit that stood before it is not handed in."""
+    review(claimed, Q4, {LINES[1]: "no log"})
+    corrected(claimed, 180)
+    second = Q4[:-1] + "2"
+    row = {"id": second, "provider": PROVIDER, "quarter": "2024-Q4", "amount_fen": 4_000}
+    line = {"claim": second, "line": LINES[1], "amount_fen": 4_000}
+    rows = {"claim": [row], "claim_line": [line]}
+    with claimed.begin() as conn:
+        ledger.write(conn, ledger.Entry(f"claim:{second}", "claim.open", stamp(JANUARY), rows))
+    with pytest.raises(Refused, match=f"leaves out credit S-{ACCOUNT}-2024-12/1"):
+        submit(claimed, second)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +274,7 @@ def test_a_review_that_does_not_fit(claimed: Town, approved: Any, message: str) 
 def test_a_draft_for_a_strange_line(claimed: Town) -> None:
     """Refusing a line that is not in the claim is no draft."""
     with pytest.raises(InvalidInput, match="S-1/1 is no line of it"), claimed.begin() as conn:
-        redemption.draft_review(conn, Q4, {"S-1/1": "why"}, "checked")
+        reviewing.draft_review(conn, Q4, {"S-1/1": "why"}, "checked")
 
 
 @pytest.mark.parametrize("who", [REGULATOR, TREASURY])
@@ -272,7 +326,7 @@ def test_a_claim_that_was_not_handed_in(shop: Town) -> None:
 def test_a_repeated_act_changes_nothing(claimed: Town) -> None:
     """The same signed review and payout, once more, add no entry and give the same answer."""
     with claimed.begin() as conn:
-        reviewed = redemption.draft_review(conn, Q4, {}, "checked")
+        reviewed = reviewing.draft_review(conn, Q4, {}, "checked")
     assert decide(claimed, reviewed) == 14_000
     paid = drafted_payout(claimed, Q4)
     assert decide(claimed, paid, "treasury") == (14_000, 0)

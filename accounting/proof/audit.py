@@ -170,22 +170,36 @@ def _usage_months(conn: Connection, account: str) -> int:
 
 
 def claimed_once(books: Books) -> Found:
-    """A statement line is in at most one claim that is open or accepted it."""
-    review, line = schema.claim_review, schema.claim_line
-    query = select(line.c.line, line.c.claim, review.c.approved_fen).outerjoin(
-        review, (review.c.claim == line.c.claim) & (review.c.line == line.c.line)
+    """A statement line waits in at most one claim, and each claim asks for what reviews before it
+    had not approved of the line."""
+    review, line, of = schema.claim_review, schema.claim_line, schema.statement_line
+    earlier = review.alias()
+    before = select(func.coalesce(func.sum(earlier.c.approved_fen), 0)).correlate(line)
+    before = before.where(earlier.c.line == line.c.line, earlier.c.seq < line.c.seq)
+    query = (
+        select(line.c.line, line.c.claim, line.c.amount_fen, review.c.approved_fen)
+        .add_columns((of.c.deduction_fen - before.scalar_subquery()).label("rest_fen"))
+        .join(of, of.c.id == line.c.line)
+        .outerjoin(review, (review.c.claim == line.c.claim) & (review.c.line == line.c.line))
+        .order_by(line.c.line, line.c.seq)
     )
-    claims: dict[str, list[str]] = {}
-    for row in books.conn.execute(query.order_by(line.c.line, line.c.claim)):
-        if row.approved_fen is None or row.approved_fen != 0:
-            claims.setdefault(row.line, []).append(row.claim)
-    for name, found in claims.items():
-        if len(found) > 1:
-            yield f"line {name}", f"stands in {len(found)} claims, 1 is allowed: {', '.join(found)}"
+    waiting: dict[str, list[str]] = {}
+    for row in books.conn.execute(query):
+        if row.approved_fen is None:
+            waiting.setdefault(row.line, []).append(row.claim)
+        if row.amount_fen != row.rest_fen:
+            yield (
+                f"claim {row.claim} line {row.line}",
+                f"claims {row.amount_fen} fen, {row.rest_fen} of it were left",
+            )
+    for name, claims in waiting.items():
+        if len(claims) > 1:
+            names = ", ".join(claims)
+            yield f"line {name}", f"waits in {len(claims)} claims, 1 is allowed: {names}"
 
 
 def paid(books: Books) -> Found:
-    """paid ≤ approved ≤ claimed, per claim; a line is claimed for its deduction."""
+    """paid ≤ approved ≤ claimed, per claim."""
     for row in books.conn.execute(select(schema.claim)).mappings():
         subject = f"claim {row['id']}"
         claimed = _sum(books.conn, schema.claim_line.c.amount_fen, claim=row["id"])
@@ -197,15 +211,6 @@ def paid(books: Books) -> Found:
             yield (
                 subject,
                 f"paid {paid_fen}, approved {approved}, claimed {claimed} fen: not in order",
-            )
-    query = select(schema.claim_line, schema.statement_line.c.deduction_fen).join(
-        schema.statement_line, schema.statement_line.c.id == schema.claim_line.c.line
-    )
-    for row in books.conn.execute(query).mappings():
-        if row["amount_fen"] != row["deduction_fen"]:
-            yield (
-                f"claim {row['claim']} line {row['line']}",
-                f"claims {row['amount_fen']} fen, {row['deduction_fen']} were deducted",
             )
 
 
@@ -225,8 +230,8 @@ def receivable(books: Books) -> Found:
 def _claim_stages(conn: Connection, provider: str) -> dict[str, int]:
     """Work out from papers where a provider's deductions stand, fen by ledger account.
 
-    A line that was submitted stands where its last submitted claim is: under review, or what was
-    approved is approved or paid and the rest of it disputed.
+    What was submitted of a line is under review; what was approved of it is approved or paid; the
+    rest of it is disputed.
     """
     line, review = schema.claim_line, schema.claim_review
     deductions = conn.execute(
@@ -235,22 +240,29 @@ def _claim_stages(conn: Connection, provider: str) -> dict[str, int]:
         .join(schema.contract, schema.contract.c.account == schema.statement.c.account)
         .where(schema.contract.c.provider == provider)
     )
-    last = conn.execute(
-        select(line.c.line, review.c.approved_fen, schema.payout.c.claim.label("payout"))
+    submitted = conn.execute(
+        select(line.c.line, line.c.amount_fen, review.c.approved_fen)
+        .add_columns(schema.payout.c.claim.label("payout"))
         .join(schema.claim_submission, schema.claim_submission.c.claim == line.c.claim)
         .outerjoin(review, (review.c.claim == line.c.claim) & (review.c.line == line.c.line))
         .outerjoin(schema.payout, schema.payout.c.claim == line.c.claim)
-        .order_by(schema.claim_submission.c.seq)
     )
-    submitted = {row.line: row for row in last}
+    claims: dict[str, list[Any]] = {}
+    for row in submitted:
+        claims.setdefault(row.line, []).append(row)
     stages = dict.fromkeys(("unclaimed", "review", "approved", "disputed", "paid"), 0)
     for line_id, fen in deductions:
-        row = submitted.get(line_id)
-        if row is None or row.approved_fen is None:
-            stages["unclaimed" if row is None else "review"] += fen
-            continue
-        stages["approved" if row.payout is None else "paid"] += row.approved_fen
-        stages["disputed"] += fen - row.approved_fen
+        rest = fen
+        for row in claims.get(line_id, ()):
+            stage = "approved" if row.payout is None else "paid"
+            stage, part = (
+                ("review", row.amount_fen)
+                if row.approved_fen is None
+                else (stage, row.approved_fen)
+            )
+            stages[stage] += part
+            rest -= part
+        stages["disputed" if line_id in claims else "unclaimed"] += rest
     del stages["paid"]
     return {f"claim.{stage}": fen for stage, fen in stages.items()}
 

@@ -18,7 +18,7 @@ from accounting.book.signing import Act
 from accounting.errors import InvalidInput, Refused, VoucherError
 from accounting.money import yuan
 from accounting.policy import Policy
-from accounting.redeem import redemption, reserve
+from accounting.redeem import redemption, reserve, reviewing
 from accounting.vouchers import issuing
 
 WORD_CHARS_MAX = 200
@@ -40,7 +40,7 @@ def _review(conn: Connection, act: Act, at: Place) -> str:
 
 
 def _claim_review(conn: Connection, act: Act, at: Place) -> str:
-    return f"{yuan(redemption.accept_review(conn, act, at.stamp))} yuan approved"
+    return f"{yuan(reviewing.accept_review(conn, act, at.stamp))} yuan approved"
 
 
 def _claim_pay(conn: Connection, act: Act, at: Place) -> str:

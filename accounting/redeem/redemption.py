@@ -4,7 +4,7 @@ A claim takes statement lines whose cash part is paid and invoiced. The regulato
 by line, the treasury pays; both sign. Advance money (备用金) drawn for a line is repaid first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, select
@@ -23,10 +23,11 @@ from accounting.vouchers.registry import find
 def claimable(conn: Connection, provider: str, quarter: str) -> list[Mapping[str, Any]]:
     """List the lines that a provider may claim, up to and with a quarter's statements.
 
-    A line is claimable when its statement's cash part is paid and invoiced, and when it is in no
-    claim that is open or accepted it. Credit lines go in whatever their invoice says.
+    A line is claimable when its statement's cash part is paid and invoiced and it is in no claim
+    that is open: with `rest_fen`, what no review has approved of it. Credit lines go in whatever
+    their invoice says, also those of later statements.
     """
-    until = period.following(quarter)
+    until = period.first_day(period.following(quarter))
     line, paper = schema.statement_line, schema.statement
     query = (
         select(line, paper.c.account, paper.c.month, paper.c.cash_fen.label("paper_cash_fen"))
@@ -36,26 +37,38 @@ def claimable(conn: Connection, provider: str, quarter: str) -> list[Mapping[str
         .order_by(line.c.seq, line.c.id)
     )
     invoiced = set(conn.execute(select(schema.invoice.c.statement)).scalars())
-    taken = _taken(conn)
+    waiting, approved = _taken(conn)
+    rows = [
+        dict(row) | {"rest_fen": row["deduction_fen"] - approved.get(row["id"], 0)}
+        for row in conn.execute(query).mappings()
+        if row["id"] not in waiting
+    ]
     return [
         row
-        for row in map(dict[str, Any], conn.execute(query).mappings())
-        if period.first_day(row["month"]) < period.first_day(until)
-        and row["id"] not in taken
-        and (row["deduction_fen"] < 0 or _paid(conn, row, invoiced))
+        for row in rows
+        if row["rest_fen"] < 0
+        or (
+            row["rest_fen"] > 0
+            and period.first_day(row["month"]) < until
+            and _paid(conn, row, invoiced)
+        )
     ]
 
 
-def _taken(conn: Connection) -> set[str]:
-    """Return the lines that stand in a claim which is open, or which accepted them."""
-    rows = conn.execute(
-        select(schema.claim_line.c.line, schema.claim_review.c.approved_fen).outerjoin(
-            schema.claim_review,
-            (schema.claim_review.c.claim == schema.claim_line.c.claim)
-            & (schema.claim_review.c.line == schema.claim_line.c.line),
-        )
-    )
-    return {row.line for row in rows if row.approved_fen is None or row.approved_fen != 0}
+def _taken(conn: Connection) -> tuple[set[str], dict[str, int]]:
+    """Return the lines that stand in a claim which is not reviewed, and what was approved of
+    those that were."""
+    line, review = schema.claim_line, schema.claim_review
+    same = (review.c.claim == line.c.claim) & (review.c.line == line.c.line)
+    rows = conn.execute(select(line.c.line, review.c.approved_fen).outerjoin(review, same))
+    waiting: set[str] = set()
+    approved: dict[str, int] = {}
+    for row in rows:
+        if row.approved_fen is None:
+            waiting.add(row.line)
+        else:
+            approved[row.line] = approved.get(row.line, 0) + row.approved_fen
+    return waiting, approved
 
 
 def _paid(conn: Connection, line: Mapping[str, Any], invoiced: set[str]) -> bool:
@@ -95,7 +108,7 @@ def open_claim(conn: Connection, provider: str, quarter: str, policy: Policy, st
             "record invoices and payments first"
         )
     claim_id = f"{stem}{len(own) + 1}"
-    amount_fen = sum(line["deduction_fen"] for line in lines)
+    amount_fen = sum(line["rest_fen"] for line in lines)
     if amount_fen <= 0:
         raise Refused(
             f"claim {quarter}: {yuan(amount_fen)} yuan is left after credits, more than 0.00 is "
@@ -103,8 +116,7 @@ def open_claim(conn: Connection, provider: str, quarter: str, policy: Policy, st
         )
     row = {"id": claim_id, "provider": provider, "quarter": quarter, "amount_fen": amount_fen}
     claim_lines = [
-        {"claim": claim_id, "line": line["id"], "amount_fen": line["deduction_fen"]}
-        for line in lines
+        {"claim": claim_id, "line": line["id"], "amount_fen": line["rest_fen"]} for line in lines
     ]
     rows = {"claim": [row], "claim_line": claim_lines}
     write(conn, Entry(f"claim:{claim_id}", "claim.open", stamp, rows))
@@ -162,8 +174,15 @@ def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) ->
     Raises:
         InvalidInput: No such claim.
         NotAllowed: It was submitted with another packet.
+        Refused: It leaves out a credit that it has to take off.
     """
     claim = find_claim(conn, claim_id)
+    left_out = credits_left_out(conn, claim)
+    if left_out:
+        raise Refused(
+            f"claim {claim_id}: leaves out credit {left_out[0]}, which stood before it; credits "
+            "enter the next claim, open one with all of them"
+        )
     row = {"claim": claim_id, "packet_sha256": packet_sha256}
     disputed = sum(
         line["amount_fen"]
@@ -182,121 +201,43 @@ def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) ->
     write(conn, Entry(key, "claim.submit", stamp, {"claim_submission": [row]}, postings))
 
 
+def credits_left_out(conn: Connection, claim: Mapping[str, Any]) -> list[str]:
+    """List the credit lines of a claim's provider that stood when it was opened, and that neither
+    it nor a claim before it took off."""
+    line, claimed, review = schema.statement_line, schema.claim_line, schema.claim_review
+    same = (review.c.claim == claimed.c.claim) & (review.c.line == claimed.c.line)
+    refused = (review.c.approved_fen == 0) & (review.c.seq < claim["seq"])
+    taken = (
+        select(claimed.c.line)
+        .outerjoin(review, same)
+        .where(claimed.c.seq <= claim["seq"], refused.is_not(True))
+    )
+    query = (
+        select(line.c.id)
+        .join(schema.statement, schema.statement.c.id == line.c.statement)
+        .join(schema.contract, schema.contract.c.account == schema.statement.c.account)
+        .where(schema.contract.c.provider == claim["provider"], line.c.deduction_fen < 0)
+        .where(line.c.seq < claim["seq"], line.c.id.not_in(taken))
+        .order_by(line.c.seq, line.c.id)
+    )
+    return list(conn.execute(query).scalars())
+
+
 def _refused_before(conn: Connection, line: str, claim_seq: int) -> bool:
-    """Tell whether a line was refused before a claim was opened: then it is disputed."""
+    """Tell whether a line was reviewed before a claim was opened: what is left is disputed."""
     reviews = schema.claim_review
     query = select(reviews.c.claim).where(reviews.c.line == line, reviews.c.seq < claim_seq)
     return conn.execute(query.limit(1)).scalar() is not None
 
 
-def draft_review(
-    conn: Connection, claim_id: str, refused: Mapping[str, str], reason: str
-) -> dict[str, Any]:
-    """Return the act that the regulator signs: every line with what is approved of it.
-
-    Args:
-        refused: Lines that are refused, each with its reason.
-    """
-    claim = find_claim(conn, claim_id)
-    lines = {line["line"]: line["amount_fen"] for line in claim_lines(conn, claim_id)}
-    unknown = sorted(set(refused) - set(lines))
-    if unknown:
-        raise InvalidInput(
-            f"claim {claim_id}: {unknown[0]} is no line of it; see svoucher claim show"
-        )
-    approved = {line: 0 if line in refused else fen for line, fen in lines.items()}
-    if sum(approved.values()) < 0:
-        approved = dict.fromkeys(lines, 0)  # credits that nothing covers wait for the next claim
-    body = {
-        "approved_fen": approved,
-        "reasons": {line: refused.get(line, reason) for line in lines},
-    }
-    return signing.draft(conn, "claim.review", claim_id, hash_of(conn, claim["seq"]), body)
-
-
-def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
-    """Carry out the regulator's signed review of a claim.
-
-    Returns:
-        What was approved, fen.
-
-    Raises:
-        NotAllowed: Signed for something else, by the submitter, or decided already.
-        InvalidInput: A line is missing, or more is approved than was claimed.
-    """
-    lock(conn)
-    claim = find_claim(conn, act.subject)
-    signing.insist_on_subject(act, "claim.review", hash_of(conn, claim["seq"]))
-    _insist_on_state(conn, claim, act, "under review", schema.claim_review)
-    signing.insist_on_other(act, _submitter(conn, claim["id"]))
-    approved, reasons = _mapping(act, "approved_fen"), _mapping(act, "reasons")
-    reviews = []
-    for line in claim_lines(conn, claim["id"]):
-        fen = approved.pop(line["line"], None)
-        if type(fen) is not int or not _within(fen, line["amount_fen"]):
-            raise InvalidInput(
-                f"act claim.review {claim['id']}: {fen} fen approved of line {line['line']}, "
-                f"0 to {line['amount_fen']} is possible; draft it again"
-            )
-        reason = str(reasons.get(line["line"], ""))
-        row = {"claim": claim["id"], "line": line["line"], "approved_fen": fen}
-        reviews.append(row | {"reason": reason, "act_sha256": act.sha256})
-    if approved:
-        raise InvalidInput(f"act claim.review {claim['id']}: {min(approved)} is no line of it")
-    total = _total(conn, claim, reviews)
-    postings = move(
-        claim["provider"],
-        {
-            "claim.review": -claim["amount_fen"],
-            "claim.approved": total,
-            "claim.disputed": claim["amount_fen"] - total,
-        },
-    )
-    rows = {"signed_act": [signing.act_row(act)], "claim_review": reviews}
-    signed = Stamp(act.actor, stamp.at_s, stamp.effective_s)
-    write(conn, Entry(f"claim.review:{claim['id']}", "claim.review", signed, rows, postings))
-    return total
-
-
-def _mapping(act: Act, name: str) -> dict[str, Any]:
-    """Return what an act says for each line, or raise InvalidInput."""
-    value = act.body.get(name, {})
-    if type(value) is not dict:
-        raise InvalidInput(
-            f"act {act.verb} {act.subject}: {name} has to name each line; draft it again"
-        )
-    return dict(value)
-
-
-def _within(fen: int, claimed_fen: int) -> bool:
-    """A line is approved in part or whole; a credit line whole, or not at all and carried."""
-    return 0 <= fen <= claimed_fen if claimed_fen > 0 else fen in (claimed_fen, 0)
-
-
-def _total(conn: Connection, claim: Mapping[str, Any], reviews: Sequence[Mapping[str, Any]]) -> int:
-    """Add up what is approved; credit lines may be left out only where they outweigh the rest.
-
-    Raises:
-        InvalidInput: Credits are left out that the rest covers, or the sum is below zero.
-    """
-    total = sum(int(row["approved_fen"]) for row in reviews)
-    credits_fen = sum(min(0, line["amount_fen"]) for line in claim_lines(conn, claim["id"]))
-    left_out = credits_fen - sum(min(0, row["approved_fen"]) for row in reviews)
-    if total < 0 or (left_out < 0 <= total + left_out):
-        raise InvalidInput(
-            f"act claim.review {claim['id']}: {yuan(total)} yuan approved, {yuan(left_out)} of "
-            "credits left out; credits are taken off as far as the rest covers them, draft it again"
-        )
-    return total
-
-
-def _submitter(conn: Connection, claim_id: str) -> str:
+def submitter(conn: Connection, claim_id: str) -> str:
+    """Name who handed a claim in: somebody else decides."""
     table = schema.claim_submission
     query = select(schema.journal.c.actor).join(table, table.c.seq == schema.journal.c.seq)
     return str(conn.execute(query.where(table.c.claim == claim_id)).scalar_one())
 
 
-def _insist_on_state(
+def insist_on_state(
     conn: Connection, claim: Mapping[str, Any], act: Act, wanted: str, decided: Any
 ) -> None:
     """Refuse an act that comes too early, or that repeats another decision."""
@@ -340,8 +281,8 @@ def accept_payout(conn: Connection, act: Act, stamp: Stamp) -> tuple[int, int]:
     lock(conn)
     claim = find_claim(conn, act.subject)
     signing.insist_on_subject(act, "claim.pay", hash_of(conn, claim["seq"]))
-    _insist_on_state(conn, claim, act, "approved", schema.payout)
-    signing.insist_on_other(act, _submitter(conn, claim["id"]))
+    insist_on_state(conn, claim, act, "approved", schema.payout)
+    signing.insist_on_other(act, submitter(conn, claim["id"]))
     amount_fen = act.body.get("amount_fen")
     if type(amount_fen) is not int or amount_fen != claim["approved_fen"] or amount_fen < 0:
         raise NotAllowed(

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from accounting import money
 from accounting.book import ledger
 from accounting.errors import InvariantBroken
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.redeem import redemption, reserve
+from accounting.redeem import redemption, reserve, reviewing
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
 from slurm_voucher.cli.output import Show, output_options, say, show_json
@@ -149,10 +150,24 @@ def prove(packet: Path, run: str) -> None:
 @click.option(
     "--refuse", "refused", multiple=True, metavar="LINE=REASON", help="Refuse a line; repeatable."
 )
+@click.option(
+    "--approve",
+    "partly",
+    multiple=True,
+    metavar="LINE=AMOUNT:REASON",
+    help="Approve less of a line; repeatable. The rest can be claimed again.",
+)
 @click.option("--reason", default="service given as stated", show_default=True)
 @click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
 @pass_site
-def review(site: Site, claim: str, refused: tuple[str, ...], reason: str, out: Path) -> None:
+def review(
+    site: Site,
+    claim: str,
+    refused: tuple[str, ...],
+    partly: tuple[str, ...],
+    reason: str,
+    out: Path,
+) -> None:
     """Draft the regulator's review: every line is approved that is not refused.
 
     \b
@@ -161,12 +176,25 @@ def review(site: Site, claim: str, refused: tuple[str, ...], reason: str, out: P
     reasons = {}
     for text in refused:
         line, equals, why = text.partition("=")
-        if not equals or not why:
+        if not equals or not why.strip():
             raise click.BadParameter(f"{text!r} is no LINE=REASON", param_hint="--refuse")
         reasons[line] = why
+    amounts = dict(_approved(text) for text in partly)
     with site.read() as conn:
-        act = redemption.draft_review(conn, claim, reasons, reason)
+        act = reviewing.draft_review(conn, claim, reasons, reason, amounts)
     write_draft(act, out)
+
+
+def _approved(text: str) -> tuple[str, tuple[int, str]]:
+    """Read LINE=AMOUNT:REASON."""
+    line, equals, rest = text.partition("=")
+    amount, colon, why = rest.partition(":")
+    if not (equals and colon and why.strip()):
+        raise click.BadParameter(f"{text!r} is no LINE=AMOUNT:REASON", param_hint="--approve")
+    try:
+        return line, (money.fen(amount), why)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--approve") from None
 
 
 @claim_.command("pay")
