@@ -1,13 +1,13 @@
 """What the database itself refuses: edits, deletions, and entries that do not sum to zero.
 
-An entry's postings and rows go in before its journal row, which then seals them and brings the
-running balances up to it. A balance takes each entry once and nothing else.
+An entry's postings and rows go in before its journal row, which then seals them. A posting goes
+into its balance at once, and nothing else does.
 """
 
 from sqlalchemy import UniqueConstraint, text
 from sqlalchemy.engine import Connection
 
-from accounting.book.schema import COVERED, metadata
+from accounting.book.schema import COVERED, PLACE, metadata
 
 _SEALED = ("journal", "posting", *COVERED)
 
@@ -25,39 +25,50 @@ def _same_fact(name: str) -> str:
     return f'EXISTS (SELECT 1 FROM "{name}" WHERE {" OR ".join(same)})'  # noqa: S608 - our own names
 
 
-_APPLY = (
-    # Two statements: a row that goes in only to give way would have to pass the CHECKs by itself.
-    "UPDATE balance SET amount_micro = balance.amount_micro + sums.total, seq = NEW.seq FROM "
-    "(SELECT account, owner, SUM(amount_micro) AS total FROM posting WHERE seq = NEW.seq "
-    "GROUP BY account, owner) AS sums "
-    "WHERE balance.account = sums.account AND balance.owner = sums.owner",
-    "INSERT INTO balance (account, owner, amount_micro, seq) "
-    "SELECT account, owner, SUM(amount_micro), NEW.seq FROM posting WHERE seq = NEW.seq AND NOT "
-    "EXISTS (SELECT 1 FROM balance AS own WHERE own.account = posting.account "
-    "AND own.owner = posting.owner) GROUP BY account, owner",
+_CHANGE = (
+    "UPDATE balance SET amount_micro = balance.amount_micro + {amount}, upto = {upto} {of} "
+    "WHERE balance.account = {by}.account AND balance.owner = {by}.owner"
 )
-"""What an entry does to the balances when it is sealed."""
+_APPLIED_ONE = (
+    # Not one that gives way to the other: it would have to pass the CHECKs by itself.
+    _CHANGE.format(amount="NEW.amount_micro", upto="NEW.seq * 1000000 + NEW.line", of="", by="NEW"),
+    "INSERT INTO balance (account, owner, amount_micro, upto) SELECT NEW.account, NEW.owner, "
+    "NEW.amount_micro, NEW.seq * 1000000 + NEW.line WHERE changes() = 0",
+)
 KEEP_BALANCES = (
-    f"CREATE TRIGGER journal_applied AFTER INSERT ON journal BEGIN {'; '.join(_APPLY)}; END"
+    f"CREATE TRIGGER posting_applied AFTER INSERT ON posting BEGIN {'; '.join(_APPLIED_ONE)}; END"
 )
 """The one trigger that a copy in memory needs (SQLite)."""
-_OF_LAST = (
-    "NEW.seq = (SELECT MAX(seq) FROM journal) AND (SELECT SUM(amount_micro) FROM posting"
-    " WHERE seq = NEW.seq AND account = NEW.account AND owner = NEW.owner) ="
+_SUMS = (
+    f"(SELECT account, owner, SUM(amount_micro) AS total, MAX({PLACE}) AS upto "  # noqa: S608
+    "FROM {postings} GROUP BY account, owner) AS sums"
+)
+_ADDED = _SUMS.format(postings="added")
+_APPLIED_ALL = (
+    _CHANGE.format(amount="sums.total", upto="sums.upto", of=f"FROM {_ADDED}", by="sums"),
+    "INSERT INTO balance (account, owner, amount_micro, upto) "  # noqa: S608 - our own names
+    f"SELECT account, owner, total, upto FROM {_ADDED} WHERE NOT EXISTS "
+    "(SELECT 1 FROM balance AS own WHERE own.account = sums.account AND own.owner = sums.owner)",
+)
+"""The same for all postings that came with one statement (PostgreSQL)."""
+_IS_NEXT = (
+    "EXISTS (SELECT 1 FROM posting WHERE seq = NEW.upto / 1000000 AND line = NEW.upto % 1000000 "
+    "AND account = NEW.account AND owner = NEW.owner AND amount_micro = {change})"
 )
 _MAY_UPDATE = (
-    "NEW.account = OLD.account AND NEW.owner = OLD.owner AND NEW.seq > OLD.seq AND "
-    f"{_OF_LAST} NEW.amount_micro - OLD.amount_micro"
+    "NEW.account = OLD.account AND NEW.owner = OLD.owner AND NEW.upto > OLD.upto AND "
+    + _IS_NEXT.format(change="NEW.amount_micro - OLD.amount_micro")
 )
-"""A balance changes by what the last entry posts to it, once."""
-_MAY_INSERT = (  # of a balance that is not there yet
-    f"{_OF_LAST} NEW.amount_micro AND "  # noqa: S608 - our own names
-    "NOT EXISTS (SELECT 1 FROM balance WHERE account = NEW.account AND owner = NEW.owner)"
+"""A balance changes by a posting after those that are in it, and each is put into it at once."""
+_MAY_INSERT = (
+    "NOT EXISTS (SELECT 1 FROM journal WHERE seq = NEW.upto / 1000000) AND "  # noqa: S608
+    "NOT EXISTS (SELECT 1 FROM balance WHERE account = NEW.account AND owner = NEW.owner) AND "
+    + _IS_NEXT.format(change="NEW.amount_micro")
 )
 REBUILD = (
     "DELETE FROM balance",
-    "INSERT INTO balance (account, owner, amount_micro, seq) "
-    "SELECT account, owner, SUM(amount_micro), MAX(seq) FROM posting GROUP BY account, owner",
+    "INSERT INTO balance (account, owner, amount_micro, upto) "  # noqa: S608 - our own names
+    f"SELECT account, owner, total, upto FROM {_SUMS.format(postings='posting')}",
 )
 """Balances worked out anew, where the triggers are not there: for a book that had none."""
 
@@ -95,49 +106,44 @@ def _sqlite_triggers() -> list[str]:
     return [*statements, KEEP_BALANCES]
 
 
+def _refuse(name: str, condition: str, message: str) -> str:
+    """Return SQL of a function that refuses the rows of a statement, which are in `added`."""
+    return (
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF {condition} THEN RAISE EXCEPTION {message}; END IF; RETURN NULL; END $$"
+    )
+
+
+_AFTER = "REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION"
+
+
 def _postgres_triggers() -> list[str]:
+    """Return triggers that look at all rows of a statement at once: many cost little more."""
     statements = [
+        _refuse("append_only", "TRUE", "'% is append-only', TG_TABLE_NAME"),
+        _refuse(
+            "journal_balanced",
+            "EXISTS (SELECT 1 FROM posting JOIN added USING (seq) GROUP BY seq "
+            "HAVING SUM(amount_micro) <> 0)",
+            "'postings do not sum to zero'",
+        ),
+        _refuse(
+            "entry_sealed",
+            "EXISTS (SELECT 1 FROM journal JOIN added USING (seq))",
+            "'the entry of this % row is sealed', TG_TABLE_NAME",
+        ),
+        # Only the trigger of another table comes here from within one.
+        _refuse("balance_guard", "pg_trigger_depth() < 2", "'balance is kept by the journal'"),
         (
-            "CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$"
+            "CREATE FUNCTION posting_applied() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN {'; '.join(_APPLIED_ALL)}; RETURN NULL; END $$"
         ),
         (
-            "CREATE FUNCTION journal_balanced() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-            "IF (SELECT COALESCE(SUM(amount_micro), 0) FROM posting WHERE seq = NEW.seq) <> 0 THEN "
-            "RAISE EXCEPTION 'postings do not sum to zero'; END IF; RETURN NEW; END $$"
-        ),
-        (
-            "CREATE FUNCTION entry_sealed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-            "IF EXISTS (SELECT 1 FROM journal WHERE seq = NEW.seq) THEN "
-            "RAISE EXCEPTION 'the entry of this % row is sealed', TG_TABLE_NAME; END IF; "
-            "RETURN NEW; END $$"
-        ),
-        (
-            "CREATE TRIGGER journal_balanced BEFORE INSERT ON journal "
-            "FOR EACH ROW EXECUTE FUNCTION journal_balanced()"
-        ),
-        (
-            "CREATE FUNCTION journal_applied() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN {'; '.join(_APPLY)}; RETURN NULL; END $$"
-        ),
-        (
-            "CREATE TRIGGER journal_applied AFTER INSERT ON journal "
-            "FOR EACH ROW EXECUTE FUNCTION journal_applied()"
-        ),
-        (
-            "CREATE FUNCTION balance_guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-            f"IF TG_OP = 'INSERT' AND {_MAY_INSERT} THEN RETURN NEW; END IF; "
-            f"IF TG_OP = 'UPDATE' AND {_MAY_UPDATE} THEN RETURN NEW; END IF; "
-            "RAISE EXCEPTION 'balance is kept by the journal'; END $$"
-        ),
-        (
-            "CREATE TRIGGER balance_guard BEFORE INSERT OR UPDATE ON balance "
-            "FOR EACH ROW EXECUTE FUNCTION balance_guard()"
-        ),
-        (
-            "CREATE TRIGGER balance_kept BEFORE DELETE OR TRUNCATE ON balance "
+            "CREATE TRIGGER balance_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON balance "
             "FOR EACH STATEMENT EXECUTE FUNCTION balance_guard()"
         ),
+        f"CREATE TRIGGER posting_applied AFTER INSERT ON posting {_AFTER} posting_applied()",
+        f"CREATE TRIGGER journal_balanced AFTER INSERT ON journal {_AFTER} journal_balanced()",
     ]
     for name in _SEALED:
         statements.append(
@@ -146,8 +152,7 @@ def _postgres_triggers() -> list[str]:
         )
         if name != "journal":
             statements.append(
-                f'CREATE TRIGGER {name}_sealed BEFORE INSERT ON "{name}" '
-                "FOR EACH ROW EXECUTE FUNCTION entry_sealed()"
+                f'CREATE TRIGGER {name}_sealed AFTER INSERT ON "{name}" {_AFTER} entry_sealed()'
             )
     return statements
 
