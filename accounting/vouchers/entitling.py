@@ -45,7 +45,9 @@ def entitled(
     """
     day = period.day_of(effective_s, policy.timezone)
     facts = application_facts(conn, application_id, policy, day)
-    grant = granting.grant(policy, facts, lambda cap: _issued_under(conn, cap, facts, policy))
+    grant = granting.grant(
+        policy, facts, lambda cap: _issued_under(conn, cap, facts, policy, application_id)
+    )
     amount_fen = _with_programme(conn, application_id, grant)
     contract = find(conn, "contract", id=find(conn, "application", id=application_id).contract)
     until_s = min(contract.until_s, _months_later(day, policy))
@@ -164,8 +166,11 @@ def _first_year(conn: Connection, unit: str) -> int | None:
     return None if day is None else date.fromisoformat(day).year
 
 
-def _issued_under(conn: Connection, cap: Cap, facts: Facts, policy: Policy) -> int:
-    """Return the sum of vouchers that count towards a limit, fen."""
+def _issued_under(
+    conn: Connection, cap: Cap, facts: Facts, policy: Policy, application: str
+) -> int:
+    """Return the sum of vouchers that count towards a limit for an application, fen: not its own,
+    so that the question has the same answer after it was issued."""
     return issued_fen(
         conn,
         cap.categories,
@@ -173,6 +178,7 @@ def _issued_under(conn: Connection, cap: Cap, facts: Facts, policy: Policy) -> i
         year=facts.on.year if cap.per == "year" else None,
         unit=facts.unit if cap.scope == "unit" else None,
         project=facts.project if cap.scope == "project" else None,
+        but=application,
     )
 
 
@@ -184,6 +190,7 @@ def issued_fen(
     year: int | None = None,
     unit: str | None = None,
     project: str | None = None,
+    but: str | None = None,
 ) -> int:
     """Return the sum of vouchers issued in some categories, less what of them was cancelled, fen.
 
@@ -196,6 +203,7 @@ def issued_fen(
         year: Only those of a year.
         unit: Only those of a unit.
         project: Only those of a project.
+        but: Not that of this application.
     """
     own, end = schema.voucher.c, schema.voucher_end.c
     counts: list[ColumnElement[bool]] = [own.category.in_(categories)]
@@ -205,6 +213,8 @@ def issued_fen(
         cancelled.append(end.at_s < period.instant(date(year + 1, 1, 1), timezone))
     if unit is not None:
         counts.append(schema.contract.c.unit == unit)
+    if but is not None:
+        counts.append(own.application != but)
     if project is not None:
         counts.append(schema.application.c.project == project)
     ids = (

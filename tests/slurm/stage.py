@@ -173,10 +173,12 @@ class Stage:
         fee: str,
         signed_on: date,
         until_day: date,
+        *application: str,
+        number: str = "1",
         as_of: date | None = None,
     ) -> str:
         """Sign a contract, apply, have it confirmed; return the voucher account."""
-        contract = f"HT-{unit}-{provider}-{signed_on.year}"
+        contract = f"HT-{unit}-{provider}-{signed_on.year}-{number}"
         paper = self.home / f"{contract}.txt"
         paper.write_text(f"{contract}: {unit}, {provider}, {fee}\n", encoding="utf-8")
         said = self.svoucher(
@@ -184,7 +186,7 @@ class Stage:
             "--signed-on", signed_on.isoformat(), "--until", until_day.isoformat(), as_of=as_of,
         ).out  # fmt: skip
         account = said.split()[-1]
-        self.svoucher("apply", contract, "--paper", str(paper), as_of=as_of)
+        self.svoucher("apply", contract, "--paper", str(paper), *application, as_of=as_of)
         self.signed("regulator", "review", f"A-{account}", "--confirm", as_of=as_of)
         return account
 
@@ -214,8 +216,13 @@ def scene(stage: Stage, say=lambda text: None) -> None:
     stage.accounts["old"] = stage.issue(
         "yunlan", "cdaicc", "40,000", date(last, 1, 4), date(last, 12, 20), as_of=date(last, 1, 5)
     )
+    stage.accounts["joint"] = stage.issue(
+        "shuzhi", "cdaicc", "1,000,000", today, today + year,
+        "--category", "joint_national", "--project", "AI-2026-07", number="2",
+    )  # fmt: skip
     stage.topup(stage.accounts["ai"], "10,000")
     stage.topup(stage.accounts["sc"], "3,000")
+    stage.topup(stage.accounts["joint"], "5,000")
 
 
 def fresh() -> Stage:

@@ -47,8 +47,11 @@ def tell_story(stage: Stage) -> None:
     step("The book: a rehearsal, because its jobs end today. Units, contracts, vouchers, cash")
     stages.scene(stage, tell)
     tell(stage.svoucher("contract", "list").out)
+    ai, sc, old, joint = (stage.accounts[name] for name in ("ai", "sc", "old", "joint"))
+
+    step("A national project gets 30 %, a limit trims the next one, and who finds nothing waits")
+    trimmed = limits(stage)
     tell(stage.svoucher("voucher", "list").out)
-    ai, sc, old = (stage.accounts[name] for name in ("ai", "sc", "old"))
 
     step("voucherd starts; svoucher check")
     stage.start()
@@ -60,7 +63,7 @@ def tell_story(stage: Stage) -> None:
     )
 
     step("alice submits: a job, an array, one from an #SBATCH line, one with srun")
-    jobs = submit(ai, sc)
+    jobs = submit(ai, sc, joint)
 
     step("What is refused, in words")
     refusals(ai, sc, old)
@@ -78,28 +81,65 @@ def tell_story(stage: Stage) -> None:
     tell(stage.svoucher("jobs").out)
     tell(stage.svoucher("balance").out)
 
+    step("The trimmed contract ends before its time: what nobody needs goes to who waits")
+    end = str(stage.home / "end.txt")
+    Path(end).write_text("both agree\n", encoding="utf-8")
+    ended = ("contract", "end", trimmed, "--on", date.today().isoformat(), "--paper", end)
+    tell(stage.svoucher(*ended).out)
+    tell(stage.svoucher("waiting", "list").out)
+
     step(f"Month's end: {month} is closed, as of {next_month}")
     tell(stage.svoucher("close", month, as_of=next_month).out)
-    for number, account in enumerate((ai, sc), 1):
+    for number, account in enumerate((ai, sc, joint), 1):
         paper = f"S-{account}-{month}"
         tell(stage.svoucher("invoice", "request", paper, as_of=next_month).out)
         recorded = ("invoice", "record", paper, f"2451200000000000000{number}")
         tell(stage.svoucher(*recorded, as_of=next_month).out)
 
     step(f"Quarter's end: {quarter} is claimed, reviewed and paid, as of {next_quarter}")
-    for provider in ("cdaicc", "nscc-cd"):
-        redeem(stage, provider, quarter, next_quarter)
+    refusal = f"S-{joint}-{month}/1=the project's acceptance report is missing"
+    redeem(stage, "cdaicc", quarter, next_quarter, "--refuse", refusal)
+    redeem(stage, "nscc-cd", quarter, next_quarter)
     tell(stage.svoucher("claim", "list").out)
+    tell(stage.svoucher("claim", "show", f"C-cdaicc-{quarter}-1").out)
+
+    give_back(stage, jobs["job"], ai, next_quarter)
 
     step("One charge, line by line")
-    tell(stage.svoucher("explain", str(jobs["job"])).out)
+    tell(stage.svoucher("explain", str(jobs["joint"])).out)
 
     step("Audit")
     tell(stage.svoucher("audit", "--sign", stage.key("system")).out)
     tell(stage.svoucher("balance").out)
 
 
-def submit(ai: str, sc: str) -> dict[str, int]:
+def limits(stage: Stage) -> str:
+    """Meet the limits of the rules; return the contract whose voucher was trimmed."""
+    today = date.today()
+    last = today + timedelta(days=330)
+    joint = stage.accounts["joint"]
+    tell(stage.svoucher("policy", "explain", f"A-{joint}").out)
+    stage.issue("yunlan", "nscc-cd", "2,400,000", today, last)
+    waits = stage.issue("yunlan", "nscc-cd", "100,000", today, last, number="2")
+    tell(stage.svoucher("waiting", "list").out)
+    assert waits in stage.svoucher("waiting", "list").out
+    return f"HT-yunlan-nscc-cd-{today.year}-1"
+
+
+def give_back(stage: Stage, job: int, account: str, day: date) -> None:
+    """Give a run back that the city has paid for already."""
+    month = f"{day:%Y-%m}"
+    after = (day + timedelta(days=32)).replace(day=1)
+    step(f"After the payout: job {job} is given back, and {month} is closed, as of {after}")
+    lost = ("refund", str(job), "--reason", "the file system lost its output")
+    tell(stage.svoucher(*lost, as_of=day).out)
+    tell(stage.svoucher("close", month, as_of=after).out)
+    red = ("invoice", "red", f"S-{account}-{month}", "24512000000000000099")
+    tell(stage.svoucher(*red, as_of=after).out)
+    tell(stage.svoucher("explain", str(job)).out)
+
+
+def submit(ai: str, sc: str, joint: str) -> dict[str, int]:
     """Submit what the story's jobs are; return their numbers."""
     script = Path("/home/alice/train.sh")
     script.write_text(
@@ -118,6 +158,10 @@ def submit(ai: str, sc: str) -> dict[str, int]:
         "script": as_alice(str(script)),
         "sc": as_alice(
             f"--voucher={sc}", "-p", "sc", "-N", "2", "--gres=gpu:dcu_z100:4", "-t", "30",
+            "--wrap=sleep 6",
+        ),
+        "joint": as_alice(
+            f"--voucher={joint}", "-p", "ai", "--gres=gpu:ascend_910b:8", "-t", "30",
             "--wrap=sleep 6",
         ),
     }  # fmt: skip
@@ -150,14 +194,14 @@ def refusals(ai: str, sc: str, old: str) -> None:
         refused(what, expected, "sbatch", f"--voucher={voucher}", *job, user=user)
 
 
-def redeem(stage: Stage, provider: str, quarter: str, day: date) -> None:
-    """Open, submit, review and pay one provider's claim."""
+def redeem(stage: Stage, provider: str, quarter: str, day: date, *refusals: str) -> None:
+    """Open, submit, review and pay one provider's claim; a line may be refused."""
     claim = f"C-{provider}-{quarter}-1"
     tell(stage.svoucher("claim", "open", quarter, "--provider", provider, as_of=day).out)
     packet = str(stage.home / f"{claim}.zip")
     tell(stage.svoucher("claim", "submit", claim, "-o", packet, as_of=day).out)
     tell(stage.svoucher("claim", "verify", packet).out)
-    tell(stage.signed("regulator", "claim", "review", claim, as_of=day).out)
+    tell(stage.signed("regulator", "claim", "review", claim, *refusals, as_of=day).out)
     payment = ("claim", "pay", claim, "--reference", f"CZ-{provider}-{quarter}")
     tell(stage.signed("treasury", *payment, as_of=day).out)
 
