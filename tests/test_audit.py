@@ -197,6 +197,7 @@ SQL = {
     " WHERE code = 'provider.add'",
     "papers": "INSERT INTO paper SELECT seq, id, paper_sha256, 'contract', 'a.pdf', 1 FROM"
     " application",
+    "debts": "INSERT INTO debt SELECT seq, 'D-1', id, 'amended', 500, 'less', NULL FROM voucher",
     "statements": "UPDATE statement SET eligible_micro = eligible_micro + 1",
     "invoices": "UPDATE red_invoice SET gross_fen = gross_fen - 1, net_fen = net_fen - 1",
     "refunds": "UPDATE refund SET deduction_fen = deduction_fen + 1",

@@ -14,12 +14,13 @@ ROWS = """
     policy prices resized packet
     terms footprint discounts reading
     tariff signing registry
-    basis keys pricelists granting papers holds payments
+    basis keys pricelists granting papers freezing payments debts
+    holds
     definition releasing unitfacts credit
     entitling
     issuing
     waiting
-    ending
+    ending clawback
     items tables
     rating quoting explaining drawdown ordering owners
     onepass

@@ -17,9 +17,7 @@ SHANGHAI = policy.load(policy.builtin("shanghai-2025"), "policy shanghai-2025")
 SOURCE = "court of 2024-06-30"
 
 
-def enter(
-    conn, fact="blacklist", from_on=date(2024, 6, 1), until_on=None, source=SOURCE, rules=POLICY
-):
+def enter(conn, fact="blacklist", from_on=date(2024, 6, 1), until_on=None, source=SOURCE):
     """Enter a fact of the town's unit."""
     unitfacts.add(
         conn, UNIT, fact, from_on=from_on, until_on=until_on, source=source, policy=POLICY,

@@ -30,6 +30,9 @@ ACTS = {
     "claim.review": ("regulator",),
     "claim.pay": ("treasury",),
     "reserve.grant": ("treasury",),
+    "unit.freeze": ("regulator",),
+    "unit.unfreeze": ("regulator",),
+    "voucher.clawback": ("regulator",),
     "key.replace": KEY_ROLES,
     "key.revoke": KEY_ROLES,
 }

@@ -23,7 +23,7 @@ from accounting.rates import pricelists
 from accounting.rates.tariff import Capacity
 from accounting.runs import reports
 from accounting.settle import stored
-from accounting.vouchers import holds, payments
+from accounting.vouchers import debts, holds, payments
 
 __all__ = ["RULES", "Books", "Finding", "findings"]
 
@@ -294,6 +294,29 @@ def reserve(books: Books) -> Found:
             yield f"provider {provider}", f"{yuan(-fund_fen)} yuan more is drawn than there was"
 
 
+def owing(books: Books) -> Found:
+    """What units have to give back is what their debts say, less what they paid."""
+    owed: dict[str, int] = {}
+    for row in debts.listed(books.conn):
+        if row["paid_fen"] > row["amount_fen"]:
+            yield (
+                f"debt {row['id']}",
+                f"{row['paid_fen']} fen are paid, {row['amount_fen']} were owed",
+            )
+        left_fen = row["amount_fen"] - row["paid_fen"]
+        owed[row["unit"]] = owed.get(row["unit"], 0) + left_fen
+    for unit in books.conn.execute(select(schema.unit.c.id)).scalars():
+        micro, fen = books.sum_of("clawback.due", unit), owed.get(unit, 0)
+        if micro != fen * MICRO_PER_FEN:
+            yield (
+                f"unit {unit}",
+                f"clawback.due is {micro} micro-yuan, {fen * MICRO_PER_FEN} by papers",
+            )
+    treasury = sum(micro for (name, _), micro in books.sums.items() if name == "treasury.due")
+    if treasury != -sum(owed.values()) * MICRO_PER_FEN:
+        yield "treasury.due", f"is {treasury} micro-yuan, units owe {sum(owed.values())} fen"
+
+
 def capacity(books: Books) -> Found:
     """No partition delivers more card-hours on a day than it has cards."""
     prices = pricelists.in_force(books.conn)
@@ -374,6 +397,7 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "paid": (paid, "compare claim, review and payout"),
     "receivable": (receivable, "compare deductions, claims, reviews and payouts"),
     "reserve": (reserve, "compare grants, draws and repayments"),
+    "debts": (owing, "compare debts with what the treasury received"),
     "capacity": (capacity, "look for runs counted twice, or correct the capacity in the tariff"),
     "archive": (archived, "restore the segment from a backup; the quarantine may have it"),
     "replay": (replayed, "stop closing; compare tariff, archive and statement"),

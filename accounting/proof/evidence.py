@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
+from accounting import period
 from accounting.book import ledger, schema, signing
 from accounting.errors import VoucherError
 from accounting.policy import Policy
@@ -218,7 +219,7 @@ def signatures(books: Books) -> Found:
         if act.sha256 != row["sha256"]:
             yield f"act {row['sha256'][:16]}", f"its text has the hash {act.sha256[:16]}"
         acts[row["sha256"]] = act
-    for subject, sha256, verb, about, name, value in _decided(books.conn):
+    for subject, sha256, verb, about, name, value in _decided(books):
         act_ = acts.get(sha256)
         if act_ is None or (act_.verb, act_.subject) != (verb, about):
             yield subject, f"{name[0]} is {value}, no act {verb} of {about} is signed"
@@ -230,8 +231,9 @@ def signatures(books: Books) -> Found:
             yield subject, f"{name[0]} is {value}, signed was {signed}"
 
 
-def _decided(conn: Connection) -> Iterator[tuple[str, str, str, str, tuple[str, ...], int]]:
+def _decided(books: Books) -> Iterator[tuple[str, str, str, str, tuple[str, ...], object]]:
     """Yield what was decided by signature: what, act, verb, subject, where in its body, value."""
+    conn, timezone = books.conn, books.policy.timezone
     query = select(schema.voucher, schema.review.c.act_sha256).join(
         schema.review, schema.review.c.application == schema.voucher.c.application
     )
@@ -239,8 +241,8 @@ def _decided(conn: Connection) -> Iterator[tuple[str, str, str, str, tuple[str, 
         verb, about = "application.confirm", row.application
         yield f"voucher {row.id}", row.act_sha256, verb, about, ("voucher_fen",), row.amount_fen
     for row in conn.execute(select(schema.claim_review)):
-        subject, place = f"claim {row.claim} line {row.line}", ("approved_fen", row.line)
-        yield subject, row.act_sha256, "claim.review", row.claim, place, row.approved_fen
+        subject, line = f"claim {row.claim} line {row.line}", ("approved_fen", row.line)
+        yield subject, row.act_sha256, "claim.review", row.claim, line, row.approved_fen
     for row in conn.execute(select(schema.payout)):
         subject = f"payout {row.claim}"
         yield subject, row.act_sha256, "claim.pay", row.claim, ("amount_fen",), row.amount_fen
@@ -248,3 +250,13 @@ def _decided(conn: Connection) -> Iterator[tuple[str, str, str, str, tuple[str, 
         subject = f"reserve grant {row.reference}"
         about = row.provider
         yield subject, row.act_sha256, "reserve.grant", about, ("amount_fen",), row.amount_fen
+    for row in conn.execute(select(schema.freeze)):
+        day = period.day_of(row.from_s, timezone).isoformat()
+        yield f"freeze of {row.unit}", row.act_sha256, "unit.freeze", row.unit, ("from",), day
+    for row in conn.execute(select(schema.freeze_end)):
+        day = period.day_of(row.until_s - 1, timezone).isoformat()
+        subject = f"end of freeze of {row.unit}"
+        yield subject, row.act_sha256, "unit.unfreeze", row.unit, ("until",), day
+    for row in conn.execute(select(schema.debt).filter_by(kind="clawback")):
+        verb, place = "voucher.clawback", ("deducted_fen",)
+        yield f"debt {row.id}", row.act_sha256, verb, row.voucher, place, row.amount_fen

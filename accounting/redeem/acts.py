@@ -19,7 +19,7 @@ from accounting.errors import InvalidInput, Refused, VoucherError
 from accounting.money import yuan
 from accounting.policy import Policy
 from accounting.redeem import redemption, reserve, reviewing
-from accounting.vouchers import issuing
+from accounting.vouchers import clawback, freezing, issuing
 
 WORD_CHARS_MAX = 200
 """Of what a file calls itself: it may say anything."""
@@ -36,7 +36,9 @@ class Place:
 
 def _review(conn: Connection, act: Act, at: Place) -> str:
     voucher = issuing.accept_review(conn, act, at.policy, at.stamp, at.papers)
-    return f"voucher {voucher} issued" if voucher else "refused"
+    if voucher is not None:
+        return f"voucher {voucher} issued"
+    return "refused" if act.verb == "application.refuse" else "confirmed, it waits for money"
 
 
 def _claim_review(conn: Connection, act: Act, at: Place) -> str:
@@ -51,6 +53,18 @@ def _claim_pay(conn: Connection, act: Act, at: Place) -> str:
 def _reserve_grant(conn: Connection, act: Act, at: Place) -> str:
     reserve.accept_grant(conn, act, at.stamp)
     return "granted"
+
+
+def _freeze(conn: Connection, act: Act, at: Place) -> str:
+    return f"frozen from {freezing.accept_freeze(conn, act, at.policy, at.stamp)}"
+
+
+def _unfreeze(conn: Connection, act: Act, at: Place) -> str:
+    return f"free after {freezing.accept_unfreeze(conn, act, at.policy, at.stamp)}"
+
+
+def _clawback(conn: Connection, act: Act, at: Place) -> str:
+    return clawback.said(clawback.accept(conn, act, at.policy, at.stamp))
 
 
 def _key_replace(conn: Connection, act: Act, at: Place) -> str:
@@ -68,6 +82,9 @@ VERBS: Mapping[str, Callable[[Connection, Act, Place], str]] = {
     "claim.review": _claim_review,
     "claim.pay": _claim_pay,
     "reserve.grant": _reserve_grant,
+    "unit.freeze": _freeze,
+    "unit.unfreeze": _unfreeze,
+    "voucher.clawback": _clawback,
     "key.replace": _key_replace,
     "key.revoke": _key_revoke,
 }

@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from accounting.book import ledger, schema
+from accounting.book import ledger
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy, states_of
 from accounting.rates import pricelists, rating
@@ -23,11 +22,10 @@ from accounting.rates.basis import FIRST_S
 from accounting.runs import usage
 from accounting.settle import drawdown, stored
 from accounting.settle.drawdown import Voucher
-from accounting.vouchers import holds, registry
+from accounting.vouchers import freezing, holds, registry
 
 Int64s = npt.NDArray[np.int64]
 
-_ALWAYS_S = 2**62
 _LAST_SEQ = 2**31 - 1
 
 
@@ -44,7 +42,8 @@ def vouchers(
         upto_seq: As of this entry. None: now.
     """
     last = _LAST_SEQ if upto_seq is None else upto_seq
-    frozen = _frozen(conn, account, last)
+    unit = registry.find(conn, "contract", account=account).unit
+    frozen = freezing.of_unit(conn, unit, last)
     return [
         Voucher(
             each.id,
@@ -56,23 +55,6 @@ def vouchers(
         for each in holds.vouchers(conn, account)
         if each.seq <= last
         for from_s, until_s in _without(each.from_s, each.until_s, frozen)
-    ]
-
-
-def _frozen(conn: Connection, account: str, last_seq: int) -> list[tuple[int, int]]:
-    """List the times in which the unit of an account is frozen, in order."""
-    begun, ended = schema.freeze, schema.freeze_end
-    same = (ended.c.unit == begun.c.unit) & (ended.c.from_s == begun.c.from_s)
-    query = (
-        select(begun.c.from_s, ended.c.until_s)
-        .join(schema.contract, schema.contract.c.unit == begun.c.unit)
-        .outerjoin(ended, same & (ended.c.seq <= last_seq))
-        .where(schema.contract.c.account == account, begun.c.seq <= last_seq)
-        .order_by(begun.c.from_s)
-    )
-    return [
-        (row.from_s, _ALWAYS_S if row.until_s is None else row.until_s)
-        for row in conn.execute(query)
     ]
 
 

@@ -21,6 +21,7 @@ from accounting.errors import InsufficientBalance, NotAllowed, NotEligible, Vouc
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.period import day_of
 from accounting.policy import Policy
+from accounting.vouchers import freezing
 from accounting.vouchers.registry import unit_of
 
 LIVE = (
@@ -217,6 +218,11 @@ def may_spend(
         raise NotAllowed(
             f"voucher {account}: belongs to another unit than user {uid}'s; use your own unit's"
             " voucher"
+        )
+    frozen = freezing.at(conn, contract.unit, at_s)
+    if frozen is not None:
+        raise NotEligible(
+            f"voucher {account}: unit {contract.unit} is frozen: {frozen.reason}; ask the regulator"
         )
     last_s = _ended_s(conn, contract.id)
     if last_s is not None and at_s >= last_s:

@@ -1,16 +1,19 @@
 """svoucher unit: who applies, and what is so of them."""
 
 from datetime import date
+from pathlib import Path
 
 import click
 from sqlalchemy import select
 
+from accounting import period
 from accounting.book import schema
 from accounting.money import yuan
 from accounting.policy import UNIT_KINDS
-from accounting.vouchers import registry, unitfacts
+from accounting.vouchers import freezing, registry, unitfacts
+from slurm_voucher.cli.acts import write_draft
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import AMOUNT, DAY, TEXT, YEAR, Site, pass_site
+from slurm_voucher.cli.site import AMOUNT, DAY, PATH, TEXT, YEAR, Site, pass_site
 
 
 @click.group("unit")
@@ -71,6 +74,71 @@ def add_revenue(site: Site, unit: str, year: int, amount: int) -> None:
     with site.begin() as conn:
         registry.add_revenue(conn, unit, year, amount, site.stamp())
     click.echo(f"unit {unit}: revenue of {year} is {yuan(amount)} yuan")
+
+
+@unit_.command("freeze")
+@click.argument("unit", type=TEXT)
+@click.option("--from", "from_day", required=True, type=DAY, help="First day.")
+@click.option("--reason", required=True, type=TEXT, help="Why; it stands in the book.")
+@click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
+@pass_site
+def freeze(site: Site, unit: str, from_day: date, reason: str, out: Path) -> None:
+    """Draft the regulator's freeze of a unit: no new holds and no deductions from a day on.
+
+    \b
+    Example: svoucher unit freeze shuzhi --from 2026-11-03 --reason blacklist -o freeze.json
+    """
+    with site.read() as conn:
+        act = freezing.draft_freeze(conn, unit, from_day, reason)
+    write_draft(act, out)
+
+
+@unit_.command("unfreeze")
+@click.argument("unit", type=TEXT)
+@click.option("--until", required=True, type=DAY, help="Last day of the freeze.")
+@click.option("--reason", required=True, type=TEXT, help="Why; it stands in the act.")
+@click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
+@pass_site
+def unfreeze(site: Site, unit: str, until: date, reason: str, out: Path) -> None:
+    """Draft the end of a unit's freeze.
+
+    \b
+    Example: svoucher unit unfreeze shuzhi --until 2026-12-31 --reason "taken off" -o free.json
+    """
+    with site.read() as conn:
+        act = freezing.draft_unfreeze(conn, unit, until, reason, site.policy)
+    write_draft(act, out)
+
+
+@unit_.command("freezes")
+@click.argument("unit", type=TEXT)
+@output_options
+@pass_site
+def list_freezes(site: Site, unit: str, show: Show) -> None:
+    """List when and why a unit is or was frozen.
+
+    \b
+    Example: svoucher unit freezes shuzhi
+    """
+    with site.read() as conn:
+        registry.find(conn, "unit", id=unit)
+        rows = freezing.listed(conn, unit)
+    show(
+        [
+            {
+                "from": _day(site, row["from_s"]),
+                "until": _day(site, row["until_s"] - 1),
+                "reason": row["reason"],
+            }
+            for row in rows
+        ]
+    )
+
+
+def _day(site: Site, at_s: int) -> str | None:
+    """Print a day; none where no end is set."""
+    open_end = at_s == freezing.ALWAYS_S - 1
+    return None if open_end else period.day_of(at_s, site.policy.timezone).isoformat()
 
 
 @unit_.command("list")

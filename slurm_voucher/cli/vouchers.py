@@ -1,5 +1,6 @@
 """svoucher apply, review, voucher: from application to issue."""
 
+from datetime import date
 from pathlib import Path
 
 import click
@@ -8,11 +9,11 @@ from sqlalchemy import select
 from accounting import period
 from accounting.book import ledger, schema
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.vouchers import issuing, papers, waiting
+from accounting.vouchers import clawback, debts, issuing, papers, waiting
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import write_draft
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import PATH, STATED, TEXT, Site, pass_site
+from slurm_voucher.cli.site import AMOUNT, DAY, PATH, STATED, TEXT, Site, pass_site
 
 
 @click.command("apply")
@@ -198,3 +199,70 @@ def list_vouchers(site: Site, show: Show) -> None:
                 for row in conn.execute(select(schema.voucher).order_by(schema.voucher.c.seq))
             ]
         )
+
+
+@voucher_.command("clawback")
+@click.argument("voucher", type=TEXT)
+@click.option("--reason", required=True, type=TEXT, help="Why; it stands in the book.")
+@click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
+@pass_site
+def take_back(site: Site, voucher: str, reason: str, out: Path) -> None:
+    """Draft that a voucher is taken back for fraud: what was deducted is owed to the treasury.
+
+    \b
+    Example: svoucher voucher clawback CD26-0001-1 --reason "forged contract" -o clawback.json
+    """
+    with site.read() as conn:
+        act = clawback.draft(conn, voucher, reason)
+    write_draft(act, out)
+
+
+@voucher_.command("debts")
+@output_options
+@pass_site
+def list_debts(site: Site, show: Show) -> None:
+    """List what units have to give back to the treasury.
+
+    \b
+    Example: svoucher voucher debts
+    """
+    with site.read() as conn:
+        rows = debts.listed(conn)
+    show(
+        [
+            {
+                "debt": row["id"],
+                "unit": row["unit"],
+                "kind": row["kind"],
+                "amount": yuan(row["amount_fen"]),
+                "paid": yuan(row["paid_fen"]),
+                "reason": row["reason"],
+            }
+            for row in rows
+        ]
+    )
+
+
+@voucher_.command("repay")
+@click.argument("debt", type=TEXT)
+@click.argument("amount", type=AMOUNT)
+@click.option("--reference", required=True, type=TEXT, help="The treasury's number of the payment.")
+@click.option("--paid-on", type=DAY, help="Day of the payment.  [default: today]")
+@pass_site
+def repay(site: Site, debt: str, amount: int, reference: str, paid_on: date | None) -> None:
+    """Record what a unit gave back to the treasury.
+
+    \b
+    Example: svoucher voucher repay D-CD26-0001-1-1 2,000 --reference CZ-2026-0099
+    """
+    with site.begin() as conn:
+        left = debts.pay(
+            conn,
+            debt,
+            amount_fen=amount,
+            reference=reference,
+            paid_on=paid_on or site.today,
+            programme=site.policy.name,
+            stamp=site.stamp(),
+        )
+    click.echo(f"debt {debt}: {yuan(amount)} yuan paid, {yuan(left)} is still owed")

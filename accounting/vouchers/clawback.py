@@ -1,0 +1,78 @@
+"""Fraud: the regulator's act takes a whole voucher back. What is left is cancelled, what was
+deducted is owed to the treasury."""
+
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from accounting.book import ledger, signing
+from accounting.book.ledger import Entry, Posting, Stamp, hash_of, lock, write
+from accounting.book.signing import Act
+from accounting.errors import InvalidInput, NotAllowed
+from accounting.money import MICRO_PER_FEN, yuan
+from accounting.policy import Policy
+from accounting.vouchers import debts, waiting
+from accounting.vouchers.registry import find
+
+
+def draft(conn: Connection, voucher: str, reason: str) -> dict[str, Any]:
+    """Return the act by which the regulator takes a voucher back."""
+    row = find(conn, "voucher", id=voucher)
+    body = {"deducted_fen": _fen(conn, "voucher.deducted", voucher), "reason": reason}
+    return signing.draft(conn, "voucher.clawback", voucher, hash_of(conn, row.seq), body)
+
+
+def _fen(conn: Connection, account: str, voucher: str) -> int:
+    return ledger.balance(conn, account, voucher) // MICRO_PER_FEN
+
+
+def accept(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> tuple[int, int, list[str]]:
+    """Carry out the regulator's act.
+
+    Returns:
+        (cancelled, fen; owed to the treasury, fen; vouchers issued to those who waited).
+
+    Raises:
+        InvalidInput: No reason is given.
+        NotAllowed: More or less was deducted by now than was signed for, or it is done already.
+    """
+    lock(conn)
+    voucher = find(conn, "voucher", id=act.subject)
+    signing.insist_on_subject(act, "voucher.clawback", hash_of(conn, voucher.seq))
+    reason = str(act.body.get("reason", "")).strip()
+    if not reason:
+        raise InvalidInput(f"act {act.verb} {voucher.id}: 0 reasons, 1 is needed; draft it again")
+    if signing.carried_out(conn, act.sha256) is not None:
+        return 0, 0, []
+    deducted_fen = _fen(conn, "voucher.deducted", voucher.id)
+    if act.body.get("deducted_fen") != deducted_fen:
+        raise NotAllowed(
+            f"act {act.verb} {voucher.id}: signed for {act.body.get('deducted_fen')} fen, by now "
+            f"{deducted_fen} are deducted; draft it again"
+        )
+    if ledger.written(conn, key := f"clawback:{voucher.id}") is not None:
+        raise NotAllowed(f"voucher {voucher.id}: was taken back already; it is done once")
+    left_fen = _fen(conn, "voucher.left", voucher.id)
+    rows: dict[str, list[dict[str, Any]]] = {"signed_act": [signing.act_row(act)]}
+    postings: list[Posting] = []
+    if left_fen:
+        end = {"voucher": voucher.id, "kind": "cancelled", "at_s": stamp.effective_s}
+        rows["voucher_end"] = [end | {"amount_fen": left_fen}]
+        cancelled = {"voucher.left": -left_fen, "voucher.cancelled": left_fen}
+        postings += ledger.move(voucher.id, cancelled)
+    if deducted_fen:
+        debt, owed = debts.owe(
+            conn, voucher.id, "clawback", deducted_fen, reason, policy.name, act.sha256
+        )
+        rows["debt"] = [debt]
+        postings += owed
+    signed = Stamp(act.actor, stamp.at_s, stamp.effective_s)
+    write(conn, Entry(key, act.verb, signed, rows, postings))
+    return left_fen, deducted_fen, waiting.serve(conn, policy, stamp)
+
+
+def said(outcome: tuple[int, int, list[str]]) -> str:
+    """Say in words what came of it."""
+    cancelled_fen, owed_fen, issued = outcome
+    words = f"{yuan(cancelled_fen)} yuan cancelled, {yuan(owed_fen)} owed to the treasury"
+    return words + (f", issued to those who waited: {', '.join(issued)}" if issued else "")
