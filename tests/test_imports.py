@@ -14,7 +14,7 @@ ROWS = """
     policy prices resized packet
     terms footprint discounts reading
     tariff signing registry
-    basis keys pricelists granting papers freezing payments debts
+    basis keys pricelists granting papers freezing payments debts certificate
     holds
     definition releasing unitfacts credit
     entitling

@@ -156,7 +156,6 @@ def draft(
 
 def sign(act: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, Any]:
     """Sign a drafted act. Needs the private key and no book."""
-    private = _private(key)
     signer = {name: str(key.get(name)) for name in ("actor", "role", "key")}
     signers = ACTS.get(str(act.get("act")), ())
     if signer["role"] not in signers:
@@ -165,7 +164,7 @@ def sign(act: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, Any]:
             f"{' or '.join(signers) or 'one who drafted it'}"
         )
     signed = {name: value for name, value in act.items() if name != "signature"} | signer
-    return signed | {"signature": private.sign(canonical(signed).encode()).hex()}
+    return signed | {"signature": signature(key, signed)}
 
 
 def _private(key: Mapping[str, Any]) -> Ed25519PrivateKey:
@@ -245,19 +244,34 @@ def anchor(conn: Connection, key: Mapping[str, Any], day: str, stamp: Stamp) -> 
     """
     lock(conn)
     seq, head_hash = head(conn)
-    known = conn.execute(select(schema.signing_key).filter_by(key_id=str(key.get("key")))).first()
-    if known is None or known.role != "system" or key_end(conn, known.key_id) is not None:
-        raise NotAllowed(
-            f"key {str(key.get('key'))[:16]}: not this book's system key in force; heads need it"
-        )
+    known = system_key(conn, key)
     if conn.execute(select(schema.anchor.c.seq).filter_by(day=day)).scalar():
         return
     row = {"day": day, "head_seq": seq, "head_hash": head_hash, "key_id": known.key_id}
-    signature = _private(key).sign(canonical(row).encode()).hex()
-    if not genuine(known.public_hex, signature, row):
-        raise NotAllowed(f"key {known.key_id}: its two halves do not fit; take the file as made")
-    row["signature"] = signature
+    row["signature"] = signature(key, row)
     write(conn, Entry(f"anchor:{day}", "anchor", stamp, {"anchor": [row]}))
+
+
+def system_key(conn: Connection, key: Mapping[str, Any]) -> Any:
+    """Return the row of the book's own key, given its private half.
+
+    Raises:
+        NotAllowed: This is not the book's key in force, or its two halves do not fit.
+    """
+    known = conn.execute(select(schema.signing_key).filter_by(key_id=str(key.get("key")))).first()
+    if known is None or known.role != "system" or key_end(conn, known.key_id) is not None:
+        raise NotAllowed(
+            f"key {str(key.get('key'))[:16]}: not this book's system key in force; heads and "
+            "certificates need it"
+        )
+    if _private(key).public_key().public_bytes_raw().hex() != known.public_hex:
+        raise NotAllowed(f"key {known.key_id}: its two halves do not fit; take the file as made")
+    return known
+
+
+def signature(key: Mapping[str, Any], content: Mapping[str, Any]) -> str:
+    """Sign canonical JSON with a private key; return the signature in hexadecimal."""
+    return _private(key).sign(canonical(content).encode()).hex()
 
 
 def genuine(public_hex: str, signature_hex: str, content: Mapping[str, Any]) -> bool:

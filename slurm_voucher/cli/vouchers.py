@@ -7,13 +7,22 @@ import click
 from sqlalchemy import select
 
 from accounting import period
-from accounting.book import ledger, schema
+from accounting.book import ledger, schema, signing
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.vouchers import clawback, debts, issuing, papers, waiting
+from accounting.vouchers import certificate, clawback, debts, issuing, papers, waiting
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import write_draft
-from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import AMOUNT, DAY, PATH, STATED, TEXT, Site, pass_site
+from slurm_voucher.cli.output import Show, output_options, say
+from slurm_voucher.cli.site import (
+    AMOUNT,
+    DAY,
+    PATH,
+    STAMP_OF_REHEARSAL,
+    STATED,
+    TEXT,
+    Site,
+    pass_site,
+)
 
 
 @click.command("apply")
@@ -199,6 +208,44 @@ def list_vouchers(site: Site, show: Show) -> None:
                 for row in conn.execute(select(schema.voucher).order_by(schema.voucher.c.seq))
             ]
         )
+
+
+@voucher_.command("certificate")
+@click.argument("voucher", type=TEXT)
+@click.option("--key", "key_file", required=True, type=PATH, help="The book's secret key.")
+@click.option("-o", "--out", required=True, type=PATH, help="Where the certificate goes.")
+@pass_site
+def make_certificate(site: Site, voucher: str, key_file: Path, out: Path) -> None:
+    """Write the certificate of a voucher (凭证), signed with the book's own key.
+
+    \b
+    Example: svoucher voucher certificate CD26-0001-1 --key system.key -o certificate.json
+    """
+    key = signing.read_json(key_file)
+    with site.read() as conn:
+        made = certificate.make(conn, voucher, key, site.policy, site.effective_s)
+    out.write_text(ledger.canonical(made) + "\n", encoding="utf-8")
+    click.echo(f"voucher {voucher}: certificate in {out}, to be checked with key {made['key']}")
+
+
+@voucher_.command("verify")
+@click.argument("file", type=PATH)
+@click.option("--key", "key_file", required=True, type=PATH, help="The book's public key.")
+def verify_certificate(file: Path, key_file: Path) -> None:
+    """Check a certificate without the book. It grants nothing: the book knows what is left.
+
+    \b
+    Example: svoucher voucher verify certificate.json --key system.key.pub
+    """
+    found = certificate.check(signing.read_json(file), signing.read_json(key_file))
+    if found["rehearsal"]:
+        click.echo(STAMP_OF_REHEARSAL)
+    unit = found["unit"]
+    say(
+        f"voucher {found['voucher']}: {yuan(found['amount_fen'])} yuan to {unit['name']} "
+        f"({unit['credit_code']}) with {found['provider']}, {found['first_day']} to "
+        f"{found['last_day']}, as of entry {found['head']['seq']} {found['head']['hash'][:16]}"
+    )
 
 
 @voucher_.command("clawback")
