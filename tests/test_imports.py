@@ -29,7 +29,7 @@ ROWS = """
     charging rerating closable eligible
     stating statements evidence
     settlement shares invoicing redemption reserve
-    refunding reviewing
+    refunding reviewing owing
     acts
     packing replay settled checking proving
     audit backup

@@ -80,6 +80,7 @@ CHART = {
     "claim.review": "submitted, under review",
     "claim.approved": "approved, not yet paid",
     "claim.disputed": "refused by the regulator, disputed by the provider",
+    "claim.owed": "owed to the treasury after a provider's last claim (credit)",
     "reserve.fund": "advance money of the city, not drawn",
     "reserve.owed": "advance money that belongs to the city (credit)",
 }

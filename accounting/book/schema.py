@@ -512,6 +512,15 @@ payout = _of_entry(
     _text("act_sha256", ForeignKey("signed_act.sha256")),
     UniqueConstraint("reference"),
 )
+claim_debt = _of_entry("claim_debt", _text("claim", ForeignKey("claim.id"), pk=True))
+"""What credits leave below zero after a provider's last claim: it owes that to the treasury."""
+claim_repayment = _of_entry(
+    "claim_repayment",
+    _text("reference", pk=True),
+    _text("claim", ForeignKey("claim_debt.claim")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    _text("paid_on"),
+)
 reserve_grant = _of_entry(
     "reserve_grant",
     _text("reference", pk=True),

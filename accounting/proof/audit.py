@@ -134,10 +134,12 @@ def balances(books: Books) -> Found:
         rounding = papers["charge_micro"] - papers["fee_fen"] * MICRO_PER_FEN
         open_cash = books.sum_of("receivable", account) + books.sum_of("cash", account)
         due_fen = papers["fee_fen" if books.policy.payment_mode == "reimburse" else "cash_fen"]
+        back = _to_give_back(books, account) * MICRO_PER_FEN
         for name, is_, by_papers in (
             ("accrued", books.sum_of("accrued", account), charged - papers["charge_micro"]),
             ("rounding", books.sum_of("rounding", account), rounding),
             ("cash", open_cash, (due_fen - paid) * MICRO_PER_FEN),
+            ("reimburse.due", books.sum_of("reimburse.due", account), back),
         ):
             if is_ != by_papers:
                 yield f"account {account}", f"{name} is {is_} micro-yuan, {by_papers} by papers"
@@ -157,6 +159,23 @@ def balances(books: Books) -> Found:
         is_ = -books.sum_of("revenue", provider)
         if is_ != by_papers:
             yield f"provider {provider}", f"revenue is {is_} micro-yuan, {by_papers} by papers"
+
+
+def _to_give_back(books: Books, account: str) -> int:
+    """Return what a unit paid first for its vouchers and has not got back, fen: below zero."""
+    if books.policy.payment_mode != "reimburse":
+        return 0
+    review, line, paper = schema.claim_review, schema.statement_line, schema.statement
+    query = (
+        select(func.coalesce(func.sum(review.c.approved_fen), 0))
+        .join(line, line.c.id == review.c.line)
+        .join(paper, paper.c.id == line.c.statement)
+        .join(schema.payout, schema.payout.c.claim == review.c.claim)
+        .join(schema.claim, schema.claim.c.id == review.c.claim)
+        .where(paper.c.account == account, schema.claim.c.claimant.is_not(None))
+    )
+    paid_back = int(books.conn.execute(query).scalar_one())
+    return paid_back - _sum(books.conn, paper.c.deduction_fen, account=account)
 
 
 def _usage_months(conn: Connection, account: str) -> int:
@@ -202,12 +221,13 @@ def paid(books: Books) -> Found:
     """paid ≤ approved ≤ claimed, per claim."""
     for row in books.conn.execute(select(schema.claim)).mappings():
         subject = f"claim {row['id']}"
+        owed = _sum(books.conn, schema.claim_debt.c.seq, claim=row["id"])
         claimed = _sum(books.conn, schema.claim_line.c.amount_fen, claim=row["id"])
         approved = _sum(books.conn, schema.claim_review.c.approved_fen, claim=row["id"])
         paid_fen = _sum(books.conn, schema.payout.c.amount_fen, claim=row["id"])
         if claimed != row["amount_fen"]:
             yield subject, f"its lines have {claimed} fen, the claim {row['amount_fen']}"
-        if not paid_fen <= approved <= claimed:
+        if not owed and not paid_fen <= approved <= claimed:
             yield (
                 subject,
                 f"paid {paid_fen}, approved {approved}, claimed {claimed} fen: not in order",
@@ -247,12 +267,14 @@ def _claim_stages(conn: Connection, provider: str) -> dict[str, int]:
         .outerjoin(review, (review.c.claim == line.c.claim) & (review.c.line == line.c.line))
         .outerjoin(schema.payout, schema.payout.c.claim == line.c.claim)
     )
+    debt = schema.claim_debt
+    owed = sums_by(conn, line.c.line, line.c.amount_fen, line.c.claim.in_(select(debt.c.claim)))
     claims: dict[str, list[Any]] = {}
     for row in submitted:
         claims.setdefault(row.line, []).append(row)
     stages = dict.fromkeys(("unclaimed", "review", "approved", "disputed", "paid"), 0)
     for line_id, fen in deductions:
-        rest = fen
+        rest = fen - owed.get(line_id, 0)
         for row in claims.get(line_id, ()):
             stage = "approved" if row.payout is None else "paid"
             stage, part = (
@@ -264,7 +286,19 @@ def _claim_stages(conn: Connection, provider: str) -> dict[str, int]:
             rest -= part
         stages["disputed" if line_id in claims else "unclaimed"] += rest
     del stages["paid"]
-    return {f"claim.{stage}": fen for stage, fen in stages.items()}
+    return {f"claim.{stage}": fen for stage, fen in stages.items()} | {
+        "claim.owed": _owed_fen(conn, provider)
+    }
+
+
+def _owed_fen(conn: Connection, provider: str) -> int:
+    """Return what a provider owes the treasury after its last claim, fen: below zero."""
+    claim, debt, back = schema.claim, schema.claim_debt, schema.claim_repayment
+    own = select(debt.c.claim).join(claim, claim.c.id == debt.c.claim)
+    own = own.where(claim.c.provider == provider)
+    owed = select(func.coalesce(func.sum(claim.c.amount_fen), 0)).where(claim.c.id.in_(own))
+    repaid = select(func.coalesce(func.sum(back.c.amount_fen), 0)).where(back.c.claim.in_(own))
+    return int(conn.execute(owed).scalar_one()) + int(conn.execute(repaid).scalar_one())
 
 
 def reserve(books: Books) -> Found:

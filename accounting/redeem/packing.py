@@ -166,6 +166,7 @@ def _summary(
         "rehearsal": book.rehearsal,
         "provider": claim["provider"],
         "provider_name": find(conn, "provider", id=claim["provider"]).name,
+        "claimant": claim["claimant"] or claim["provider"],
         "quarter": claim["quarter"],
         "opened_by_entry": claim["seq"],
         "entry_hash": hash_of(conn, claim["seq"]),

@@ -88,6 +88,7 @@ class Summary(_Said):
     rehearsal: bool
     provider: Name
     provider_name: Name
+    claimant: Name
     quarter: Name
     opened_by_entry: Amount
     entry_hash: Name

@@ -4,7 +4,7 @@ A claim takes statement lines whose cash part is paid and invoiced. The regulato
 by line, the treasury pays; both sign. Advance money (备用金) drawn for a line is repaid first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -20,12 +20,14 @@ from accounting.policy import Policy
 from accounting.vouchers.registry import find
 
 
-def claimable(conn: Connection, provider: str, quarter: str) -> list[Mapping[str, Any]]:
+def claimable(
+    conn: Connection, provider: str, quarter: str, claimant: str | None = None
+) -> list[Mapping[str, Any]]:
     """List the lines that a provider may claim, up to and with a quarter's statements.
 
     A line is claimable when its statement's cash part is paid and invoiced and it is in no claim
     that is open: with `rest_fen`, what no review has approved of it. Credit lines go in whatever
-    their invoice says, also those of later statements.
+    their invoice says, also those of later statements. Where units claim, each claims its own.
     """
     until = period.first_day(period.following(quarter))
     line, paper = schema.statement_line, schema.statement
@@ -36,6 +38,8 @@ def claimable(conn: Connection, provider: str, quarter: str) -> list[Mapping[str
         .where(schema.contract.c.provider == provider, line.c.deduction_fen != 0)
         .order_by(line.c.seq, line.c.id)
     )
+    if claimant is not None:
+        query = query.where(schema.contract.c.unit == claimant)
     invoiced = set(conn.execute(select(schema.invoice.c.statement)).scalars())
     waiting, approved = _taken(conn)
     rows = [
@@ -77,17 +81,66 @@ def _paid(conn: Connection, line: Mapping[str, Any], invoiced: set[str]) -> bool
     return line["statement"] in invoiced or line["paper_cash_fen"] <= 0
 
 
-def open_claim(conn: Connection, provider: str, quarter: str, policy: Policy, stamp: Stamp) -> str:
-    """Open a claim (兑付申请) over everything a provider may claim.
+def open_claim(
+    conn: Connection,
+    provider: str,
+    quarter: str,
+    policy: Policy,
+    stamp: Stamp,
+    claimant: str | None = None,
+) -> str:
+    """Open a claim (兑付申请) over everything that may be claimed.
+
+    Args:
+        conn: The book.
+        provider: Whose lines.
+        quarter: Up to and with which.
+        policy: The rules.
+        stamp: Who, when.
+        claimant: The unit that claims, where units do. None: the provider does.
 
     Returns:
         The claim's id; that of the open one when there is one.
 
     Raises:
-        InvalidInput: This is no quarter, or no such provider.
+        InvalidInput: This is no quarter, or no such provider or unit.
+        NotAllowed: The rules name another claimant.
         Refused: The quarter has not ended, or nothing is claimable.
     """
     lock(conn)
+    insist_on_ended(conn, provider, quarter, policy, stamp)
+    if (claimant is not None) != (policy.claimant == "unit"):
+        who = f"unit {claimant}" if claimant else f"provider {provider}"
+        raise NotAllowed(
+            f"claim {quarter}: by {policy.name} the {policy.claimant} claims, not {who}; see "
+            "svoucher policy show"
+        )
+    if claimant is not None:
+        find(conn, "unit", id=claimant)
+    own = _claims_of(conn, _stem(provider, quarter, claimant))
+    if own and own[-1]["state"] == "open":
+        return str(own[-1]["id"])
+    lines = claimable(conn, provider, quarter, claimant)
+    if not lines:
+        raise Refused(
+            f"claim {quarter}: 0 lines of {claimant or provider} are claimable, 1 is needed; close "
+            "the months, record invoices and payments first"
+        )
+    rows = new_rows(conn, provider, quarter, claimant, lines)
+    [claim] = rows["claim"]
+    if claim["amount_fen"] <= 0:
+        raise Refused(
+            f"claim {quarter}: {yuan(claim['amount_fen'])} yuan is left after credits, more than "
+            "0.00 is needed; the credits go into the next claim"
+        )
+    write(conn, Entry(f"claim:{claim['id']}", "claim.open", stamp, rows))
+    return str(claim["id"])
+
+
+def insist_on_ended(
+    conn: Connection, provider: str, quarter: str, policy: Policy, stamp: Stamp
+) -> None:
+    """Refuse what is no quarter of a provider that has ended."""
     find(conn, "provider", id=provider)
     if period.kind_of(quarter) != "quarter":
         raise InvalidInput(f"claim {quarter}: not a quarter; write it as 2026-Q4")
@@ -97,30 +150,35 @@ def open_claim(conn: Connection, provider: str, quarter: str, policy: Policy, st
             f"claim {quarter}: it ends {period.clock(end_s, policy.timezone)}, now is "
             f"{period.clock(stamp.effective_s, policy.timezone)}; claim after it has ended"
         )
-    stem = f"C-{provider}-{quarter}-"
-    own = [row for row in claims(conn) if row["id"].startswith(stem)]
-    if own and own[-1]["state"] == "open":
-        return str(own[-1]["id"])
-    lines = claimable(conn, provider, quarter)
-    if not lines:
-        raise Refused(
-            f"claim {quarter}: 0 lines of {provider} are claimable, 1 is needed; close the months, "
-            "record invoices and payments first"
-        )
-    claim_id = f"{stem}{len(own) + 1}"
-    amount_fen = sum(line["rest_fen"] for line in lines)
-    if amount_fen <= 0:
-        raise Refused(
-            f"claim {quarter}: {yuan(amount_fen)} yuan is left after credits, more than 0.00 is "
-            "needed; the credits go into the next claim"
-        )
-    row = {"id": claim_id, "provider": provider, "quarter": quarter, "amount_fen": amount_fen}
-    claim_lines = [
-        {"claim": claim_id, "line": line["id"], "amount_fen": line["rest_fen"]} for line in lines
-    ]
-    rows = {"claim": [row], "claim_line": claim_lines}
-    write(conn, Entry(f"claim:{claim_id}", "claim.open", stamp, rows))
-    return claim_id
+
+
+def _stem(provider: str, quarter: str, claimant: str | None) -> str:
+    return "-".join(["C", provider, *([claimant] if claimant else []), quarter, ""])
+
+
+def _claims_of(conn: Connection, stem: str) -> list[dict[str, Any]]:
+    return [row for row in claims(conn) if row["id"].startswith(stem)]
+
+
+def new_rows(
+    conn: Connection,
+    provider: str,
+    quarter: str,
+    claimant: str | None,
+    lines: Sequence[Mapping[str, Any]],
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of another claim over lines, with what is left of each."""
+    stem = _stem(provider, quarter, claimant)
+    claim_id = f"{stem}{len(_claims_of(conn, stem)) + 1}"
+    claim = {
+        "id": claim_id,
+        "provider": provider,
+        "quarter": quarter,
+        "amount_fen": sum(line["rest_fen"] for line in lines),
+        "claimant": claimant,
+    }
+    of = [{"claim": claim_id, "line": line["id"], "amount_fen": line["rest_fen"]} for line in lines]
+    return {"claim": [claim], "claim_line": of}
 
 
 def claims(conn: Connection) -> list[dict[str, Any]]:
@@ -137,6 +195,8 @@ def claims(conn: Connection) -> list[dict[str, Any]]:
         state = "open" if submitted is None else "under review"
         state = state if approved is None else "approved"
         state = state if paid is None else "paid"
+        owed = conn.execute(select(schema.claim_debt.c.seq).filter_by(claim=row["id"])).scalar()
+        state = state if owed is None else "owed"
         found.append(
             dict(row)
             | {
@@ -184,11 +244,9 @@ def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) ->
             "enter the next claim, open one with all of them"
         )
     row = {"claim": claim_id, "packet_sha256": packet_sha256}
-    disputed = sum(
-        line["amount_fen"]
-        for line in claim_lines(conn, claim_id)
-        if _refused_before(conn, line["line"], claim["seq"])
-    )
+    if claim["state"] == "owed":
+        raise NotAllowed(f"claim {claim_id}: it is owed to the treasury; repay it")
+    disputed = disputed_fen(conn, claim_lines(conn, claim_id), claim["seq"])
     postings = move(
         claim["provider"],
         {
@@ -220,14 +278,18 @@ def credits_left_out(conn: Connection, claim: Mapping[str, Any]) -> list[str]:
         .where(line.c.seq < claim["seq"], line.c.id.not_in(taken))
         .order_by(line.c.seq, line.c.id)
     )
+    if claim["claimant"] is not None:
+        query = query.where(schema.contract.c.unit == claim["claimant"])
     return list(conn.execute(query).scalars())
 
 
-def _refused_before(conn: Connection, line: str, claim_seq: int) -> bool:
-    """Tell whether a line was reviewed before a claim was opened: what is left is disputed."""
-    reviews = schema.claim_review
-    query = select(reviews.c.claim).where(reviews.c.line == line, reviews.c.seq < claim_seq)
-    return conn.execute(query.limit(1)).scalar() is not None
+def disputed_fen(
+    conn: Connection, lines: Sequence[Mapping[str, Any]], before_seq: int = 2**31 - 1
+) -> int:
+    """Return how much of a claim was reviewed before an entry: what was left then is disputed."""
+    table = schema.claim_review.c
+    reviewed = set(conn.execute(select(table.line).where(table.seq < before_seq)).scalars())
+    return sum(int(line["amount_fen"]) for line in lines if line["line"] in reviewed)
 
 
 def submitter(conn: Connection, claim_id: str) -> str:
@@ -273,7 +335,7 @@ def accept_payout(conn: Connection, act: Act, stamp: Stamp) -> tuple[int, int]:
     """Carry out the treasury's signed payout (拨付).
 
     Returns:
-        (paid to the provider, repaid to the reserve fund), fen; their sum is what was approved.
+        (paid to the claimant, repaid to the reserve fund), fen; their sum is what was approved.
 
     Raises:
         NotAllowed: Not approved yet, paid already, or not what was approved.
@@ -297,7 +359,7 @@ def accept_payout(conn: Connection, act: Act, stamp: Stamp) -> tuple[int, int]:
             f"{f'paid claim {other} already' if other else 'is empty'}; draft it with the "
             "treasury's own number of this payment"
         )
-    repaid_fen = repaid_by(conn, claim["id"])
+    repaid_fen = 0 if claim["claimant"] else repaid_by(conn, claim["id"])
     row = {
         "claim": claim["id"],
         "reference": reference,
@@ -306,18 +368,30 @@ def accept_payout(conn: Connection, act: Act, stamp: Stamp) -> tuple[int, int]:
         "paid_on": str(act.body.get("paid_on", "")),
         "act_sha256": act.sha256,
     }
-    postings = move(
-        claim["provider"],
-        {
-            "claim.approved": -amount_fen,
-            "reserve.fund": repaid_fen,
-            "bank": amount_fen - repaid_fen,
-        },
-    )
+    to_unit = _approved_by_account(conn, claim["id"]) if claim["claimant"] else {}
+    to_bank_fen = 0 if to_unit else amount_fen - repaid_fen
+    moved = {"claim.approved": -amount_fen, "reserve.fund": repaid_fen, "bank": to_bank_fen}
+    postings = move(claim["provider"], moved)
+    for account, fen in to_unit.items():  # the unit has paid all of the fee, and gets this back
+        postings += move(account, {"reimburse.due": fen})
     rows = {"signed_act": [signing.act_row(act)], "payout": [row]}
     signed = Stamp(act.actor, stamp.at_s, stamp.effective_s)
     write(conn, Entry(f"claim.pay:{claim['id']}", "claim.pay", signed, rows, postings))
     return amount_fen - repaid_fen, repaid_fen
+
+
+def _approved_by_account(conn: Connection, claim_id: str) -> dict[str, int]:
+    """Return what was approved of a claim by voucher account, fen."""
+    review, line, paper = schema.claim_review, schema.statement_line, schema.statement
+    query = (
+        select(paper.c.account, func.sum(review.c.approved_fen))
+        .join(line, line.c.id == review.c.line)
+        .join(paper, paper.c.id == line.c.statement)
+        .where(review.c.claim == claim_id)
+        .group_by(paper.c.account)
+        .order_by(paper.c.account)
+    )
+    return {account: int(fen) for account, fen in conn.execute(query)}
 
 
 def repaid_by(conn: Connection, claim_id: str) -> int:

@@ -1,5 +1,6 @@
 """svoucher claim, reserve: the quarter's end."""
 
+from datetime import date
 from pathlib import Path
 
 import click
@@ -8,11 +9,11 @@ from accounting import money
 from accounting.book import ledger
 from accounting.errors import InvariantBroken
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.redeem import redemption, reserve, reviewing
+from accounting.redeem import owing, redemption, reserve, reviewing
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
 from slurm_voucher.cli.output import Show, output_options, say, show_json
-from slurm_voucher.cli.site import AMOUNT, QUARTER, TEXT, Site, pass_site
+from slurm_voucher.cli.site import AMOUNT, DAY, QUARTER, TEXT, Site, pass_site
 
 
 @click.group("claim")
@@ -23,16 +24,53 @@ def claim_() -> None:
 @claim_.command("open")
 @click.argument("quarter", type=QUARTER)
 @click.option("--provider", required=True)
+@click.option("--claimant", help="The unit that claims, where the rules say that units do.")
 @pass_site
-def open_claim(site: Site, quarter: str, provider: str) -> None:
+def open_claim(site: Site, quarter: str, provider: str, claimant: str | None) -> None:
     """Open a claim over every line that is paid, invoiced and not yet claimed.
 
     \b
     Example: svoucher claim open 2026-Q4 --provider cdaicc
     """
     with site.begin() as conn:
-        claim_id = redemption.open_claim(conn, provider, quarter, site.policy, site.stamp())
+        claim_id = redemption.open_claim(
+            conn, provider, quarter, site.policy, site.stamp(), claimant
+        )
     _print_claim(site, claim_id)
+
+
+@claim_.command("owe")
+@click.argument("quarter", type=QUARTER)
+@click.option("--provider", required=True)
+@click.option("--claimant", help="The unit that claims, where the rules say that units do.")
+@pass_site
+def owe(site: Site, quarter: str, provider: str, claimant: str | None) -> None:
+    """Say that no claim follows: what credits leave below zero is owed to the treasury.
+
+    \b
+    Example: svoucher claim owe 2027-Q1 --provider cdaicc
+    """
+    with site.begin() as conn:
+        claim_id, fen = owing.owe(conn, provider, quarter, site.policy, site.stamp(), claimant)
+    click.echo(f"claim {claim_id}: {yuan(fen)} yuan is owed to the treasury")
+
+
+@claim_.command("repay")
+@click.argument("claim")
+@click.argument("amount", type=AMOUNT)
+@click.option("--reference", required=True, type=TEXT, help="The bank's own number.")
+@click.option("--paid-on", type=DAY, help="Day of the payment.  [default: today]")
+@pass_site
+def repay(site: Site, claim: str, amount: int, reference: str, paid_on: date | None) -> None:
+    """Record what was paid back to the treasury of such a debt.
+
+    \b
+    Example: svoucher claim repay C-cdaicc-2027-Q1-1 35.00 --reference ICBC-20270410-0007
+    """
+    day = paid_on or site.today
+    with site.begin() as conn:
+        left = owing.repay(conn, claim, amount, reference, day, site.stamp())
+    click.echo(f"claim {claim}: {yuan(amount)} yuan repaid, {yuan(left)} is still owed")
 
 
 @claim_.command("list")
