@@ -361,6 +361,16 @@ def test_balances_are_kept(empty):
         }
 
 
+def test_balances_know_late_entries(empty):
+    """A balance's place in the book fits its column, also after thousands of entries."""
+    with empty.begin() as conn:
+        places = ledger.write_all(conn, [paid(i) for i in range(3_000)])
+        ledger.write(conn, paid(3_000))
+        assert ledger.balance(conn, "bank", PROVIDER) == 3_001 * 10_000
+        kept = {row["account"]: row["upto"] for row in rows(conn, "balance")}
+    assert kept["bank"] == (places[-1] + 1) * 1_000_000
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -558,7 +558,7 @@ NEVER_BELOW = (
 a credit can come after the statement or the claim."""
 NEVER_ABOVE = ("cash", "programme", "reserve.owed")
 """Accounts on the credit side of which no owner ever has less than nothing."""
-PLACE = "seq * 1000000 + line"
+PLACE = "CAST(seq AS BIGINT) * 1000000 + line"
 """SQL for a posting's place among all: an entry has fewer than a million."""
 
 
