@@ -47,7 +47,7 @@ def test_a_signed_act_says_who_decided_what(applied):
     act = applied.signed(draft(applied))
 
     assert (act.verb, act.subject) == ("application.confirm", APPLICATION)
-    assert act.body == {"reason": "complete", "voucher_fen": 5_000_000, "waits": False}
+    assert act.body == {"reason": "complete", "voucher_fen": 5_000_000}
     assert act.actor == towns.REGULATOR
 
 

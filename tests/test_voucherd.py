@@ -57,7 +57,9 @@ def place():
 def site(town, slurm, place) -> config.Config:
     """The settings of a site with the town's book."""
     book = town.engine.url.render_as_string(hide_password=False)
-    return config.Config(place, book, town.archive, str(place / "s"), 0, 60, "normal")
+    return config.Config(
+        place, book, town.archive, place / "papers", str(place / "s"), 0, 60, "normal"
+    )
 
 
 @pytest.fixture

@@ -152,7 +152,8 @@ def draft_review(
     body: dict[str, Any] = {"reason": reason}
     if verdict == "confirm":
         body["voucher_fen"], given = _figure(conn, application_id, policy, effective_s)
-        body["waits"] = given is None
+        if given is None:
+            body["waits"] = True  # said to who signs; what counts is how it stands on import
     return signing.draft(
         conn, f"application.{verdict}", application_id, hash_of(conn, application.seq), body
     )
