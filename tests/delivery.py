@@ -209,7 +209,7 @@ def grant(town: Town, amount: str, reference: str = "R-1") -> None:
 def draw(town: Town, *line_ids: str) -> int:
     """Draw advance money for lines."""
     with town.begin() as conn:
-        return reserve.draw(conn, line_ids, stamp(JANUARY))
+        return reserve.draw(conn, line_ids, town.policy, stamp(JANUARY))
 
 
 def claim(town: Town, claim_id: str) -> dict[str, Any]:

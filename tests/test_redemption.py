@@ -1,6 +1,7 @@
 """accounting/redeem/redemption.py: what may be claimed, who decides, and that money moves once."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import delivery
@@ -21,6 +22,7 @@ from delivery import (
     take,
     yuan,
 )
+from homes import Home
 from sqlalchemy import func, select
 from town import ACCOUNT, PROVIDER, REGULATOR, TREASURY, Town, stamp
 
@@ -444,3 +446,21 @@ def test_deducted_is_where_it_stands(claimed: Town) -> None:
     seen.append(total())
     pay_out(claimed, Q4)
     assert [*seen, total()] == [14_000, 14_000, 14_000]
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--approve=L", "is no LINE=AMOUNT:REASON"),
+        ("--approve=L=60.00", "is no LINE=AMOUNT:REASON"),
+        ("--approve=L=60.00: ", "is no LINE=AMOUNT:REASON"),
+        ("--approve=L=sixty:no log", "'sixty' is no amount"),
+        ("--refuse=L= ", "is no LINE=REASON"),
+    ],
+)
+def test_a_review_without_amount_or_reason(tmp_path: Path, option: str, words: str) -> None:
+    """What `claim review` is told of a line names line, amount and reason, or is wrong usage."""
+    out = str(tmp_path / "draft.json")
+    done = Home(tmp_path).run("claim", "review", "C-1", option, "-o", out)
+    assert done.exit_code == 2
+    assert words in done.stderr

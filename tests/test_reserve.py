@@ -1,9 +1,12 @@
 """redeem/reserve.py: advance money is drawn once for a line and repaid before anything."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import delivery
+import msgspec
 import pytest
+import town as towns
 from delivery import (
     DECEMBER,
     JANUARY,
@@ -19,8 +22,11 @@ from delivery import (
     take,
     yuan,
 )
+from homes import an_account, furnished
 from town import PROVIDER, Town, stamp
 
+from accounting import policy
+from accounting.book import ledger
 from accounting.errors import InvalidInput, NotAllowed, Refused
 from accounting.redeem import reserve
 
@@ -158,3 +164,75 @@ def test_a_grant_of_nothing(shop: Town, amount: object, reference: str) -> None:
     act = shop.signed(draft, "treasury")
     with pytest.raises(InvalidInput, match="an amount above zero"), shop.begin() as conn:
         reserve.accept_grant(conn, act, stamp(JANUARY))
+
+
+def lasts(town: Town, at: str = JANUARY) -> int | None:
+    """Return for how many days the fund lasts."""
+    with town.begin() as conn:
+        return reserve.lasts_days(conn, PROVIDER, towns.instant(at))
+
+
+def test_a_statement_of_the_fund(shop: Town) -> None:
+    """Grant, draws and repayment stand in order, each with what the fund held after it."""
+    draw(shop, *LINES[:1])
+    claimed(shop, b="no log")
+    pay_out(shop, Q4)
+    with shop.begin() as conn:
+        rows = reserve.statement(conn, PROVIDER)
+    assert [(row["what"], row["of"], row["amount_fen"], row["fund_fen"]) for row in rows] == [
+        ("granted", "R-1", 13_000, 13_000),
+        ("drawn", LINES[0], -10_000, 3_000),
+        ("repaid", Q4, 10_000, 13_000),
+    ]
+
+
+def test_how_long_a_fund_lasts(shop: Town) -> None:
+    """100.00 drawn in 90 days leave 30.00, which last for 27 days; nobody knows before a draw,
+    and what was drawn longer ago is no pace."""
+    assert lasts(shop) is None
+    draw(shop, LINES[0])
+    assert lasts(shop) == 27
+    assert lasts(shop, "2025-04-10T11:59:59+08:00") == 27
+    assert lasts(shop, "2025-04-10T12:00:00+08:00") is None
+
+
+def test_a_young_funds_pace_is_that_of_its_days(town: Town) -> None:
+    """A fund of 130.00 from which 100.00 are drawn on its tenth day lasts for 3 days more."""
+    delivery.november(town)
+    with town.begin() as conn:
+        draft = reserve.draft_grant(conn, PROVIDER, 13_000, "R-1")
+    act = town.signed(draft, "treasury")
+    with town.begin() as conn:
+        reserve.accept_grant(conn, act, stamp("2024-12-31T12:00:00+08:00"))
+    draw(town, LINES[0])
+    assert lasts(town) == 3
+
+
+def test_nothing_is_drawn_where_units_claim(shop: Town) -> None:
+    """Where units pay all of the fee the provider waits for nothing."""
+    rules = msgspec.structs.replace(shop.policy, redeem=policy.Redeem(claimant="unit"))
+    with pytest.raises(NotAllowed, match=r"0\.00 yuan can be drawn"), shop.begin() as conn:
+        reserve.draw(conn, LINES, rules, stamp(JANUARY))
+
+
+def test_a_low_fund_is_said(tmp_path: Path) -> None:
+    """`reserve statement` and `reserve show` warn when the fund lasts for too few days."""
+    home = furnished(tmp_path / "home")
+    an_account(home)
+    engine = ledger.connect(f"sqlite:///{home.path / 'book.db'}")
+    for key, fen in (("reserve.grant:R-1", 13_000), ("reserve.draw:S-1/1", -10_000)):
+        other = "bank" if fen < 0 else "reserve.owed"
+        postings = ledger.move("cdaicc", {"reserve.fund": fen, other: -fen})
+        code, at = key.partition(":")[0], stamp("2026-11-20T12:00:00+08:00")
+        with engine.begin() as conn:
+            ledger.write(conn, ledger.Entry(key, code, at, {}, postings))
+    engine.dispose()
+    told = home.run("--as-of", "2026-11-22", "reserve", "statement", "cdaicc", "--csv")
+    assert told.stdout.splitlines() == [
+        "day,what,of,amount,fund",
+        "2026-11-20,granted,R-1,130.00,130.00",
+        "2026-11-20,drawn,S-1/1,-100.00,30.00",
+    ]
+    assert "reserve cdaicc: lasts for 0 days at the pace of its draws, 30 are wanted" in told.stderr
+    shown = home.run("--as-of", "2026-11-22", "reserve", "show", "cdaicc")
+    assert "lasts for 0 days" in shown.stderr

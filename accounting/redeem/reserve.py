@@ -9,8 +9,9 @@ from sqlalchemy.engine import Connection
 from accounting.book import ledger, schema, signing
 from accounting.book.ledger import Entry, Stamp, hash_of, lock, move, write
 from accounting.book.signing import Act
-from accounting.errors import InvalidInput, Refused
+from accounting.errors import InvalidInput, NotAllowed, Refused
 from accounting.money import MICRO_PER_FEN, yuan
+from accounting.policy import Policy
 from accounting.vouchers.registry import find
 
 
@@ -48,7 +49,7 @@ def accept_grant(conn: Connection, act: Act, stamp: Stamp) -> None:
     write(conn, Entry(f"reserve.grant:{reference}", "reserve.grant", signed, rows, postings))
 
 
-def draw(conn: Connection, line_ids: Iterable[str], stamp: Stamp) -> int:
+def draw(conn: Connection, line_ids: Iterable[str], policy: Policy, stamp: Stamp) -> int:
     """Draw advance money for statement lines that are deducted and not yet paid.
 
     Returns:
@@ -56,8 +57,14 @@ def draw(conn: Connection, line_ids: Iterable[str], stamp: Stamp) -> int:
 
     Raises:
         InvalidInput: No such line.
+        NotAllowed: Units claim by these rules: the provider waits for nothing.
         Refused: The fund does not cover a line, or the line is paid already.
     """
+    if policy.claimant == "unit":
+        raise NotAllowed(
+            f"reserve: by {policy.name} units pay all of the fee and claim, so 0.00 yuan can be "
+            "drawn; the provider has its money"
+        )
     lock(conn)
     total = 0
     for line_id in line_ids:
@@ -81,6 +88,66 @@ def draw(conn: Connection, line_ids: Iterable[str], stamp: Stamp) -> int:
         write(conn, Entry(key, "reserve.draw", stamp, {"reserve_draw": [row]}, postings))
         total += int(line.deduction_fen)
     return total
+
+
+PACE_DAYS = 90
+"""Over how many days before now the pace of draws is taken."""
+_DAY_S = 86_400
+_KINDS = {"reserve.grant": "granted", "reserve.draw": "drawn", "claim.pay": "repaid"}
+
+
+def statement(conn: Connection, provider: str) -> list[dict[str, Any]]:
+    """List what came into a provider's fund and went out of it, with what it held after each.
+
+    Returns:
+        at_s, what (granted, drawn, repaid), of (reference, line or claim), amount_fen and
+        fund_fen, in order.
+
+    Raises:
+        InvalidInput: No such provider.
+    """
+    find(conn, "provider", id=provider)
+    entry, line = schema.journal, schema.posting
+    query = (
+        select(entry.c.effective_s, entry.c.code, entry.c.key, line.c.amount_micro)
+        .join(line, line.c.seq == entry.c.seq)
+        .where(line.c.account == "reserve.fund", line.c.owner == provider)
+        .order_by(entry.c.seq, line.c.line)
+    )
+    rows: list[dict[str, Any]] = []
+    fund_fen = 0
+    for row in conn.execute(query):
+        amount_fen = row.amount_micro // MICRO_PER_FEN
+        fund_fen += amount_fen
+        rows.append(
+            {
+                "at_s": row.effective_s,
+                "what": _KINDS.get(row.code, row.code),
+                "of": row.key.partition(":")[2],
+                "amount_fen": amount_fen,
+                "fund_fen": fund_fen,
+            }
+        )
+    return rows
+
+
+def lasts_days(conn: Connection, provider: str, now_s: int) -> int | None:
+    """Return for how many days a fund lasts at the pace of its draws, or None without any draw.
+
+    The pace is that of the last 90 days, or of the days since the first grant if they are fewer.
+
+    Example:
+        100.00 left after 450.00 drawn in 90 days, 5.00 a day, last for 20 days.
+    """
+    rows = [row for row in statement(conn, provider) if row["at_s"] <= now_s]
+    since_s = now_s - PACE_DAYS * _DAY_S
+    drawn_fen = -sum(
+        row["amount_fen"] for row in rows if row["what"] == "drawn" and row["at_s"] > since_s
+    )
+    if not drawn_fen:
+        return None
+    days = min(PACE_DAYS, max(1, -(-(now_s - rows[0]["at_s"]) // _DAY_S)))
+    return int(rows[-1]["fund_fen"] * days // drawn_fen)
 
 
 def _insist_unpaid(conn: Connection, line_id: str) -> None:

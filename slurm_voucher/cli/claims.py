@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from accounting import money
+from accounting import money, period
 from accounting.book import ledger
 from accounting.errors import InvariantBroken
 from accounting.money import MICRO_PER_FEN, yuan
@@ -287,7 +287,7 @@ def draw(site: Site, lines: tuple[str, ...]) -> None:
     Example: svoucher reserve draw S-CD26-0001-2026-11/1
     """
     with site.begin() as conn:
-        drawn = reserve.draw(conn, lines, site.stamp())
+        drawn = reserve.draw(conn, lines, site.policy, site.stamp())
     click.echo(f"{yuan(drawn)} yuan drawn for {len(lines)} lines")
 
 
@@ -304,4 +304,45 @@ def show_reserve(site: Site, provider: str) -> None:
         find(conn, "provider", id=provider)
         fund = ledger.balance(conn, "reserve.fund", provider) // MICRO_PER_FEN
         owed = -ledger.balance(conn, "reserve.owed", provider) // MICRO_PER_FEN
+        lasts = reserve.lasts_days(conn, provider, site.effective_s)
     click.echo(f"{provider}: {yuan(fund)} yuan in the fund, {yuan(owed)} granted by the treasury")
+    _warn_if_low(site, provider, lasts)
+
+
+@reserve_.command("statement")
+@click.argument("provider")
+@output_options
+@pass_site
+def reserve_statement(site: Site, provider: str, show: Show) -> None:
+    """List what came into a provider's fund and went out of it.
+
+    \b
+    Example: svoucher reserve statement cdaicc
+    """
+    timezone = site.policy.timezone
+    with site.read() as conn:
+        rows = reserve.statement(conn, provider)
+        lasts = reserve.lasts_days(conn, provider, site.effective_s)
+    show(
+        [
+            {
+                "day": period.day_of(row["at_s"], timezone).isoformat(),
+                "what": row["what"],
+                "of": row["of"],
+                "amount": yuan(row["amount_fen"]),
+                "fund": yuan(row["fund_fen"]),
+            }
+            for row in rows
+        ]
+    )
+    _warn_if_low(site, provider, lasts)
+
+
+def _warn_if_low(site: Site, provider: str, lasts: int | None) -> None:
+    low = site.policy.reserve.low_days
+    if lasts is not None and lasts < low:
+        click.echo(
+            f"svoucher: reserve {provider}: lasts for {lasts} days at the pace of its draws, "
+            f"{low} are wanted; claim, or ask the treasury for more",
+            err=True,
+        )
