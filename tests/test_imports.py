@@ -16,11 +16,11 @@ ROWS = """
     tariff signing registry
     basis keys pricelists granting papers freezing payments debts certificate
     holds
-    definition releasing unitfacts credit
+    definition releasing unitfacts credit cancelling
     entitling
-    issuing
+    issuing applying
     waiting
-    ending clawback
+    ending clawback amending
     items tables
     rating quoting explaining drawdown ordering owners
     onepass

@@ -19,7 +19,7 @@ from accounting import money, policy
 from accounting.book import ledger, schema, signing
 from accounting.book.ledger import Actor, Entry, Stamp
 from accounting.policy import Policy
-from accounting.vouchers import issuing, registry
+from accounting.vouchers import applying, issuing, registry
 
 HERE = Path(__file__).parent
 NOW = "2024-07-01T10:00:00+08:00"
@@ -161,7 +161,7 @@ def add_application(conn: Connection, contract: str = CONTRACT, **changes: Any) 
         "policy": POLICY,
         "stamp": stamp(),
     }
-    return issuing.apply(conn, contract, **(facts | changes))
+    return applying.apply(conn, contract, **(facts | changes))
 
 
 def confirm(

@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from accounting.book import ledger, signing
-from accounting.book.ledger import Entry, Posting, Stamp, hash_of, lock, write
+from accounting.book.ledger import Entry, Stamp, hash_of, lock, write
 from accounting.book.signing import Act
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.policy import Policy
-from accounting.vouchers import debts, waiting
+from accounting.vouchers import cancelling, debts, waiting
 from accounting.vouchers.registry import find
 
 
@@ -53,13 +53,8 @@ def accept(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> tuple[in
     if ledger.written(conn, key := f"clawback:{voucher.id}") is not None:
         raise NotAllowed(f"voucher {voucher.id}: was taken back already; it is done once")
     left_fen = _fen(conn, "voucher.left", voucher.id)
-    rows: dict[str, list[dict[str, Any]]] = {"signed_act": [signing.act_row(act)]}
-    postings: list[Posting] = []
-    if left_fen:
-        end = {"voucher": voucher.id, "kind": "cancelled", "at_s": stamp.effective_s}
-        rows["voucher_end"] = [end | {"amount_fen": left_fen}]
-        cancelled = {"voucher.left": -left_fen, "voucher.cancelled": left_fen}
-        postings += ledger.move(voucher.id, cancelled)
+    ends, postings = cancelling.of_voucher(conn, voucher.id, left_fen, stamp)
+    rows = {"signed_act": [signing.act_row(act)]} | ({"voucher_end": ends} if ends else {})
     if deducted_fen:
         debt, owed = debts.owe(
             conn, voucher.id, "clawback", deducted_fen, reason, policy.name, act.sha256

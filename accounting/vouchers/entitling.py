@@ -18,7 +18,7 @@ from accounting.errors import CapReached, NotEligible
 from accounting.policy import Cap, Policy
 from accounting.vouchers import granting, unitfacts
 from accounting.vouchers.granting import Facts, Grant
-from accounting.vouchers.registry import find, revenue_of
+from accounting.vouchers.registry import find, revenue_of, terms
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,13 @@ def entitled(
         policy, facts, lambda cap: _issued_under(conn, cap, facts, policy, application_id)
     )
     amount_fen = _with_programme(conn, application_id, grant)
-    contract = find(conn, "contract", id=find(conn, "application", id=application_id).contract)
-    until_s = min(contract.until_s, _months_later(day, policy))
+    contract_id = find(conn, "application", id=application_id).contract
+    now = terms(conn, contract_id)
+    until_s = min(now.until_s, _months_later(day, policy))
     from_s = period.instant(day, policy.timezone)
-    if until_s <= from_s:
+    if until_s <= from_s or now.ended:
         raise NotEligible(
-            f"contract {contract.id}: it ended before {day}; a voucher needs one that still runs"
+            f"contract {contract_id}: it ended before {day}; a voucher needs one that still runs"
         )
     trimmed = grant.trimmed or amount_fen < grant.wanted_fen
     return Entitlement(amount_fen, trimmed, _funded(grant, amount_fen), from_s, until_s, day, grant)
@@ -95,7 +96,8 @@ def application_facts(conn: Connection, application_id: str, policy: Policy, day
         name=f"application {application_id}",
         category=row.category,
         project=row.project,
-        fee_fen=row.fee_fen,
+        more_fen=row.fee_fen,
+        amended_on=terms(conn, row.contract, row.seq).amended_on,
         stated={fact.fact: fact.value or "" for fact in conn.execute(stated)},
         applied_on=period.day_of(conn.execute(entered_s).scalar_one(), policy.timezone),
     )
@@ -110,7 +112,8 @@ def contract_facts(
     category: str | None,
     project: str | None,
     stated: Mapping[str, str],
-    fee_fen: int | None = None,
+    more_fen: int | None = None,
+    amended_on: date | None = None,
     applied_on: date | None = None,
 ) -> Facts:
     """Gather the facts of an application for a contract as of a day.
@@ -123,25 +126,32 @@ def contract_facts(
         category: Which one it is for, or None: the first that fits.
         project: Its project, where it is for one.
         stated: What the application says of itself.
-        fee_fen: The part of the contract's fee that it is for. None: all of it.
+        more_fen: What an amendment added to the fee, where it is for that. None: it is for the
+            contract as it was signed.
+        amended_on: When that amendment took effect.
         applied_on: The day of the application. None: `day`.
     """
     contract = find(conn, "contract", id=contract_id)
     unit = find(conn, "unit", id=contract.unit)
-    parts = conn.execute(select(schema.contract_part).filter_by(contract=contract_id))
+    signed_on, parts_fen = date.fromisoformat(contract.signed_on), {}
+    if more_fen is not None:
+        signed_on = amended_on or signed_on
+    else:
+        parts = conn.execute(select(schema.contract_part).filter_by(contract=contract_id))
+        parts_fen = {part.kind: part.amount_fen for part in parts}
     return Facts(
         name=name,
         unit=unit.id,
         kind=unit.kind,
         provider=contract.provider,
-        fee_fen=contract.fee_fen if fee_fen is None else fee_fen,
+        fee_fen=contract.fee_fen if more_fen is None else more_fen,
         on=day,
-        signed_on=date.fromisoformat(contract.signed_on),
+        signed_on=signed_on,
         applied_on=applied_on,
         category=category,
         revenue_fen=revenue_of(conn, unit.id, day.year - 1),
         project=project,
-        parts_fen={part.kind: part.amount_fen for part in parts},
+        parts_fen=parts_fen,
         facts={**unitfacts.in_force(conn, unit.id, day), **stated},
         contracts_year_fen=_contracts_fen(conn, unit.id, day.year),
         first_year=_first_year(conn, unit.id),
@@ -150,10 +160,8 @@ def contract_facts(
 
 def _contracts_fen(conn: Connection, unit: str, year: int) -> int:
     table = schema.contract.c
-    signed = select(func.coalesce(func.sum(table.fee_fen), 0)).where(
-        table.unit == unit, table.signed_on.startswith(f"{year}-")
-    )
-    return int(conn.execute(signed).scalar_one())
+    signed = select(table.id).where(table.unit == unit, table.signed_on.startswith(f"{year}-"))
+    return sum(terms(conn, each).fee_fen for each in conn.execute(signed).scalars().all())
 
 
 def _first_year(conn: Connection, unit: str) -> int | None:

@@ -106,17 +106,7 @@ def grant(policy: Policy, facts: Facts, issued: Issued) -> Grant:
     def step(key: str, said: str) -> None:
         steps.append(Step(key, said))
 
-    base_fen = _base(facts, category, f"categories.{name}.exclude_parts", step)
-    wanted_fen = money.share(base_fen, category.ratio_bp)
-    step(
-        f"categories.{name}.ratio",
-        f"{percent(category.ratio_bp)} of {yuan(base_fen)} is {yuan(wanted_fen)}",
-    )
-    added_fen = 0
-    amount_fen = wanted_fen
-    if category.support is not None:
-        key = f"categories.{name}.support"
-        amount_fen, added_fen = _supported(category.support, base_fen, wanted_fen, facts, key, step)
+    wanted_fen, amount_fen, added_fen = _before_caps(policy, facts, name, step)
     if policy.issue.min_test == "before_caps":
         _check_floor(policy, facts, amount_fen + added_fen)
     amount_fen = _under_caps(policy, facts, name, amount_fen, issued, step)
@@ -136,6 +126,31 @@ def grant(policy: Policy, facts: Facts, issued: Issued) -> Grant:
         card_hours=hours,
         steps=steps,
     )
+
+
+def worth(policy: Policy, facts: Facts, category: str) -> int:
+    """Return what a fee is worth in a category before any limit, fen; nothing below the floor."""
+    _, amount_fen, added_fen = _before_caps(policy, facts, category, lambda key, said: None)
+    total_fen = amount_fen + added_fen
+    return total_fen if total_fen >= policy.issue.min_fen else 0
+
+
+def _before_caps(
+    policy: Policy, facts: Facts, name: str, step: Callable[[str, str], None]
+) -> tuple[int, int, int]:
+    """Return the share of what counts, what is given of it, and what another office adds."""
+    category = policy.categories[name]
+    base_fen = _base(facts, category, f"categories.{name}.exclude_parts", step)
+    wanted_fen = money.share(base_fen, category.ratio_bp)
+    step(
+        f"categories.{name}.ratio",
+        f"{percent(category.ratio_bp)} of {yuan(base_fen)} is {yuan(wanted_fen)}",
+    )
+    if category.support is None:
+        return wanted_fen, wanted_fen, 0
+    key = f"categories.{name}.support"
+    amount_fen, added_fen = _supported(category.support, base_fen, wanted_fen, facts, key, step)
+    return wanted_fen, amount_fen, added_fen
 
 
 def eligible(policy: Policy, facts: Facts) -> str:

@@ -22,7 +22,7 @@ from accounting.money import MICRO_PER_FEN, yuan
 from accounting.period import day_of
 from accounting.policy import Policy
 from accounting.vouchers import freezing
-from accounting.vouchers.registry import unit_of
+from accounting.vouchers.registry import terms, unit_of
 
 LIVE = (
     select(schema.hold, schema.hold_bind.c.job_id, schema.hold_bind.c.submit_s)
@@ -224,8 +224,8 @@ def may_spend(
         raise NotEligible(
             f"voucher {account}: unit {contract.unit} is frozen: {frozen.reason}; ask the regulator"
         )
-    last_s = _ended_s(conn, contract.id)
-    if last_s is not None and at_s >= last_s:
+    now = terms(conn, contract.id)
+    if now.ended and at_s >= now.until_s:
         raise NotAllowed(
             f"voucher {account}: its contract was ended; use another voucher or sign a new contract"
         )
@@ -235,15 +235,6 @@ def may_spend(
             f" {provider}'s; choose another partition or voucher"
         )
     return contract
-
-
-def _ended_s(conn: Connection, contract: str) -> int | None:
-    """Return when a contract was ended before its time, or None."""
-    change = schema.contract_change.c
-    query = select(func.min(change.until_s)).where(
-        change.contract == contract, change.kind == "ended"
-    )
-    return conn.execute(query).scalar()
 
 
 def validity(conn: Connection, account: str) -> tuple[int, int] | None:

@@ -1,130 +1,28 @@
-"""From application to voucher: the second step of the rules (申领, 发放).
+"""From application to voucher: review and issue (发放).
 
 What is issued follows from policy, contract and what was issued before, in one serialised
 transaction. The regulator signs the figure; if the rules give another one by then, nothing
 is issued. Who is confirmed when a limit is used up waits (waiting.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from accounting import money, period
+from accounting import money
 from accounting.book import schema, signing
 from accounting.book.ledger import Entry, Posting, Stamp, hash_of, lock, write
 from accounting.book.signing import Act
 from accounting.errors import CapReached, InvalidInput, NotAllowed
 from accounting.policy import Policy
-from accounting.vouchers import granting, papers, unitfacts
-from accounting.vouchers.entitling import Entitlement, contract_facts, entitled
-from accounting.vouchers.papers import Paper
+from accounting.vouchers import papers
+from accounting.vouchers.entitling import Entitlement, entitled
 from accounting.vouchers.registry import find
 
 _VERDICTS = {"application.confirm": "confirmed", "application.refuse": "refused"}
-
-
-def apply(
-    conn: Connection,
-    contract_id: str,
-    *,
-    category: str | None,
-    channel: str,
-    paper_sha256: str,
-    policy: Policy,
-    stamp: Stamp,
-    project: str | None = None,
-    stated: Mapping[str, str] | None = None,
-    kept: Sequence[Paper] = (),
-    consent: bool = False,
-) -> str:
-    """Enter an application (申领) for a contract.
-
-    Args:
-        conn: A connection to the book.
-        contract_id: What is applied for.
-        category: Which one it is for, or None: the first that fits.
-        channel: How it came in, online or offline.
-        paper_sha256: Of the contract's paper.
-        policy: The rules.
-        stamp: Who, when.
-        project: Its project, where it is for one.
-        stated: What it says of itself, fact by fact, with a value or "".
-        kept: The papers that are kept, the contract among them.
-        consent: The unit takes less where the money does not last.
-
-    Returns:
-        The application's id.
-
-    Raises:
-        InvalidInput: Contract, category or a fact is unknown.
-        NotEligible: The rules do not allow it.
-        NotAllowed: The contract was applied for in another category or with another paper.
-    """
-    contract = find(conn, "contract", id=contract_id)
-    unitfacts.check_stated(policy, stated or {})
-    facts = contract_facts(
-        conn,
-        contract_id,
-        period.day_of(stamp.effective_s, policy.timezone),
-        name=f"contract {contract_id}",
-        category=category,
-        project=project,
-        stated=stated or {},
-    )
-    application_id = f"A-{contract.account}"
-    _insist_on_same(conn, application_id, category, paper_sha256, policy)
-    row = {
-        "id": application_id,
-        "contract": contract_id,
-        "category": granting.eligible(policy, facts),
-        "channel": channel,
-        "paper_sha256": paper_sha256,
-        "project": project,
-    }
-    rows: dict[str, list[Mapping[str, Any]]] = {"application": [row]}
-    if stated:
-        rows["application_fact"] = [
-            {"application": application_id, "fact": fact, "value": value or None}
-            for fact, value in sorted(stated.items())
-        ]
-    if kept:
-        once = {paper.sha256: paper for paper in reversed(kept)}
-        rows["paper"] = [
-            {"application": application_id, **paper._asdict()} for paper in once.values()
-        ]
-    if consent:
-        rows["consent"] = [{"application": application_id}]
-    write(conn, Entry(f"application:{contract_id}", "application.submit", stamp, rows))
-    return application_id
-
-
-def _insist_on_same(
-    conn: Connection, application_id: str, category: str | None, paper_sha256: str, policy: Policy
-) -> None:
-    """Say what differs, where a contract is applied for once more: nothing may.
-
-    Raises:
-        NotAllowed: Another category, or another paper than was handed in or reviewed.
-    """
-    known = conn.execute(select(schema.application).filter_by(id=application_id)).one_or_none()
-    if known is None:
-        return
-    if category not in (None, known.category):
-        raise NotAllowed(
-            f"contract {known.contract}: {application_id} is for {known.category}, not {category}; "
-            f"one contract has one category ({policy.clause('categories')})"
-        )
-    if known.paper_sha256 != paper_sha256:
-        verdict = select(schema.review.c.verdict).filter_by(application=application_id)
-        state = conn.execute(verdict).scalar() or "handed in"
-        raise NotAllowed(
-            f"application {application_id}: was {state} with a paper of SHA-256 "
-            f"{known.paper_sha256}, this one has {paper_sha256}; what changed in a contract is an "
-            "amendment"
-        )
 
 
 def draft_review(
@@ -306,8 +204,10 @@ def _signed_for(
 
 def _voucher_row(conn: Connection, application: Any, given: Entitlement) -> dict[str, Any]:
     contract = find(conn, "contract", id=application.contract)
+    own = schema.voucher.c.account == contract.account
+    before = select(func.count()).select_from(schema.voucher).where(own)
     return {
-        "id": f"{contract.account}-1",
+        "id": f"{contract.account}-{conn.execute(before).scalar_one() + 1}",
         "account": contract.account,
         "application": application.id,
         "category": application.category,

@@ -4,6 +4,7 @@ A contract of one unit with one provider is one voucher account, which is what `
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -195,6 +196,45 @@ def sign_contract(
         ]
     write(conn, Entry(f"contract:{contract_id}", "contract.sign", stamp, rows))
     return account
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a contract says by now.
+
+    Attributes:
+        fee_fen: Its fee.
+        until_s: Its end, exclusive.
+        ended: It was ended before its time.
+        changes: How often it was amended or ended.
+        amended_on: When its last amendment took effect.
+        amended_seq: The entry of that.
+    """
+
+    fee_fen: int
+    until_s: int
+    ended: bool = False
+    changes: int = 0
+    amended_on: date | None = None
+    amended_seq: int = 0
+
+
+def terms(conn: Connection, contract_id: str, before_seq: int | None = None) -> Terms:
+    """Return a contract's terms as amended by now, or before an entry."""
+    contract = find(conn, "contract", id=contract_id)
+    change = schema.contract_change.c
+    query = select(schema.contract_change).where(change.contract == contract_id)
+    if before_seq is not None:
+        query = query.where(change.seq < before_seq)
+    found = Terms(contract.fee_fen, contract.until_s)
+    for row in conn.execute(query.order_by(change.number)):
+        found = replace(found, fee_fen=row.fee_fen, until_s=row.until_s, changes=row.number)
+        if row.kind == "ended":
+            found = replace(found, ended=True)
+        else:
+            on = date.fromisoformat(row.effective_on)
+            found = replace(found, amended_on=on, amended_seq=row.seq)
+    return found
 
 
 def _next_account(conn: Connection, policy: Policy, effective_s: int) -> str:

@@ -4,11 +4,12 @@ from datetime import date
 from pathlib import Path
 
 import click
+from sqlalchemy.engine import Connection
 
 from accounting.money import yuan
-from accounting.vouchers import credit, ending, registry, unitfacts
+from accounting.vouchers import amending, credit, ending, papers, registry, unitfacts
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import AMOUNT, DAY, PART, PATH, TEXT, Site, pass_site, sha256_of
+from slurm_voucher.cli.site import AMOUNT, DAY, PART, PATH, TEXT, Site, pass_site
 
 
 @click.group("contract")
@@ -80,6 +81,41 @@ def set_credit(site: Site, account: str, amount: int) -> None:
     click.echo(f"account {account}: {yuan(amount)} yuan may be owed")
 
 
+@contract_.command("amend")
+@click.argument("contract", type=TEXT)
+@click.option("--fee", required=True, type=AMOUNT, help="All of its fee from now on, yuan.")
+@click.option("--on", "day", required=True, type=DAY, help="When it was agreed.")
+@click.option("--until", type=DAY, help="Its last day from now on.  [default: as it was]")
+@click.option("--paper", required=True, type=PATH, help="The signed amendment, as a file.")
+@pass_site
+def amend_contract(
+    site: Site, contract: str, fee: int, day: date, until: date | None, paper: Path
+) -> None:
+    """Amend a contract: what is more is applied for, what is less comes off its vouchers.
+
+    \b
+    Example: svoucher contract amend HT-2026-118 --fee 260,000 --on 2026-12-01 --paper more.pdf
+    """
+    kept = papers.store(site.config.papers, paper, "annex")
+    with site.begin() as conn:
+        done = amending.amend(
+            conn,
+            contract,
+            fee_fen=fee,
+            effective_on=day,
+            last_day=until,
+            paper_sha256=kept.sha256,
+            policy=site.policy,
+            stamp=site.stamp(),
+        )
+    click.echo(
+        f"contract {contract}: {yuan(fee)} yuan, {yuan(done.cancelled_fen)} cancelled, "
+        f"{yuan(done.owed_fen)} owed to the treasury; what is more, svoucher apply {contract}"
+    )
+    for voucher in done.issued:
+        click.echo(f"voucher {voucher}: issued to who waited")
+
+
 @contract_.command("end")
 @click.argument("contract", type=TEXT)
 @click.option("--on", "last_day", required=True, type=DAY, help="Its last day now.")
@@ -91,7 +127,7 @@ def end_contract(site: Site, contract: str, last_day: date, paper: Path) -> None
     \b
     Example: svoucher contract end HT-2026-118 --on 2026-11-30 --paper end.pdf
     """
-    sha256 = sha256_of(paper)
+    sha256 = papers.store(site.config.papers, paper, "annex").sha256
     with site.begin() as conn:
         cancelled_fen, issued = ending.end_contract(
             conn, contract, last_day, sha256, site.policy, site.stamp()
@@ -111,7 +147,7 @@ def list_contracts(site: Site, show: Show) -> None:
     Example: svoucher contract list
     """
     with site.read() as conn:
-        rows = registry.contracts(conn)
+        rows = [dict(row) | _terms(conn, row["id"]) for row in registry.contracts(conn)]
     show(
         [
             {
@@ -121,7 +157,14 @@ def list_contracts(site: Site, show: Show) -> None:
                 "provider": row["provider"],
                 "signed_on": row["signed_on"],
                 "fee": yuan(row["fee_fen"]),
+                "state": row["state"],
             }
             for row in rows
         ]
     )
+
+
+def _terms(conn: Connection, contract: str) -> dict[str, object]:
+    now = registry.terms(conn, contract)
+    state = "ended" if now.ended else "amended" if now.changes else "as signed"
+    return {"fee_fen": now.fee_fen, "state": state}

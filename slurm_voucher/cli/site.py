@@ -1,6 +1,5 @@
 """What every command needs: the site's book, the rules in force, who acts and when."""
 
-import hashlib
 import os
 import pwd
 import re
@@ -19,7 +18,7 @@ from accounting import money, period
 from accounting import policy as policies
 from accounting.book import ledger
 from accounting.book.ledger import Actor, Stamp
-from accounting.errors import InvalidInput, NotAllowed
+from accounting.errors import NotAllowed
 from accounting.policy import WORD, Policy
 from accounting.runs.run import CLUSTER_NAME
 from slurm_voucher import config as configs
@@ -122,15 +121,6 @@ def login() -> str:
 
 
 pass_site: Callable[[Callable[..., Any]], Callable[..., Any]] = click.make_pass_decorator(Site)
-
-
-def sha256_of(paper: Path) -> str:
-    """Return the SHA-256 of a paper, or raise InvalidInput."""
-    try:
-        with paper.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InvalidInput(f"paper {paper}: {error.strerror}; check the path") from None
 
 
 class _Day(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from accounting import period
 from accounting.book import ledger, schema, signing
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.vouchers import certificate, clawback, debts, issuing, papers, waiting
+from accounting.vouchers import applying, certificate, clawback, debts, issuing, papers, waiting
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import write_draft
 from slurm_voucher.cli.output import Show, output_options, say
@@ -70,7 +70,7 @@ def apply_(
     ]
     with site.begin() as conn:
         unit = find(conn, "contract", id=contract).unit
-        application = issuing.apply(
+        application = applying.apply(
             conn,
             contract,
             category=category,
