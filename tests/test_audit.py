@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import delivery
+import msgspec
 import pytest
 import town as towns
 from delivery import (
@@ -35,10 +36,11 @@ from town import ACCOUNT, CLUSTER, OTHER_PROVIDER, PROVIDER, Town, stamp
 
 from accounting.book import ledger, schema, signing, triggers
 from accounting.book.ledger import Entry, Posting
+from accounting.policy import Cap
 from accounting.proof import audit
 from accounting.redeem import reserve
 from accounting.settle import invoicing, refunding
-from accounting.vouchers import holds
+from accounting.vouchers import entitling, holds, issuing
 
 STATEMENT = f"S-{ACCOUNT}-2024-11"
 CLAIM = f"C-{PROVIDER}-2024-Q4-1"
@@ -190,6 +192,27 @@ def take_back_something_else(town: Town) -> None:
         ledger.write(conn, Entry("undo", "test", stamp(), {}, lines, reverses=of))
 
 
+def pass_over(town: Town) -> None:
+    """Serve the second of two that wait for the same amount."""
+    none = Cap(scope="programme", max_fen=1, categories=("general",))
+    rules = msgspec.structs.replace(
+        town.policy, issue=msgspec.structs.replace(town.policy.issue, caps=(none,))
+    )
+    ids = []
+    with town.begin() as conn:
+        for name in ("earlier", "later"):
+            towns.add_contract(conn, name)
+            ids.append(towns.add_application(conn, name))
+    assert [towns.confirm(town, each, rules=rules) for each in ids] == [None, None]
+    with town.begin() as conn:
+        act = conn.execute(select(schema.waiting.c.act_sha256).filter_by(application=ids[1]))
+        given = entitling.entitled(conn, ids[1], town.policy, towns.instant(towns.NOW))
+        later = conn.execute(select(schema.application).filter_by(id=ids[1])).one()
+        issuing.issue(
+            conn, later, "voucher.issue", act.scalar_one(), "", given, town.policy, stamp(), rows={}
+        )
+
+
 SQL = {
     "signatures": "UPDATE signed_act SET text = replace(text, '\"reasons\"', '\"reasons2\"')"
     " WHERE verb = 'claim.review'",
@@ -198,6 +221,8 @@ SQL = {
     "papers": "INSERT INTO paper SELECT seq, id, paper_sha256, 'contract', 'a.pdf', 1 FROM"
     " application",
     "debts": "INSERT INTO debt SELECT seq, 'D-1', id, 'amended', 500, 'less', NULL FROM voucher",
+    "issue": "UPDATE contract SET fee_fen = fee_fen - 100",
+    "funders": "INSERT INTO voucher_funder SELECT seq, id, 'province', 0, 5 FROM voucher",
     "statements": "UPDATE statement SET eligible_micro = eligible_micro + 1",
     "invoices": "UPDATE red_invoice SET gross_fen = gross_fen - 1, net_fen = net_fen - 1",
     "refunds": "UPDATE refund SET deduction_fen = deduction_fen + 1",
@@ -215,6 +240,7 @@ FORGERIES: Mapping[str, Callable[[Town], None]] = {
     "reversals": take_back_something_else,
     "claimed-once": add_claim,
     "receivable": lambda town: move(town, "claim.submit", "claim.review", "claim.unclaimed"),
+    "waiting": pass_over,
     "capacity": overfill,
 }
 

@@ -31,7 +31,7 @@ ROWS = """
     settlement shares invoicing redemption reserve
     refunding reviewing owing
     acts
-    packing replay settled checking proving
+    packing replay settled issued checking proving
     audit backup
 """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above

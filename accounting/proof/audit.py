@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from accounting import period
 from accounting.book import schema
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.proof import evidence, replay, settled
+from accounting.proof import evidence, issued, replay, settled
 from accounting.proof.evidence import Books, Found
 from accounting.proof.settled import sums_by
 from accounting.rates import pricelists
@@ -422,6 +422,9 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "keys": (evidence.keys, "ask its office whether the key is theirs; revoke it if not"),
     "signatures": (evidence.signatures, "ask the regulator or treasury for the act they signed"),
     "papers": (evidence.kept, "bring the paper back from a backup, or ask the unit for it"),
+    "issue": (issued.amounts, "compare the voucher with its contract, the rules and the act"),
+    "waiting": (issued.order, "ask why the earlier application was passed over"),
+    "funders": (issued.funders, "compare the voucher with its funders' parts"),
     "vouchers": (vouchers, "compare issue, statements and expiries of the voucher"),
     "statements": (statements, "compare the statement with its lines"),
     "refunds": (settled.refunds, "compare the refund with its line and its credit"),

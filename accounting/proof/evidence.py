@@ -234,12 +234,17 @@ def signatures(books: Books) -> Found:
 def _decided(books: Books) -> Iterator[tuple[str, str, str, str, tuple[str, ...], object]]:
     """Yield what was decided by signature: what, act, verb, subject, where in its body, value."""
     conn, timezone = books.conn, books.policy.timezone
-    query = select(schema.voucher, schema.review.c.act_sha256).join(
-        schema.review, schema.review.c.application == schema.voucher.c.application
+    own, waited = schema.voucher.c, schema.waiting.c
+    query = (
+        select(schema.voucher, schema.review.c.act_sha256, waited.wanted_fen)
+        .join(schema.review, schema.review.c.application == own.application)
+        .outerjoin(schema.waiting, waited.application == own.application)
     )
     for row in conn.execute(query):
+        # Who waited was confirmed for what it wanted; it may get less (issued.py).
+        signed_fen = row.amount_fen if row.wanted_fen is None else row.wanted_fen
         verb, about = "application.confirm", row.application
-        yield f"voucher {row.id}", row.act_sha256, verb, about, ("voucher_fen",), row.amount_fen
+        yield f"voucher {row.id}", row.act_sha256, verb, about, ("voucher_fen",), signed_fen
     for row in conn.execute(select(schema.claim_review)):
         subject, line = f"claim {row.claim} line {row.line}", ("approved_fen", row.line)
         yield subject, row.act_sha256, "claim.review", row.claim, line, row.approved_fen

@@ -46,7 +46,7 @@ def entitled(
     day = period.day_of(effective_s, policy.timezone)
     facts = application_facts(conn, application_id, policy, day)
     grant = granting.grant(
-        policy, facts, lambda cap: _issued_under(conn, cap, facts, policy, application_id)
+        policy, facts, lambda cap: issued_under(conn, cap, facts, policy, application_id)
     )
     amount_fen = _with_programme(conn, application_id, grant)
     contract_id = find(conn, "application", id=application_id).contract
@@ -174,8 +174,13 @@ def _first_year(conn: Connection, unit: str) -> int | None:
     return None if day is None else date.fromisoformat(day).year
 
 
-def _issued_under(
-    conn: Connection, cap: Cap, facts: Facts, policy: Policy, application: str
+def issued_under(
+    conn: Connection,
+    cap: Cap,
+    facts: Facts,
+    policy: Policy,
+    application: str,
+    before_seq: int | None = None,
 ) -> int:
     """Return the sum of vouchers that count towards a limit for an application, fen: not its own,
     so that the question has the same answer after it was issued."""
@@ -187,6 +192,7 @@ def _issued_under(
         unit=facts.unit if cap.scope == "unit" else None,
         project=facts.project if cap.scope == "project" else None,
         but=application,
+        before_seq=before_seq,
     )
 
 
@@ -199,6 +205,7 @@ def issued_fen(
     unit: str | None = None,
     project: str | None = None,
     but: str | None = None,
+    before_seq: int | None = None,
 ) -> int:
     """Return the sum of vouchers issued in some categories, less what of them was cancelled, fen.
 
@@ -212,6 +219,7 @@ def issued_fen(
         unit: Only those of a unit.
         project: Only those of a project.
         but: Not that of this application.
+        before_seq: As it was before an entry. None: now.
     """
     own, end = schema.voucher.c, schema.voucher_end.c
     counts: list[ColumnElement[bool]] = [own.category.in_(categories)]
@@ -221,6 +229,9 @@ def issued_fen(
         cancelled.append(end.at_s < period.instant(date(year + 1, 1, 1), timezone))
     if unit is not None:
         counts.append(schema.contract.c.unit == unit)
+    if before_seq is not None:
+        counts.append(own.seq < before_seq)
+        cancelled.append(end.seq < before_seq)
     if but is not None:
         counts.append(own.application != but)
     if project is not None:
