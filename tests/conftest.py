@@ -147,3 +147,19 @@ def people(dialect, request, keys, tmp_path) -> Iterator[Town]:
 def town(dialect, request, keys, tmp_path) -> Iterator[Town]:
     """A book with an account of 50,000 yuan of voucher and 50,000 of cash."""
     yield from _stage("town", dialect, request, keys, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def blank(request, tmp_path: Path) -> Iterator[Engine]:
+    """An empty database of the test's own."""
+    if request.param == "sqlite":
+        engine = ledger.connect(f"sqlite:///{tmp_path / 'new.db'}", must_exist=False)
+        yield engine
+        engine.dispose()
+        return
+    url = request.getfixturevalue("server").engine.url.render_as_string(hide_password=False)
+    _administer(url, "CREATE DATABASE blank")
+    engine = ledger.connect(_url(url, "blank"), must_exist=False)
+    yield engine
+    engine.dispose()
+    _administer(url, "DROP DATABASE blank")

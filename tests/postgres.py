@@ -20,7 +20,7 @@ BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 """Where Debian has them; elsewhere they are looked for on the path."""
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
     path = str(BINARIES[-1] / name) if BINARIES else shutil.which(name)
     assert path, f"{name} is not installed: as root, apt-get install postgresql"
     return path
@@ -45,7 +45,7 @@ def server(*, fsync: bool = False) -> Iterator[str]:
         data = str(folder / "data")
         made = subprocess.run(
             [
-                *(_tool("initdb"), "-D", data, "-U", "book", "-A", "trust", "-E", "UTF8"),
+                *(tool("initdb"), "-D", data, "-U", "book", "-A", "trust", "-E", "UTF8"),
                 *("--locale=C", "--no-sync"),
             ],
             cwd=folder, capture_output=True, text=True, check=False, **who,
@@ -54,7 +54,7 @@ def server(*, fsync: bool = False) -> Iterator[str]:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [
-                    *(_tool("postgres"), "-D", data, "-k", str(folder), "-c", "listen_addresses="),
+                    *(tool("postgres"), "-D", data, "-k", str(folder), "-c", "listen_addresses="),
                     *("-c", f"fsync={'on' if fsync else 'off'}", "-c", "max_connections=150"),
                 ],
                 cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **who,

@@ -3,14 +3,13 @@
 import json
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import delivery
 import pytest
 from delivery import DECEMBER, close, findings, take, yuan
 from homes import GOOD, HEADER, Home, furnished, one_line
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 from town import Town, pay
 
 from accounting.book import ledger
@@ -28,27 +27,6 @@ def shop(town: Town) -> Town:
     delivery.load_prices(town)
     take(town, *YESTERDAY)
     return town
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def blank(request, tmp_path: Path) -> Iterator[Engine]:
-    """An empty database."""
-    if request.param == "sqlite":
-        engine = ledger.connect(f"sqlite:///{tmp_path / 'new.db'}", must_exist=False)
-        yield engine
-        engine.dispose()
-        return
-    url = request.getfixturevalue("server").engine.url
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as conn:
-        conn.exec_driver_sql("CREATE DATABASE restored")
-    new = url.set(database="restored").render_as_string(hide_password=False)
-    engine = ledger.connect(new, must_exist=False)
-    yield engine
-    engine.dispose()
-    with admin.connect() as conn:
-        conn.exec_driver_sql("DROP DATABASE restored")
-    admin.dispose()
 
 
 def backed_up(town: Town, folder: Path) -> Path:

@@ -160,7 +160,12 @@ def entry_hash(row: Mapping[str, Any]) -> str:
 
 
 def connect(
-    url: str, *, durable: bool = True, must_exist: bool = True, patience_ms: int = PATIENCE_MS
+    url: str,
+    *,
+    durable: bool = True,
+    must_exist: bool = True,
+    any_schema: bool = False,
+    patience_ms: int = PATIENCE_MS,
 ) -> Engine:
     """Open the book by its URL.
 
@@ -168,6 +173,7 @@ def connect(
         url: SQLAlchemy URL; SQLite and PostgreSQL are known.
         durable: Wait for the disk at each commit. Only holds may do without.
         must_exist: Refuse a book that is not there.
+        any_schema: Take also one that is to be upgraded.
         patience_ms: How long to wait for another writer.
 
     Raises:
@@ -190,7 +196,7 @@ def connect(
         event.listen(engine, "connect", lambda dbapi, _record: _patience(dbapi, patience_ms))
     if must_exist:
         try:
-            _check_there(engine)
+            _check_there(engine, any_schema)
         except BookUnavailable:
             engine.dispose()
             raise
@@ -221,22 +227,34 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(reading=True)
 
 
-def _check_there(engine: Engine) -> None:
+def _check_there(engine: Engine, any_schema: bool) -> None:
     where = engine.url.render_as_string(hide_password=True)
     database = engine.url.database
     if engine.dialect.name == "sqlite" and not (database and pathlib.Path(database).is_file()):
         raise BookUnavailable(f"book {database}: not there; make one with svoucher init")
     try:
         with reading(engine).connect() as conn:
-            version = conn.execute(select(schema.book.c.schema_version)).scalar()
+            version = schema_version(conn)
     except DBAPIError as error:
         reason = str(error.orig).splitlines()[0]
         raise BookUnavailable(f"book {where}: {reason}; run svoucher check") from None
-    if version != schema.VERSION:
+    if version != schema.VERSION and not any_schema:
         raise BookUnavailable(
             f"book {where}: schema version {version}, this program knows {schema.VERSION}; "
-            "use the program that wrote it"
+            + (
+                "make a copy of it, then run svoucher upgrade"
+                if version in range(1, schema.VERSION)
+                else "use the program that wrote it"
+            )
         )
+
+
+def schema_version(conn: Connection) -> int | None:
+    """Return the schema of a book: its mark, or in the first one, which had none, what it says."""
+    marked = conn.dialect.has_table(conn, schema.mark.name)
+    column = schema.mark.c.version_num if marked else schema.book.c.schema_version
+    version = conn.execute(select(column)).scalar()
+    return None if version is None else int(version)
 
 
 def prepare(engine: Engine) -> None:
@@ -252,6 +270,7 @@ def create(engine: Engine, entry: Entry) -> None:
     with engine.begin() as conn:
         schema.metadata.create_all(conn, checkfirst=False)
         triggers.create(conn)
+        conn.execute(insert(schema.mark), {"version_num": str(schema.VERSION)})
         write(conn, entry)
 
 

@@ -16,6 +16,8 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
+    String,
     Table,
     Text,
     UniqueConstraint,
@@ -581,6 +583,13 @@ balance = Table(
 )
 
 
+mark = Table(
+    "alembic_version",
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""The schema that the tables are of, kept by Alembic; `book` says the one that they began with."""
 watermark = Table(
     "watermark", metadata, _text("cluster", pk=True), _text("sweep", pk=True), _int("until_s")
 )

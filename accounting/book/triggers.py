@@ -161,6 +161,19 @@ DIALECTS = {"sqlite": _sqlite_triggers, "postgresql": _postgres_triggers}
 """The databases that a book can be in."""
 
 
+def drop(connection: Connection) -> None:
+    """Drop the triggers, also those of earlier schemas."""
+    if connection.dialect.name == "sqlite":
+        query = text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for name in connection.execute(query).scalars().all():
+            connection.execute(text(f'DROP TRIGGER "{name}"'))
+        return
+    for statement in _postgres_triggers():
+        act, name = statement.partition("(")[0].rsplit(maxsplit=1)
+        if act == "CREATE FUNCTION":
+            connection.execute(text(f"DROP FUNCTION IF EXISTS {name} CASCADE"))
+
+
 def create(connection: Connection) -> None:
     """Create the triggers of the database at hand."""
     for statement in DIALECTS[connection.dialect.name]():

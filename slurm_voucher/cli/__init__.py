@@ -27,6 +27,7 @@ COMMANDS = {
         "backup",
         "Bring a backup back into an empty place; then collect what came after it.",
     ),
+    "upgrade": ("upgrade", "Bring a book of an earlier release to this one's tables."),
     "key": ("acts", "Keys of regulator, treasury and system."),
     "act": ("acts", "Sign an act, or carry out a signed one."),
     "price": ("rules", "Price lists: load, show, check."),

@@ -1,0 +1,1 @@
+"""vN.py brings a book to schema N."""
