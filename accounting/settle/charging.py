@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 
+from accounting import durable
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Posting, Stamp
 from accounting.errors import BookUnavailable
@@ -120,7 +121,7 @@ def rate_again(engine: Engine, root: Path, policy: Policy, stamp: Stamp) -> Take
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
     """Let one process at a time write segments; the lock dies with its holder."""
-    root.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(root)
     handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

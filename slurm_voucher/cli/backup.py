@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from accounting import durable
 from accounting.book import ledger
 from accounting.proof import backup as backups
 from slurm_voucher.cli.site import Site, pass_site
@@ -43,6 +44,8 @@ def restore_(site: Site, folder: Path) -> None:
     config = site.config
     engine = ledger.connect(config.book, must_exist=False)
     made = backups.restore(folder, engine, config.archive, config.papers)
+    for place in (site.home, site.home.parent):
+        durable.sync_folder(place)
     click.echo(
         f"book {engine.url.database}: restored to entry {made['head_seq']} "
         f"({made['head_hash'][:16]}); next: svoucher audit, then svoucher collect"

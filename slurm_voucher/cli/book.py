@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from accounting import durable
 from accounting import policy as policies
 from accounting.book import ledger, schema
 from accounting.book.ledger import Actor, Entry, Stamp
@@ -54,6 +55,8 @@ def init_(site: Site, rehearsal: bool, policy_name: str) -> None:
     }
     stamp = Stamp(Actor(login(), "operator"), site.now_s, site.now_s)
     ledger.create(engine, Entry("book", "book.init", stamp, rows))
+    for folder in (site.home, site.home.parent):
+        durable.sync_folder(folder)
     kind = "rehearsal book" if rehearsal else "book"
     click.echo(
         f"{kind} {engine.url.database} by policy {policy_name}; next: svoucher price load FILE"
