@@ -12,7 +12,7 @@ from accounting import money
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry
 from accounting.proof import audit
-from accounting.redeem import redemption, reserve, reviewing
+from accounting.redeem import paying, redemption, reserve, reviewing
 from accounting.runs import usage, watermarks
 from accounting.runs.run import Run
 from accounting.settle import charging, invoicing, settlement, statements
@@ -191,10 +191,10 @@ def pay_out(town: Town, claim: str, reference: str | None = None) -> tuple[int, 
     """Let the treasury pay a claim; return what went to the provider and to the fund."""
     at = towns.instant(JANUARY)
     with town.begin() as conn:
-        draft = redemption.draft_payout(conn, claim, reference or f"P-{claim}", town.policy, at)
+        draft = paying.draft_payout(conn, claim, reference or f"P-{claim}", town.policy, at)
     act = town.signed(draft, "treasury")
     with town.begin() as conn:
-        return redemption.accept_payout(conn, act, stamp(JANUARY))
+        return paying.accept_payout(conn, act, stamp(JANUARY))
 
 
 def grant(town: Town, amount: str, reference: str = "R-1") -> None:

@@ -178,6 +178,18 @@ def add_claim(town: Town) -> None:
         ledger.write(conn, Entry("claim:C-2", "claim.open", stamp(JANUARY), rows))
 
 
+def leave_a_credit_out(town: Town) -> None:
+    """Give a run back that was paid, and open a claim that does not take the credit off."""
+    lost = run(1, 12_000, qos="a")
+    key = (lost.cluster, lost.job_id, lost.submit_s, lost.start_s)
+    refunding.refund(town.engine, town.archive, key, "lost too", town.policy, stamp(JANUARY))
+    close(town, "2025-01")
+    row = {"id": "C-3", "provider": PROVIDER, "quarter": "2024-Q4", "amount_fen": 0}
+    with town.begin() as conn:
+        at = stamp(delivery.AFTER["2025-01"])
+        ledger.write(conn, Entry("claim:C-3", "claim.open", at, {"claim": [row]}))
+
+
 def overfill(town: Town) -> None:
     """Deliver 32 cards for a day where there are 16."""
     cards = {"gres": "gpu:ascend_910b=32", "cards": 32, "partition": "cards"}
@@ -239,6 +251,7 @@ FORGERIES: Mapping[str, Callable[[Town], None]] = {
     "vouchers": lambda town: move(town, "application.confirm", "voucher.left", "programme"),
     "reversals": take_back_something_else,
     "claimed-once": add_claim,
+    "credited": leave_a_credit_out,
     "receivable": lambda town: move(town, "claim.submit", "claim.review", "claim.unclaimed"),
     "waiting": pass_over,
     "capacity": overfill,

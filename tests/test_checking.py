@@ -3,10 +3,12 @@
 import hashlib
 import io
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZipFile, ZipInfo
 
 import delivery
@@ -415,6 +417,40 @@ def test_a_damaged_zip(told: Path, tmp_path: Path) -> None:
         except InvalidInput:
             continue
         assert found, i
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_in_a_packet_makes_a_check_fail(told: Path, tmp_path: Path, seed: int) -> None:
+    """Whatever stands in a paper, a check ends and raises nothing."""
+    random, original = Random(seed), content(told)
+    texts = [name for name in packet.FILES if not name.startswith("usage")]
+    for _ in range(40):
+        name = random.choice(texts)
+        words = re.split(rb"(-?[0-9]+)", original[name])
+        place = random.randrange(len(words))
+        bad = [b"", b"0", b"-1", b"1", b"99999999999999999999", b"\xff", b'"', b"\n", b"[", b"x"]
+        was, words[place] = words[place], random.choice(bad)
+        if words[place] == was:
+            continue
+        manifest = json.loads(original[packet.MANIFEST])
+        text_ = b"".join(words)
+        digest = hashlib.sha256(text_).hexdigest()
+        manifest["files"][name] = {"sha256": digest, "size_bytes": len(text_)}
+        files = original | {name: text_, packet.MANIFEST: as_json(manifest)}
+        checking.check(zipped(files, tmp_path / "p.zip"))
+
+
+def test_no_byte_of_the_parquet_file_makes_a_check_fail(told: Path, tmp_path: Path) -> None:
+    """Whatever byte of the runs' file is another one, a check ends and raises nothing."""
+    random, original = Random(1), content(told)
+    for _ in range(200):
+        runs_ = bytearray(original[packet.USAGE_PARQUET])
+        runs_[random.randrange(len(runs_))] = random.randrange(256)
+        manifest = json.loads(original[packet.MANIFEST])
+        digest = hashlib.sha256(runs_).hexdigest()
+        manifest["files"][packet.USAGE_PARQUET] = {"sha256": digest, "size_bytes": len(runs_)}
+        changed = {packet.USAGE_PARQUET: bytes(runs_), packet.MANIFEST: as_json(manifest)}
+        checking.check(zipped(original | changed, tmp_path / "p.zip"))
 
 
 # --- what is no packet ---------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 
 from accounting.book import ledger, signing
 from accounting.errors import Refused
-from accounting.redeem import redemption, reserve, reviewing
+from accounting.redeem import paying, reserve, reviewing
 from accounting.settle import charging, refunding, stored
 from accounting.vouchers import holds
 
@@ -176,7 +176,7 @@ def acts(folder: Path) -> dict[str, Act]:
     def signed(name: str, draft: Callable[[Any], dict[str, Any]], role: str) -> Act:
         accept: dict[str, Callable[..., object]] = {
             "review": reviewing.accept_review,
-            "payout": redemption.accept_payout,
+            "payout": paying.accept_payout,
             "grant": reserve.accept_grant,
         }
 
@@ -211,7 +211,7 @@ def acts(folder: Path) -> dict[str, Act]:
             "review", lambda c: reviewing.draft_review(c, CLAIM, {}, "checked"), "regulator"
         ),
         "payout": signed(
-            "payout", lambda c: redemption.draft_payout(c, CLAIM, "P", policy, at), "treasury"
+            "payout", lambda c: paying.draft_payout(c, CLAIM, "P", policy, at), "treasury"
         ),
     }
 

@@ -29,7 +29,7 @@ ROWS = """
     charging rerating closable eligible
     stating statements evidence
     settlement shares invoicing redemption reserve
-    refunding reviewing owing
+    refunding reviewing owing paying backing recounting
     acts
     packing replay settled issued checking proving
     audit backup

@@ -14,7 +14,7 @@ import pytest
 from delivery import DECEMBER, JANUARY, claim, close, invoice, open_claim, submit, take, yuan
 from town import ACCOUNT, PROVIDER, VOUCHER, Town, pay
 
-from accounting.redeem import merkle, packet, packing
+from accounting.redeem import backing, merkle, packet, packing
 
 Q4 = f"C-{PROVIDER}-2024-Q4-1"
 
@@ -33,7 +33,7 @@ def packed(town: Town, folder: Path, claim_id: str = Q4) -> Path:
     """Write a claim's packet."""
     out = folder / f"{claim_id}.zip"
     with town.begin() as conn:
-        packing.write(packing.Source(conn, town.archive, town.policy), claim_id, out)
+        packing.write(backing.Source(conn, town.archive, town.policy), claim_id, out)
     return out
 
 

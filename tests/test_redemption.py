@@ -28,7 +28,7 @@ from town import ACCOUNT, PROVIDER, REGULATOR, TREASURY, Town, stamp
 
 from accounting.book import ledger, schema, signing
 from accounting.errors import InvalidInput, NotAllowed, Refused
-from accounting.redeem import redemption, reviewing
+from accounting.redeem import paying, redemption, reviewing
 
 Q4 = f"C-{PROVIDER}-2024-Q4-1"
 LINES = delivery.LINES
@@ -72,7 +72,7 @@ def drafted(town: Town, claim_id: str, **body: Any) -> dict[str, Any]:
 def decide(town: Town, draft: Mapping[str, Any], role: str = "regulator") -> Any:
     """Sign and carry out a review or a payout."""
     act = town.signed(draft, role)
-    accept = {"claim.review": reviewing.accept_review, "claim.pay": redemption.accept_payout}
+    accept = {"claim.review": reviewing.accept_review, "claim.pay": paying.accept_payout}
     with town.begin() as conn:
         return accept[act.verb](conn, act, stamp(JANUARY))
 
@@ -81,7 +81,7 @@ def drafted_payout(town: Town, claim_id: str, **body: Any) -> dict[str, Any]:
     """Draft a payout and change its body."""
     with town.begin() as conn:
         at = towns.instant(JANUARY)
-        draft = redemption.draft_payout(conn, claim_id, "P-1", town.policy, at)
+        draft = paying.draft_payout(conn, claim_id, "P-1", town.policy, at)
     return draft | {"body": draft["body"] | body}
 
 
@@ -240,18 +240,21 @@ def test_a_credit_of_a_later_statement_enters_too(claimed: Town) -> None:
     assert claim(claimed, second)["amount_fen"] == 4_000 - 1_000
 
 
-def test_a_claim_that_leaves_a_credit_out_is_refused(claimed: Town) -> None:
+def test_a_claim_that_leaves_a_credit_out_is_refused(town: Town) -> None:
     """A claim that was opened without a credit that stood before it is not handed in."""
-    review(claimed, Q4, {LINES[1]: "no log"})
-    corrected(claimed, 180)
+    delivery.november(town)
+    invoice(town, "2024-11")
+    submit(town, open_claim(town))
+    review(town, Q4, {LINES[1]: "no log"})
+    corrected(town, 180)
     second = Q4[:-1] + "2"
     row = {"id": second, "provider": PROVIDER, "quarter": "2024-Q4", "amount_fen": 4_000}
     line = {"claim": second, "line": LINES[1], "amount_fen": 4_000}
     rows = {"claim": [row], "claim_line": [line]}
-    with claimed.begin() as conn:
+    with town.begin() as conn:
         ledger.write(conn, ledger.Entry(f"claim:{second}", "claim.open", stamp(JANUARY), rows))
     with pytest.raises(Refused, match=f"leaves out credit S-{ACCOUNT}-2024-12/1"):
-        submit(claimed, second)
+        submit(town, second)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +313,7 @@ def test_an_act_for_something_else(claimed: Town) -> None:
         decide(claimed, drafted(claimed, Q4) | {"subject_hash": "0" * 64})
     act = claimed.signed(drafted(claimed, Q4))
     with pytest.raises(NotAllowed, match="signed for other content"), claimed.begin() as conn:
-        redemption.accept_payout(conn, act, stamp(JANUARY))
+        paying.accept_payout(conn, act, stamp(JANUARY))
 
 
 def test_a_claim_that_was_not_handed_in(shop: Town) -> None:

@@ -21,6 +21,7 @@ from accounting.proof.evidence import Books, Found
 from accounting.proof.settled import sums_by
 from accounting.rates import pricelists
 from accounting.rates.tariff import Capacity
+from accounting.redeem import redemption
 from accounting.runs import reports
 from accounting.settle import stored
 from accounting.vouchers import debts, holds, payments
@@ -215,6 +216,13 @@ def claimed_once(books: Books) -> Found:
         if len(claims) > 1:
             names = ", ".join(claims)
             yield f"line {name}", f"waits in {len(claims)} claims, 1 is allowed: {names}"
+
+
+def credited(books: Books) -> Found:
+    """Every claim took off the credits that stood when it was opened."""
+    for claim in redemption.claims(books.conn):
+        for line in redemption.credits_left_out(books.conn, claim):
+            yield f"claim {claim['id']}", f"leaves out credit {line}, which stood before it"
 
 
 def paid(books: Books) -> Found:
@@ -431,6 +439,7 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "invoices": (settled.invoices, "compare the invoice with its statement's lines"),
     "balances": (balances, "compare the ledger account with payments and statements"),
     "claimed-once": (claimed_once, "withdraw the line from one of the claims"),
+    "credited": (credited, "take the credit off the next claim"),
     "paid": (paid, "compare claim, review and payout"),
     "receivable": (receivable, "compare deductions, claims, reviews and payouts"),
     "reserve": (reserve, "compare grants, draws and repayments"),

@@ -18,7 +18,7 @@ from accounting.book.signing import Act
 from accounting.errors import InvalidInput, Refused, VoucherError
 from accounting.money import yuan
 from accounting.policy import Policy
-from accounting.redeem import redemption, reserve, reviewing
+from accounting.redeem import paying, reserve, reviewing
 from accounting.vouchers import clawback, freezing, issuing
 
 WORD_CHARS_MAX = 200
@@ -46,7 +46,7 @@ def _claim_review(conn: Connection, act: Act, at: Place) -> str:
 
 
 def _claim_pay(conn: Connection, act: Act, at: Place) -> str:
-    to_provider, repaid = redemption.accept_payout(conn, act, at.stamp)
+    to_provider, repaid = paying.accept_payout(conn, act, at.stamp)
     return f"{yuan(to_provider)} yuan paid, {yuan(repaid)} repaid to the reserve fund"
 
 

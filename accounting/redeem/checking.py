@@ -7,35 +7,21 @@ the book keeps (`--sha256`) and the entries' hashes tie it to the book.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
 
-from accounting import money, period
+from accounting import money
 from accounting import policy as policies
 from accounting.errors import ConfigInvalid
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.policy import Policy
-from accounting.redeem import merkle, packet, reading
+from accounting.redeem import packet, reading, recounting
 from accounting.redeem.reading import Damaged, MonthOf, Packet, Statement, Summary
+from accounting.redeem.recounting import FINDINGS_MAX, OF_RUNS, Finding, Found, Papers, Row, Sums
 from accounting.settle import drawdown, stating
 from accounting.settle.drawdown import Voucher
 from accounting.settle.grouping import Group
-
-FINDINGS_MAX = 1000
-LINE_BYTES_MAX = 65_536
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that does not fit: in which file, in which line or row of it, and how."""
-
-    file: str
-    line: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -48,34 +34,6 @@ class Proof:
     runs: int
     amount_fen: int
     findings: Sequence[Finding]
-
-
-@dataclass
-class _Sums:
-    """What the runs come to, by the line that they are in."""
-
-    of_line: dict[tuple[str, str, str], Counter[str]] = field(default_factory=dict)
-    of_month: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    rows: int = 0
-
-
-@dataclass(frozen=True)
-class _Said:
-    """The papers of a packet, read."""
-
-    summary: Summary
-    statements: Sequence[Statement]
-    lines: Sequence[Row]
-    invoices: Sequence[Row]
-    payments: Sequence[Row]
-    dues: Sequence[Row]
-    policy: Policy
-
-    def of(self, paper: Statement) -> list[Row]:
-        return [line for line in self.lines if line["statement"] == paper.statement]
-
-
-Found = Iterator[Finding]
 
 
 def check(path: Path, sha256: str | None = None) -> Proof:
@@ -91,7 +49,7 @@ def check(path: Path, sha256: str | None = None) -> Proof:
     with path.open("rb") as file:
         is_ = hashlib.file_digest(file, "sha256").hexdigest()
     with reading.opened(path) as opened:
-        sums = _Sums()
+        sums = Sums()
         found = _guarded(_all(opened, sums))
         listed = list(islice(found, FINDINGS_MAX))
         if sha256 is not None and sha256.lower() != is_:
@@ -117,14 +75,14 @@ def _guarded(found: Found) -> Found:
         yield Finding(*error.args)
 
 
-def _all(opened: Packet, sums: _Sums) -> Found:
+def _all(opened: Packet, sums: Sums) -> Found:
     manifest = opened.json(packet.MANIFEST, reading.Manifest)
     yield from _hashes(opened, manifest)
     said = _said(opened)
     if manifest.claim != said.summary.claim:
         message = f"is of claim {manifest.claim}, the summary of {said.summary.claim}"
         yield Finding(packet.MANIFEST, "", message)
-    yield from _runs(opened, manifest, said, sums)
+    yield from recounting.recount(opened, manifest, said, sums)
     yield from _lines(said, sums)
     for paper in said.statements:
         yield from _statement(said, paper, sums)
@@ -152,13 +110,13 @@ def _hashes(opened: Packet, manifest: reading.Manifest) -> Found:
             )
 
 
-def _said(opened: Packet) -> _Said:
+def _said(opened: Packet) -> Papers:
     try:
         text = opened.content(packet.POLICY).decode()
         policy = policies.load(text, packet.POLICY)
     except (ConfigInvalid, UnicodeError, RecursionError) as error:
         raise Damaged(packet.POLICY, "", f"cannot be read: {error}") from None
-    return _Said(
+    return Papers(
         opened.json(packet.SUMMARY, Summary),
         opened.statements,
         opened.table(packet.LINES),
@@ -169,141 +127,10 @@ def _said(opened: Packet) -> _Said:
     )
 
 
-# --- runs ---------------------------------------------------------------------------------------
-
-
-def _runs(opened: Packet, manifest: reading.Manifest, said: _Said, sums: _Sums) -> Found:
-    """Both files have the same runs, in order, each in its line, under the manifest's root."""
-    found: list[Finding] = []
-    with opened.stream(packet.USAGE_CSV) as member:
-        root = merkle.root(_walk(opened, member, said, sums, found)).hex()
-        if _line(member):
-            message = f"has more rows than the {sums.rows} of {packet.USAGE_PARQUET}"
-            found.append(Finding(packet.USAGE_CSV, str(sums.rows + 2), message))
-    yield from found
-    known = manifest.merkle
-    if (root, sums.rows) != (known.root, known.leaves):
-        message = f"says root {known.root} over {known.leaves} runs, it is {root} over {sums.rows}"
-        yield Finding(packet.MANIFEST, "merkle", message)
-
-
-def _line(member: IO[bytes]) -> bytes:
-    line: bytes = reading.read(packet.USAGE_CSV, member.readline, LINE_BYTES_MAX)
-    return line
-
-
-def _walk(
-    opened: Packet, member: IO[bytes], said: _Said, sums: _Sums, found: list[Finding]
-) -> Iterator[bytes]:
-    """Yield the hash of each run, and note on the way what does not fit."""
-    places = {paper.statement: paper for paper in said.statements}
-    lines = {line["line"]: line for line in said.lines}
-    credits_ = {
-        each.line: (each.cluster, each.job_id, each.submit_s, each.start_s)
-        for paper in said.statements
-        for month in paper.months
-        for each in month.refunds
-    }
-    if _line(member) != packet.text([packet.USAGE.names]):
-        found.append(Finding(packet.USAGE_CSV, "1", "has other columns than a packet has"))
-    before: tuple[Any, ...] = ()
-    for rows in opened.runs():
-        for row in rows:
-            sums.rows += 1
-            number = str(sums.rows + 1)
-            yield packet.leaf(row)
-            if len(found) >= FINDINGS_MAX:
-                continue
-            csv_line = _line(member)
-            if csv_line != packet.text([row.values()]):
-                found.append(Finding(packet.USAGE_CSV, number, _difference(row, csv_line)))
-            key = packet.order(row)
-            problem = _misplaced(row, places, lines, credits_, said.policy)
-            if problem is None and key <= before:
-                problem = f"job {row['job']} is out of order, or there twice"
-            uncounted = _counted(row, sums)
-            if problem := problem or uncounted:
-                found.append(Finding(packet.USAGE_PARQUET, number, problem))
-            before = key
-
-
-def _difference(row: Row, csv_line: bytes) -> str:
-    """Say in which column the files differ."""
-    try:
-        [cells] = packet.cells(csv_line)
-    except ValueError:
-        return f"is {csv_line[:80]!r}, which is no row of a run"
-    for (name, value), cell in zip(row.items(), cells, strict=False):
-        if cell != ("" if value is None else str(value)):
-            return f"{name} is {cell[:80]!r}, in {packet.USAGE_PARQUET} it is {value!r}"
-    return f"has {len(cells)} cells, {len(row)} belong there"
-
-
-_OF_LINE = ("statement", "usage_month", "cluster", "partition", "qos", "chip", "tariff")
-
-
-def _misplaced(
-    row: Row,
-    papers: Mapping[str, Statement],
-    lines: Mapping[str, Row],
-    credits_: Mapping[str, tuple[Any, ...]],
-    policy: Policy,
-) -> str | None:
-    """Say why a run is not of the line that it names, or None."""
-    paper = papers.get(row["statement"])
-    if paper is None or row["account"] != paper.account:
-        return f"is of account {row['account']}, statement {row['statement']} is not"
-    if row["count"] not in (1, -1):
-        return f"counts {row['count']}, 1 or -1 is possible"
-    try:
-        month = period.month_of(row["end_s"], policy.timezone)
-    except (ValueError, OverflowError, OSError):
-        month = "?"
-    if month != row["usage_month"]:
-        return f"ended at {row['end_s']}, which is not in {row['usage_month']}"
-    if not row["line"]:
-        return None
-    line = lines.get(row["line"])
-    if line is None:
-        return f"names line {row['line']}, which is not there"
-    run = tuple(row[name] for name in ("cluster", "job_id", "submit_s", "start_s"))
-    if line["refund"] and credits_.get(row["line"]) != run:
-        return f"job {row['job']} is not the run that line {row['line']} gives back"
-    for name in _OF_LINE:
-        if row[name] != line[name]:
-            return f"{name} is {row[name]}, of its line {row['line']} it is {line[name]}"
-    return None
-
-
-_OF_RUNS = ("gflops_s", "charge_micro", "eligible_micro")
-
-
-def _counted(row: Row, sums: _Sums) -> str | None:
-    """Add a run to its line and month; say what does not add up in itself."""
-    try:
-        parts = [int(part) for part in row["intervals_micro"].split(" ")]
-    except ValueError:
-        return f"intervals_micro is {row['intervals_micro'][:80]!r}, which is no list of amounts"
-    if sum(parts) != row["charge_micro"]:
-        return f"its intervals come to {sum(parts)} micro-yuan, its charge is {row['charge_micro']}"
-    kind = "" if row["line"] else ",".join(row[name] for name in _OF_LINE)
-    of_line = sums.of_line.setdefault((row["statement"], row["line"], kind), Counter())
-    count = row["count"]
-    of_line["runs"] += count
-    for name in _OF_RUNS:
-        of_line[name] += count * row[name]
-    month = sums.of_month.setdefault((row["statement"], row["usage_month"]), [0] * len(parts))
-    if len(month) != len(parts):
-        return f"has {len(parts)} intervals, other runs of the month {len(month)}"
-    for i, part in enumerate(parts):
-        month[i] += count * part
-    return None
-
-
 # --- papers -------------------------------------------------------------------------------------
 
 
-def _lines(said: _Said, sums: _Sums) -> Found:
+def _lines(said: Papers, sums: Sums) -> Found:
     """Each line is what its runs come to, and what is claimed of it is no more than it deducted."""
     papers = {paper.statement for paper in said.statements}
     names = Counter(line["line"] for line in said.lines)
@@ -311,7 +138,7 @@ def _lines(said: _Said, sums: _Sums) -> Found:
         of = sums.of_line.get((line["statement"], line["line"], ""), Counter())
         if names[line["line"]] > 1 or line["statement"] not in papers:
             yield Finding(packet.LINES, line["line"], "is there twice, or of no statement here")
-        for name in ("runs", *_OF_RUNS):
+        for name in ("runs", *OF_RUNS):
             if line[name] != of[name]:
                 message = f"{name} is {line[name]}, its runs come to {of[name]}"
                 yield Finding(packet.LINES, line["line"], message)
@@ -336,7 +163,7 @@ def _lines(said: _Said, sums: _Sums) -> Found:
         yield Finding(packet.SUMMARY, said.summary.claim, message)
 
 
-def _statement(said: _Said, paper: Statement, sums: _Sums) -> Found:
+def _statement(said: Papers, paper: Statement, sums: Sums) -> Found:
     """A statement's fee and deduction are what the rule makes of its runs, month by month."""
     lines = said.of(paper)
     for name in ("fee_fen", "deduction_fen", "cash_fen"):
@@ -423,7 +250,7 @@ def _by_rule(
 ) -> list[tuple[int, int]]:
     """Share fee and deduction out over lines, as the statement did."""
     refunds = {each.id: stating.Refund((), each.fee_fen, each.borne_fen) for each in month.refunds}
-    names = ("cluster", "partition", "qos", "chip", "tariff", "runs", *_OF_RUNS)
+    names = ("cluster", "partition", "qos", "chip", "tariff", "runs", *OF_RUNS)
     groups = [
         (Group(month.usage_month, *(line[name] for name in names)), line["refund"] or None)
         for line in lines
@@ -433,7 +260,7 @@ def _by_rule(
     return [by_group[group] for group in groups]
 
 
-def _proofs(said: _Said) -> Found:
+def _proofs(said: Papers) -> Found:
     """What is claimed is invoiced, and the unit has paid its part."""
     basis = {"net": "cash_fen", "gross": "fee_fen"}[said.policy.invoice_basis]
     for paper in said.statements:
@@ -463,7 +290,7 @@ def _proofs(said: _Said) -> Found:
         yield from _payments(said, paper, claimed)
 
 
-def _payments(said: _Said, paper: Statement, claimed: Sequence[Row]) -> Found:
+def _payments(said: Papers, paper: Statement, claimed: Sequence[Row]) -> Found:
     due = {row["statement"]: row for row in said.dues if row["account"] == paper.account}
     wanted_fen = paper.fee_fen if said.policy.payment_mode == "reimburse" else paper.cash_fen
     if paper.statement not in due or due[paper.statement]["due_fen"] != wanted_fen:
@@ -481,15 +308,19 @@ def _payments(said: _Said, paper: Statement, claimed: Sequence[Row]) -> Found:
             yield Finding(packet.LINES, line["line"], message)
 
 
-def _summary(opened: Packet, said: _Said) -> Found:
+def _summary(opened: Packet, said: Papers) -> Found:
     """The summary is what lines and statements make it."""
     summary = said.summary
     by_statement = {
         paper.statement: sum(line["claimed_fen"] or 0 for line in said.of(paper))
         for paper in said.statements
     }
-    borne = _borne(said)
-    funded = packet.by_funder(borne, summary.funders, summary.policy)
+    try:
+        borne = _borne(said)
+        funded = packet.by_funder(borne, summary.funders, summary.policy)
+    except ValueError as error:
+        yield Finding(packet.SUMMARY, "", f"cannot be worked out: {error}")
+        return
     for name, is_, wanted in (
         ("by_statement_fen", summary.by_statement_fen, by_statement),
         ("by_voucher_fen", summary.by_voucher_fen, borne),
@@ -509,5 +340,5 @@ def _summary(opened: Packet, said: _Said) -> Found:
         yield Finding(packet.SUMMARY_CSV, "", message)
 
 
-def _borne(said: _Said) -> dict[str, int]:
+def _borne(said: Papers) -> dict[str, int]:
     return packet.by_voucher(said.lines, [reading.plain(paper) for paper in said.statements])

@@ -29,6 +29,7 @@ from accounting.redeem import packet
 PACKET_BYTES_MAX = 2**31 - 1
 SMALL_BYTES_MAX = 2**26
 """What a paper may have; a claim of 100,000 lines has a third of it."""
+POLICY_BYTES_MAX = 2**20
 PARQUET_BYTES_MAX = 2**30
 CSV_BYTES_MAX = 2**32 - 1
 ROWS_MAX = 10_000_000
@@ -241,9 +242,13 @@ class Packet:
                     raise Damaged(name, "", f"has {rows} rows, at most {ROWS_MAX} are read")
                 for part in file.iter_batches(batch_size=BATCH_ROWS):
                     yield _plain(name, part)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except _UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise Damaged(name, "", f"cannot be read: {reason}") from None
+
+
+_UNREADABLE = (OSError, ValueError, TypeError, LookupError, MemoryError, pa.ArrowException)
+"""What Arrow raises over a file that is none: found by changing bytes of one."""
 
 
 def _plain(name: str, part: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -361,7 +366,11 @@ def _directory(path: Path, file: IO[bytes]) -> int:
 
 def _members(path: Path, infos: list[ZipInfo], size: int) -> dict[str, ZipInfo]:
     """Return the files by name, if there is nothing strange about any of them."""
-    limits = {packet.USAGE_CSV: CSV_BYTES_MAX, packet.USAGE_PARQUET: PARQUET_BYTES_MAX}
+    limits = {
+        packet.POLICY: POLICY_BYTES_MAX,
+        packet.USAGE_CSV: CSV_BYTES_MAX,
+        packet.USAGE_PARQUET: PARQUET_BYTES_MAX,
+    }
     end = 0
     found: dict[str, ZipInfo] = {}
     for info in sorted(infos, key=lambda info: info.header_offset):

@@ -9,7 +9,7 @@ from accounting import money, period
 from accounting.book import ledger
 from accounting.errors import InvariantBroken
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.redeem import owing, redemption, reserve, reviewing
+from accounting.redeem import owing, paying, redemption, reserve, reviewing
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
 from slurm_voucher.cli.output import Show, output_options, say, show_json
@@ -133,10 +133,10 @@ def submit(site: Site, claim: str, out: Path) -> None:
     \b
     Example: svoucher claim submit C-cdaicc-2026-Q4-1 -o packet.zip
     """
-    from accounting.redeem import packing  # loads Arrow, which no other command here needs
+    from accounting.redeem import backing, packing  # loads Arrow, which no other command here needs
 
     with site.begin() as conn:
-        source = packing.Source(conn, site.config.archive, site.policy)
+        source = backing.Source(conn, site.config.archive, site.policy)
         sha256 = packing.write(source, claim, out)
         redemption.submit(conn, claim, sha256, site.stamp())
     click.echo(f"claim {claim}: submitted with packet {out}, SHA-256 {sha256}")
@@ -249,7 +249,7 @@ def pay(site: Site, claim: str, reference: str, out: Path) -> None:
     Example: svoucher claim pay C-cdaicc-2026-Q4-1 --reference CZ-2027-0042 -o payout.json
     """
     with site.read() as conn:
-        act = redemption.draft_payout(conn, claim, reference, site.policy, site.effective_s)
+        act = paying.draft_payout(conn, claim, reference, site.policy, site.effective_s)
     write_draft(act, out)
 
 
