@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import town as towns
@@ -18,6 +19,7 @@ from accounting.runs.run import Run
 from accounting.settle import charging, invoicing, settlement, statements
 from accounting.settle.charging import Taken
 from accounting.settle.settlement import Scope
+from accounting.vouchers import papers
 
 ROUND = """
 tariff: round-1
@@ -150,10 +152,22 @@ def balance(town: Town, account: str, owner: str = ACCOUNT) -> str:
     return money.yuan(micro // money.MICRO_PER_FEN)
 
 
+def papers_of(town: Town) -> Path:
+    """Return where the town keeps papers."""
+    return town.archive.parent / "papers"
+
+
+def hand_in(town: Town, text: str) -> str:
+    """Keep a paper; return its hash."""
+    source = town.archive.parent / "paper.pdf"
+    source.write_text(text, encoding="utf-8")
+    return papers.store(papers_of(town), source, "annex").sha256
+
+
 def findings(town: Town) -> list[audit.Finding]:
     """Audit the book."""
     with town.begin() as conn:
-        return audit.findings(audit.Books(conn, town.archive, town.policy))
+        return audit.findings(audit.Books(conn, town.archive, town.policy, papers_of(town)))
 
 
 def invoice(town: Town, month: str, number: str | None = None) -> Mapping[str, int]:

@@ -27,6 +27,7 @@ def shop(town):
 
 def amend(town, fee, paper="a" * 64, day=date(2024, 7, 1), until=None, at=towns.NOW):
     """Amend the town's contract."""
+    paper = delivery.hand_in(town, paper)
     with town.begin() as conn:
         return amending.amend(
             conn, CONTRACT, fee_fen=money.fen(fee), effective_on=day, last_day=until,
@@ -217,7 +218,7 @@ def test_what_is_freed_goes_to_who_waits(town):
     with town.begin() as conn:
         done = amending.amend(
             conn, CONTRACT, fee_fen=money.fen("60,000"), effective_on=date(2024, 7, 1),
-            last_day=None, paper_sha256="a" * 64, policy=rules, stamp=stamp(),
+            last_day=None, paper_sha256=delivery.hand_in(town, "less"), policy=rules, stamp=stamp(),
         )  # fmt: skip
         assert waiting.listed(conn, rules, towns.instant(towns.NOW)) == []
     assert [money.yuan(done.cancelled_fen), list(done.issued)] == ["20,000.00", ["CD24-0002-1"]]

@@ -157,8 +157,7 @@ def _said(row: Mapping[str, Any]) -> str:
 
 def kept(books: Books) -> Found:
     """Every paper is there, with the content that was handed in."""
-    for application, problem in papers.damage(books.conn, books.papers):
-        yield f"application {application}", problem
+    yield from papers.damage(books.conn, books.papers)
 
 
 def anchors(books: Books) -> Found:

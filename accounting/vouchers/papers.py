@@ -91,9 +91,14 @@ def hash_of(root: Path | None, sha256: str) -> str | None:
 
 
 def damage(conn: Connection, root: Path | None) -> Iterator[tuple[str, str]]:
-    """Yield (application, problem) for each paper that is not what was handed in."""
-    for row in conn.execute(select(schema.paper).order_by(schema.paper.c.seq)):
-        found = hash_of(root, row.sha256)
-        if found != row.sha256:
-            problem = "is missing" if found is None else f"has SHA-256 {found}"
-            yield row.application, f"paper {row.name} of SHA-256 {row.sha256} {problem}"
+    """Yield (subject, problem) for each paper that is not what was handed in."""
+    own, change = schema.paper.c, schema.contract_change.c
+    for kind, query in (
+        ("application", select(own.application, own.name, own.sha256).order_by(own.seq)),
+        ("contract", select(change.contract, change.kind, change.paper_sha256)),
+    ):
+        for subject, name, sha256 in conn.execute(query):
+            found = hash_of(root, sha256)
+            if found != sha256:
+                problem = "is missing" if found is None else f"has SHA-256 {found}"
+                yield f"{kind} {subject}", f"paper {name} of SHA-256 {sha256} {problem}"

@@ -1,0 +1,119 @@
+"""Freeze, amendment, end and clawback as commands: drafted, signed, accepted, shown, audited."""
+
+import json
+from pathlib import Path
+
+import pytest
+from homes import Home, an_account, furnished, one_line
+
+AT = ("--as-of", "2026-11-22")
+
+
+@pytest.fixture
+def home(tmp_path) -> Home:
+    """A rehearsal book with an account and its voucher over 100,000 yuan."""
+    home = furnished(tmp_path / "home")
+    account = an_account(home)
+    home.ok("unit", "revenue", "shuzhi", "2025", "20,000,000")
+    home.ok("key", "make", file(home, "key"), "--actor", "office", "--role", "regulator")
+    home.ok("key", "trust", file(home, "key.pub"))
+    home.ok(*AT, "apply", "HT-1", "--paper", paper(home, "contract"))
+    assert f"voucher {account}-1 issued" in act(home, "review", f"A-{account}", "--confirm")
+    return home
+
+
+def file(home: Home, name: str) -> str:
+    """Return a path beside the book."""
+    return str(home.path / name)
+
+
+def paper(home: Home, text: str) -> str:
+    """Write a paper; return its path."""
+    path = Path(file(home, f"{text}.pdf"))
+    path.write_text(text)
+    return str(path)
+
+
+def act(home: Home, *draft: str) -> str:
+    """Draft an act, sign it, bring it in; return what came of it."""
+    home.ok(*AT, *draft, "-o", file(home, "draft"))
+    home.ok("act", "sign", file(home, "draft"), "--key", file(home, "key"), "-o", file(home, "act"))
+    return home.ok(*AT, "act", "accept", file(home, "act"))
+
+
+def table(home: Home, *words: str) -> list[dict[str, str]]:
+    """Return what a listing shows."""
+    rows: list[dict[str, str]] = json.loads(home.ok(*AT, *words, "--json"))
+    return rows
+
+
+def audited(home: Home) -> None:
+    """Check that everything adds up."""
+    assert "0 findings" in home.ok(*AT, "audit")
+
+
+def test_a_unit_is_frozen_and_free_again(home: Home) -> None:
+    """unit freezes shows from when to when and why."""
+    reason = ("--reason", "blacklist 2026-7")
+    assert "frozen from 2026-11-10" in act(
+        home, "unit", "freeze", "shuzhi", "--from", "2026-11-10", *reason
+    )
+    assert table(home, "unit", "freezes", "shuzhi") == [
+        {"from": "2026-11-10", "until": None, "reason": "blacklist 2026-7"}
+    ]
+    said = act(home, "unit", "unfreeze", "shuzhi", "--until", "2026-11-20", "--reason", "off")
+    assert "free after 2026-11-20" in said
+    assert [row["until"] for row in table(home, "unit", "freezes", "shuzhi")] == ["2026-11-20"]
+    audited(home)
+
+
+def test_a_contract_is_amended_both_ways(home: Home) -> None:
+    """From 200,000 down to 150,000 it loses 25,000; up to 190,000 it is applied for 20,000 more."""
+    on = ("--on", "2026-11-20", "--paper")
+    said = home.ok(*AT, "contract", "amend", "HT-1", "--fee", "150,000", *on, paper(home, "less"))
+    assert "150,000.00 yuan, 25,000.00 cancelled, 0.00 owed" in said
+    home.ok(*AT, "contract", "amend", "HT-1", "--fee", "190,000", *on, paper(home, "more"))
+    assert table(home, "contract", "list")[0]["fee"] == "190,000.00"
+    home.ok(*AT, "apply", "HT-1", "--paper", paper(home, "more"))
+    assert "CD26-0001-2 issued" in act(home, "review", "A-CD26-0001-2", "--confirm")
+    assert [(row["amount"], row["left"]) for row in table(home, "voucher", "list")] == [
+        ("100,000.00", "75,000.00"),
+        ("20,000.00", "20,000.00"),
+    ]
+    audited(home)
+    end = ("contract", "end", "HT-1", "--on", "2026-12-31", "--paper", paper(home, "end"))
+    assert "95,000.00 yuan cancelled" in home.ok(*AT, *end)
+    assert table(home, "contract", "list")[0]["state"] == "ended"
+    audited(home)
+
+
+def test_a_paper_of_an_amendment_is_kept(home: Home) -> None:
+    """The audit misses the paper of an amendment that is gone."""
+    more = paper(home, "more")
+    home.ok(*AT, "contract", "amend", "HT-1", "--fee", "300,000", "--on", "2026-11-20", "--paper",
+            more)  # fmt: skip
+    audited(home)
+    [kept] = [p for p in (home.path / "papers").rglob("*/*") if p.read_text() == "more"]
+    kept.unlink()
+    done = home.run(*AT, "audit", "--json")
+    assert [(row["rule"], row["subject"]) for row in json.loads(done.stdout)] == [
+        ("papers", "contract HT-1")
+    ]
+
+
+def test_a_voucher_is_clawed_back(home: Home) -> None:
+    """What nobody used is cancelled and leaves no debt; a second time it is refused and kept."""
+    said = act(home, "voucher", "clawback", "CD26-0001-1", "--reason", "forged")
+    assert "100,000.00 yuan cancelled, 0.00 owed to the treasury" in said
+    assert table(home, "voucher", "debts") == []
+    home.ok(*AT, "voucher", "clawback", "CD26-0001-1", "--reason", "again", "-o",
+            file(home, "draft"))  # fmt: skip
+    home.ok("act", "sign", file(home, "draft"), "--key", file(home, "key"), "-o", file(home, "act"))
+    one_line(home.run(*AT, "act", "accept", file(home, "act")), 1, "was taken back already")
+    assert len(table(home, "key", "refusals")) == 1
+    one_line(
+        home.run(*AT, "voucher", "repay", "D-CD26-0001-1-1", "5", "--reference", "CZ-1"),
+        3,
+        "debt D-CD26-0001-1-1: not in the book",
+    )
+    audited(home)
