@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, Table, bindparam, create_engine, event, insert, select, text
+from sqlalchemy import Engine, Table, bindparam, create_engine, event, func, insert, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -40,9 +40,11 @@ SQLITE = {
 }
 
 _ENTRY = schema.journal.c
-_KNOWN = select(_ENTRY.key, _ENTRY.seq, _ENTRY.content, _ENTRY.code, _ENTRY.reverses)
-_BY_KEY = _KNOWN.where(_ENTRY.key == bindparam("one"))
-_BY_KEYS = _KNOWN.where(_ENTRY.key.in_(bindparam("some", expanding=True)))
+_HASHED = [column.name for column in schema.journal.columns if column.name != "hash"]
+_KNOWN = select(_ENTRY.key, _ENTRY.seq, _ENTRY.content, _ENTRY.code, _ENTRY.reverses, _ENTRY.hash)
+_IS_HEAD = _ENTRY.seq == select(func.max(_ENTRY.seq)).scalar_subquery()
+_BY_KEY = _KNOWN.where((_ENTRY.key == bindparam("one")) | _IS_HEAD)
+_BY_KEYS = _KNOWN.where(_ENTRY.key.in_(bindparam("some", expanding=True)) | _IS_HEAD)
 _HEAD = select(_ENTRY.seq, _ENTRY.hash).order_by(_ENTRY.seq.desc()).limit(1)
 _KEPT = schema.balance.c
 _BALANCE = select(_KEPT.amount_micro).where(
@@ -153,9 +155,7 @@ def canonical(value: object) -> str:
 
 def entry_hash(row: Mapping[str, Any]) -> str:
     """Return the hash of a journal row: SHA-256 over every other column of it."""
-    covered = {
-        column.name: row[column.name] for column in schema.journal.c if column.name != "hash"
-    }
+    covered = {name: row[name] for name in _HASHED}
     return hashlib.sha256(canonical(covered).encode()).hexdigest()
 
 
@@ -296,11 +296,12 @@ def write_all(conn: Connection, entries: Sequence[Entry]) -> list[int]:
     Returns:
         The place of each in the chain.
     """
+    if not entries:
+        return []
     for entry in entries:
         _assert_sound(entry)
     lock(conn)
-    standing = _standing(conn, [entry.key for entry in entries])
-    seq, prev_hash = head(conn)
+    standing, (seq, prev_hash) = _standing(conn, [entry.key for entry in entries])
     places, rows, new = [], [], []
     for entry in entries:
         said = (entry.content(), entry.code, entry.reverses)
@@ -324,8 +325,10 @@ def write_all(conn: Connection, entries: Sequence[Entry]) -> list[int]:
     return places
 
 
-def _standing(conn: Connection, keys: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Return (place, content, code, reverses) by key, of the keys that stand in the book."""
+def _standing(
+    conn: Connection, keys: Sequence[str]
+) -> tuple[dict[str, tuple[Any, ...]], tuple[int, str]]:
+    """Return (place, content, code, reverses) by key of the keys that stand, and the head."""
     if len(keys) == 1:
         rows = conn.execute(_BY_KEY, {"one": keys[0]}).all()
     else:
@@ -334,7 +337,8 @@ def _standing(conn: Connection, keys: Sequence[str]) -> dict[str, tuple[Any, ...
             for i in range(0, len(keys), KEYS_MAX)
             for row in conn.execute(_BY_KEYS, {"some": keys[i : i + KEYS_MAX]})
         ]
-    return {row[0]: tuple(row[1:]) for row in rows}
+    last = max(((row.seq, row.hash) for row in rows), default=(0, GENESIS))
+    return {row[0]: tuple(row[1:5]) for row in rows}, last
 
 
 def _row(entry: Entry, seq: int, content: str, prev_hash: str) -> dict[str, Any]:

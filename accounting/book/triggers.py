@@ -123,13 +123,14 @@ def _postgres_triggers() -> list[str]:
         _refuse("append_only", "TRUE", "'% is append-only', TG_TABLE_NAME"),
         _refuse(
             "journal_balanced",
-            "EXISTS (SELECT 1 FROM posting JOIN added USING (seq) GROUP BY seq "
-            "HAVING SUM(amount_micro) <> 0)",
+            "EXISTS (SELECT 1 FROM posting WHERE seq BETWEEN (SELECT MIN(seq) FROM added) "
+            "AND (SELECT MAX(seq) FROM added) GROUP BY seq HAVING SUM(amount_micro) <> 0)",
             "'postings do not sum to zero'",
         ),
         _refuse(
             "entry_sealed",
-            "EXISTS (SELECT 1 FROM journal JOIN added USING (seq))",
+            "EXISTS (SELECT 1 FROM journal WHERE seq >= (SELECT MIN(seq) FROM added) "
+            "AND seq IN (SELECT seq FROM added))",
             "'the entry of this % row is sealed', TG_TABLE_NAME",
         ),
         # Only the trigger of another table comes here from within one.
