@@ -9,7 +9,8 @@ from town import ACCOUNT, POLICY, UNIT, VOUCHER, stamp
 
 from accounting.book import ledger
 from accounting.errors import InvalidInput, NotAllowed
-from accounting.vouchers import clawback, debts
+from accounting.settle import refunding
+from accounting.vouchers import clawback, debts, holds
 
 DEBT = f"D-{VOUCHER}-1"
 
@@ -110,6 +111,23 @@ def test_a_debt_is_paid_in_parts_and_never_beyond(used):
     with used.begin() as conn:
         [row] = debts.listed(conn)
     assert (row["unit"], row["kind"], row["paid_fen"]) == (UNIT, "clawback", 10_000)
+    assert delivery.findings(used) == []
+
+
+def test_what_a_refund_gives_back_is_not_used_again(used):
+    """A run of 200.00 that is refunded after the clawback gives its 100.00 back to a voucher that
+    bears nothing any more: no hold counts on it, and a late run of 60.00 is the unit's."""
+    accept(used, used.signed(draft(used)))
+    lost = yuan(1, 200)
+    key = (lost.cluster, lost.job_id, lost.submit_s, lost.start_s)
+    refunding.refund(used.engine, used.archive, key, "lost", POLICY, stamp(DECEMBER))
+    close(used, "2024-12")
+    take(used, yuan(2, 60, DECEMBER), at="2025-01-06T12:00:00+08:00")
+    with used.begin() as conn:
+        position = holds.position(conn, ACCOUNT, POLICY)
+    assert (position.left_fen, position.accrued_share_fen) == (0, 0)
+    close(used, "2025-01", at="2025-02-03T12:00:00+08:00")
+    assert statement(used, "2025-01", "deduction_fen", "cash_fen") == (0, 6_000)
     assert delivery.findings(used) == []
 
 

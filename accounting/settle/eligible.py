@@ -44,12 +44,15 @@ def vouchers(
     last = _LAST_SEQ if upto_seq is None else upto_seq
     unit = registry.find(conn, "contract", account=account).unit
     frozen = freezing.of_unit(conn, unit, last)
+    gone = holds.taken_back(conn, last)
     return [
         Voucher(
             each.id,
             from_s,
             until_s,
-            ledger.balance(conn, "voucher.left", each.id) // MICRO_PER_FEN,
+            0
+            if each.id in gone
+            else ledger.balance(conn, "voucher.left", each.id) // MICRO_PER_FEN,
             policy.deduct_bp(each.category),
         )
         for each in holds.vouchers(conn, account)

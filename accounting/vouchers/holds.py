@@ -138,7 +138,8 @@ class Position:
 def position(conn: Connection, account: str, policy: Policy) -> Position:
     """Work out where a voucher account stands."""
     own = vouchers(conn, account)
-    left = sum(ledger.balance(conn, "voucher.left", voucher.id) for voucher in own)
+    gone = taken_back(conn)
+    left = sum(ledger.balance(conn, "voucher.left", each.id) for each in own if each.id not in gone)
     held = [
         (row.live * row.task_micro, row.live * row.task_eligible_micro)
         for row in conn.execute(LIVE.where(schema.hold.c.account == account))
@@ -176,6 +177,16 @@ def vouchers(conn: Connection, account: str) -> Sequence[Any]:
     return conn.execute(
         select(table).where(table.c.account == account).order_by(table.c.until_s, table.c.id)
     ).all()
+
+
+def taken_back(conn: Connection, last_seq: int | None = None) -> set[str]:
+    """Return the vouchers that were clawed back after something was deducted, by now or up to an
+    entry: what a refund gives back to one is not used again, it lapses with it."""
+    debt = schema.debt.c
+    query = select(debt.voucher).where(debt.kind == "clawback")
+    if last_seq is not None:
+        query = query.where(debt.seq <= last_seq)
+    return set(conn.execute(query).scalars())
 
 
 def accrued(conn: Connection, account: str) -> dict[str, tuple[int, int]]:
