@@ -64,7 +64,13 @@ class Server:
     """A book in PostgreSQL, and the rows that it has at each stage, by table."""
 
     engine: Engine
-    stages: Mapping[str, Mapping[Table, Sequence[Mapping[str, object]]]]
+    stages: dict[str, Mapping[Table, Sequence[Mapping[str, object]]]]
+
+    def keep(self, stage: str, engine: Engine | None = None) -> None:
+        """Keep what stands in the book, or in another one, as a stage."""
+        with (engine or self.engine).begin() as conn:
+            found = {t: conn.execute(select(t)) for t in schema.metadata.tables.values()}
+            self.stages[stage] = {t: rows for t, each in found.items() if (rows := _rows(each))}
 
     def reset(self, stage: str) -> None:
         """Bring the book to a stage: quicker by far than another database."""
@@ -79,18 +85,15 @@ class Server:
 def server(keys, tmp_path_factory) -> Iterator[Server]:
     """A PostgreSQL of this session's own."""
     with postgres.server() as url:
-        stages = {}
+        own = Server(ledger.connect(_url(url, "empty"), must_exist=False), {})
         for name, furnish in STAGES.items():
             _administer(url, f"CREATE DATABASE {name}")
             engine = ledger.connect(_url(url, name), must_exist=False)
             furnish(Town(engine, tmp_path_factory.mktemp("none"), keys))
-            with engine.begin() as conn:
-                kept = {t: conn.execute(select(t)) for t in schema.metadata.tables.values()}
-                stages[name] = {t: rows for t, each in kept.items() if (rows := _rows(each))}
+            own.keep(name, engine)
             engine.dispose()
-        engine = ledger.connect(_url(url, "empty"))
-        yield Server(engine, stages)
-        engine.dispose()
+        yield own
+        own.engine.dispose()
 
 
 def _rows(result: Result[Any]) -> list[dict[str, object]]:
