@@ -15,7 +15,7 @@ ROWS = """
     terms footprint discounts reading
     tariff signing registry
     basis keys pricelists granting papers freezing payments debts certificate
-    holds
+    holds examples
     definition releasing unitfacts credit cancelling
     entitling
     issuing applying

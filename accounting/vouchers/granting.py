@@ -2,7 +2,7 @@
 
 Facts come in, the figure comes out with every step that led to it, each with the key of the policy
 that decided. The book's part (who applied, what was issued before) is issuing.py's; the same
-function works the examples out that stand in a policy file.
+function works the examples out that stand in a policy file (examples.py).
 
 Source:
     POLICY.md: Eligibility, the table of categories, and Other places.
@@ -12,15 +12,15 @@ Example:
     5,000,000: the unit's limit of 1,000,000, marked trimmed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from accounting import money
 from accounting import policy as policies
-from accounting.errors import CapReached, InvalidInput, NotEligible, VoucherError
+from accounting.errors import CapReached, InvalidInput, NotEligible
 from accounting.money import yuan
-from accounting.policy import Cap, Category, Example, Policy, Support
+from accounting.policy import Cap, Category, Policy, Support
 
 SPANS = {"year": "a year", "life": "for good"}
 Issued = Callable[[Cap], int]
@@ -420,53 +420,3 @@ def _funders(
     if paid:
         step("funders", ", ".join(f"{name} {yuan(fen)}" for name, fen in paid))
     return paid
-
-
-def worked(policy: Policy) -> Iterator[tuple[Example, str | None]]:
-    """Work the examples of a policy out; yield each with how it comes out otherwise, or None."""
-    for number, example in enumerate(policy.examples, 1):
-        facts = _facts_of(example, f"example {number}")
-        issued = example.issued_fen
-        try:
-            given = grant(policy, facts, lambda cap, issued=issued: issued.get(cap.scope, 0))  # type: ignore[misc]
-        except VoucherError as error:
-            yield example, _refused_otherwise(example, str(error))
-            continue
-        yield example, _given_otherwise(example, given)
-
-
-def _refused_otherwise(example: Example, said: str) -> str | None:
-    if example.refused is None:
-        return f"gives nothing: {said}"
-    return None if example.refused in said else f"is refused, but so: {said}"
-
-
-def _given_otherwise(example: Example, given: Grant) -> str | None:
-    amount_fen = given.wanted_fen if given.limit is None else min(given.wanted_fen, given.left_fen)
-    if example.gives_fen != amount_fen:
-        return f"gives {yuan(amount_fen)}"
-    if example.card_hours not in (None, given.card_hours):
-        return f"gives {given.card_hours} card-hours"
-    if example.funders and dict(given.funders_fen) != dict(example.funders):
-        return "is paid by " + ", ".join(f"{name} {yuan(fen)}" for name, fen in given.funders_fen)
-    return None
-
-
-def _facts_of(example: Example, name: str) -> Facts:
-    day = example.applied_on or date(2024, 7, 1)
-    return Facts(
-        name=name,
-        unit="the unit",
-        kind=example.kind,
-        provider=example.provider,
-        fee_fen=example.fee_fen,
-        on=day,
-        signed_on=example.signed_on or day,
-        category=example.category,
-        revenue_fen=example.revenue_fen,
-        project=example.project,
-        parts_fen=example.parts,
-        facts=example.facts,
-        contracts_year_fen=example.fee_fen,
-        first_year=example.first_year,
-    )

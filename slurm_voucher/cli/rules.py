@@ -12,7 +12,7 @@ from accounting.errors import ConfigInvalid, NotAllowed
 from accounting.money import yuan, yuan_micro
 from accounting.period import clock
 from accounting.rates import chips, pricelists, tariff
-from accounting.vouchers import entitling, granting, registry
+from accounting.vouchers import entitling, examples, registry
 from slurm_voucher.cli.book import document_row
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
@@ -163,7 +163,7 @@ def check_policy(file: Path) -> None:
     Example: svoucher policy check chengdu-2023.yaml
     """
     rules = policies.load(text_of(file), str(file))
-    otherwise = [(i, said) for i, (_, said) in enumerate(granting.worked(rules)) if said]
+    otherwise = [(i, said) for i, (_, said) in enumerate(examples.worked(rules)) if said]
     for i, said in otherwise[1:]:
         click.echo(f"{file}: examples[{i}]: {said}", err=True)
     if otherwise:
