@@ -507,3 +507,13 @@ def test_a_long_look_sees_one_state_and_stops_nobody(empty):
         assert ledger.head(looking) == before
     with ledger.reading(empty.engine).begin() as looking:
         assert ledger.head(looking)[0] == 2
+
+
+@pytest.mark.parametrize(("durable", "waits"), [(True, "on"), (False, "off")])
+def test_a_commit_waits_for_the_disk_whatever_the_server_does(server, durable, waits):
+    """On a PostgreSQL that does not wait for the disk, postings do, and only holds do not."""
+    url = server.engine.url.update_query_dict({"options": "-csynchronous_commit=local"})
+    engine = ledger.connect(url.render_as_string(hide_password=False), durable=durable)
+    with engine.connect() as conn:
+        assert conn.exec_driver_sql("SHOW synchronous_commit").scalar() == waits
+    engine.dispose()

@@ -188,12 +188,15 @@ def connect(
         raise ConfigInvalid(
             f"book: {engine.dialect.name} is not known; known: {', '.join(triggers.DIALECTS)}"
         )
+    settings: tuple[str, ...]
     if engine.dialect.name == "sqlite":
         settings = (f"busy_timeout = {patience_ms}", *SQLITE[durable])
         event.listen(engine, "connect", lambda dbapi, _record: _sqlite_settings(dbapi, settings))
         event.listen(engine, "begin", _sqlite_begin)
     else:
-        event.listen(engine, "connect", lambda dbapi, _record: _patience(dbapi, patience_ms))
+        waits = "on" if durable else "off"  # whatever the server does for others
+        settings = (f"lock_timeout = {patience_ms}", f"synchronous_commit = {waits}")
+        event.listen(engine, "connect", lambda dbapi, _record: _postgres_settings(dbapi, settings))
     if must_exist:
         try:
             _check_there(engine, any_schema)
@@ -209,8 +212,9 @@ def _sqlite_settings(dbapi: Any, settings: Sequence[str]) -> None:
         dbapi.execute(f"PRAGMA {setting}")
 
 
-def _patience(dbapi: Any, patience_ms: int) -> None:
-    dbapi.execute(f"SET lock_timeout = {patience_ms}")
+def _postgres_settings(dbapi: Any, settings: Sequence[str]) -> None:
+    for setting in settings:
+        dbapi.execute(f"SET {setting}")
     dbapi.commit()
 
 
