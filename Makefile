@@ -10,13 +10,14 @@ TEST ?= slurm-voucher-test
 
 export PYTHON
 .NOTPARALLEL:
-.PHONY: help demo login down test check lint types unit unit-plain thorough slurm bench plugins lock clean
+.PHONY: help demo login down test check lint types unit unit-plain thorough nightly slurm bench plugins lock clean
 
 help:
 	@echo 'make demo     a cluster in a container, and the story of a voucher, told in it'
 	@echo 'make login    a shell of alice in it (WHO=root for the operator); make down stops it'
 	@echo 'make test     everything: check, thorough, then the tests against the containerised Slurm'
 	@echo 'make check    what needs no Slurm: lint, types, unit and property tests'
+	@echo 'make nightly  10,000 random steps of the whole life of vouchers, against a model'
 	@echo 'make slurm    only the tests against the containerised Slurm (some: ARGS="-k refused")'
 	@echo 'make bench    what it costs, measured'
 	@echo 'make plugins  build the Slurm plugins against the libslurm of this machine'
@@ -53,6 +54,9 @@ unit: .venv/ready
 
 thorough: .venv/ready
 	$(BIN)/pytest -q -n auto --dist worksteal -m thorough
+
+nightly: .venv/ready
+	LIFE_STEPS=10000 $(BIN)/pytest -q --timeout=7200 tests/test_life.py
 
 unit-plain: .venv/ready
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -m "not slurm" $(KERNEL_TESTS)
