@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from accounting import money
@@ -31,6 +31,9 @@ LIVE = (
 )
 """Holds with tasks that have not ended: how many are `live`, and the job they are bound to.
 An index has these alone: the many that have ended cost nothing."""
+_HELD = select(
+    schema.hold.c.live, schema.hold.c.task_micro, schema.hold.c.task_eligible_micro
+).where(schema.hold.c.account == bindparam("of"), schema.hold.c.live > 0)
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,8 @@ def position(conn: Connection, account: str, policy: Policy) -> Position:
     gone = taken_back(conn)
     left = sum(ledger.balance(conn, "voucher.left", each.id) for each in own if each.id not in gone)
     held = [
-        (row.live * row.task_micro, row.live * row.task_eligible_micro)
-        for row in conn.execute(LIVE.where(schema.hold.c.account == account))
+        (live * task_micro, live * eligible_micro)
+        for live, task_micro, eligible_micro in conn.execute(_HELD, {"of": account})
     ]
     return Position(
         left_fen=left // MICRO_PER_FEN,
