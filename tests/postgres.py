@@ -37,36 +37,59 @@ def _owner() -> dict[str, object]:
 @contextmanager
 def server(*, fsync: bool = False) -> Iterator[str]:
     """Run a server; yield the URL of its first database."""
-    folder = Path(tempfile.mkdtemp(prefix="svoucher-pg-"))
-    who = _owner()
-    if who:
-        os.chown(folder, who["user"], who["group"])  # type: ignore[arg-type]
+    with folder() as place:
+        make(place)
+        with running(place, f"fsync={'on' if fsync else 'off'}") as url:
+            yield url
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Make a folder where the server's own user may come, and take it away in the end."""
+    place = Path(tempfile.mkdtemp(prefix="svoucher-pg-"))
     try:
-        data = str(folder / "data")
-        made = subprocess.run(
-            [
-                *(tool("initdb"), "-D", data, "-U", "book", "-A", "trust", "-E", "UTF8"),
-                *("--locale=C", "--no-sync"),
-            ],
-            cwd=folder, capture_output=True, text=True, check=False, **who,
-        )  # fmt: skip
-        assert made.returncode == 0, made.stderr
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [
-                    *(tool("postgres"), "-D", data, "-k", str(folder), "-c", "listen_addresses="),
-                    *("-c", f"fsync={'on' if fsync else 'off'}", "-c", "max_connections=150"),
-                ],
-                cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **who,
-            )  # fmt: skip
-        try:
-            _wait(folder, process)
-            yield f"postgresql+psycopg://book@/postgres?host={folder}"
-        finally:
-            process.terminate()
-            process.wait(30)
+        give(place)
+        yield place
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def give(place: Path) -> None:
+    """Give a folder, with all that is in it, to the user as whom the server runs."""
+    if who := _owner():
+        for path in (place, *place.rglob("*")):
+            os.chown(path, who["user"], who["group"])  # type: ignore[arg-type]
+
+
+def make(place: Path, *options: str) -> None:
+    """Make an empty cluster in `data` of a folder."""
+    made = subprocess.run(
+        [
+            *(tool("initdb"), "-D", str(place / "data"), "-U", "book", "-A", "trust", "-E", "UTF8"),
+            *("--locale=C", "--no-sync", *options),
+        ],
+        cwd=place, capture_output=True, text=True, check=False, **_owner(),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+
+
+@contextmanager
+def running(place: Path, *settings: str, **environment: str) -> Iterator[str]:
+    """Run the server of a folder; yield the URL of its first database."""
+    command = [tool("postgres"), "-D", str(place / "data"), "-k", str(place)]
+    for setting in ("listen_addresses=", "max_connections=150", *settings):
+        command += ["-c", setting]
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=place, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**os.environ, **environment}, **_owner(),
+        )  # fmt: skip
+    try:
+        _wait(place, process)
+        yield f"postgresql+psycopg://book@/postgres?host={place}"
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def _wait(folder: Path, process: "subprocess.Popen[bytes]") -> None:

@@ -9,11 +9,13 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import delivery
+import postgres
 import pytest
+from conftest import STAGES
 from sqlalchemy import select
 from town import Town
 
@@ -62,7 +64,7 @@ def work(shim: Path, begun: Path, place: Path, dies_at: int, how: str) -> tuple[
     done = subprocess.run(
         [
             *(sys.executable, str(HERE / "powerloss" / "work.py")),
-            *(str(watch / "book.db"), str(watch / "archive"), how),
+            *(f"sqlite:///{watch / 'book.db'}", str(watch / "archive"), how),
         ],
         capture_output=True, text=True, env=environment, check=False,
     )  # fmt: skip
@@ -109,9 +111,9 @@ def restart(folder: Path, shadow: Path, target: Path, lost: Callable[[], bool]) 
             (target / name).touch()
 
 
-def missing(folder: Path, acknowledged: list[str], keys) -> list[str]:
+def missing(folder: Path, acknowledged: list[str], keys, url: str | None = None) -> list[str]:
     """Open what is left of a site; return what it said and does not have, and what audit finds."""
-    engine = ledger.connect(f"sqlite:///{folder / 'book.db'}")
+    engine = ledger.connect(url or f"sqlite:///{folder / 'book.db'}")
     town = Town(engine, folder / "archive", keys)
     with town.begin() as conn:
         paid = set(conn.execute(select(schema.payment.c.reference)).scalars())
@@ -153,3 +155,81 @@ def test_without_syncs_it_would_be_lost(shim, begun, keys, tmp_path) -> None:
     restart(tmp_path / "disk", tmp_path / "shadow", tmp_path / "after", lambda: True)
     assert len(acknowledged) == 6
     assert "paid 3" in missing(tmp_path / "after", acknowledged, keys)
+
+
+# --- PostgreSQL: a server that does not wait for the disk by itself loses its power -----------
+
+
+@pytest.fixture(scope="module")
+def cluster(keys, tmp_path_factory) -> Iterator[Path]:
+    """A PostgreSQL that is shut down, with the town's book at round prices."""
+    with postgres.folder() as place:
+        postgres.make(place, "--wal-segsize=1")
+        with postgres.running(place, "fsync=off") as url:
+            town = Town(ledger.connect(url, must_exist=False), place / "archive", keys)
+            STAGES["town"](town)
+            delivery.load_prices(town)
+            town.engine.dispose()
+        yield place
+
+
+def cut(shim: Path, cluster: Path, place: Path, dies_at: int, how: str) -> tuple[list[str], bool]:
+    """Work until a process of the server is at a sync; return what was acknowledged, and if all."""
+    shutil.copytree(cluster / "data", place / "data")
+    shutil.copy(shim, place / "shim.so")
+    (place / "shadow").mkdir()
+    keep(place / "data", place / "shadow")
+    postgres.give(place)
+    watched = {
+        "LD_PRELOAD": str(place / "shim.so"),
+        "POWERLOSS_WATCH": str(place / "data"),
+        "POWERLOSS_SHADOW": str(place / "shadow"),
+        "POWERLOSS_DIES_AT": str(dies_at),
+        "POWERLOSS_ARMED": str(place / "armed"),
+    }
+    settings = ("restart_after_crash=off", "synchronous_commit=off", "wal_writer_delay=10s")
+    with postgres.running(place, *settings, **watched) as url:
+        (place / "armed").touch()
+        done = subprocess.run(
+            [sys.executable, str(HERE / "powerloss" / "work.py"), url, str(place / "archive"), how],
+            capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": f"{HERE.parent}:{HERE}"},
+        )  # fmt: skip
+        partial = shutil.ignore_patterns("partial-*")
+        shutil.copytree(place / "shadow", place / "then", ignore=partial)  # before it shuts down
+    assert done.returncode in (0, -9) or "server closed the connection" in done.stderr, done.stderr
+    return done.stdout.splitlines(), done.returncode != 1
+
+
+def left(place: Path, acknowledged: list[str], keys) -> list[str]:
+    """Start a server on what the disk has; return what is missing."""
+    after = place / "after"
+    after.mkdir()
+    restart(place / "data", place / "then", after / "data", lambda: True)
+    (after / "data").chmod(0o700)
+    (after / "data" / "postmaster.pid").unlink(missing_ok=True)
+    postgres.give(after)
+    with postgres.running(after) as url:
+        return missing(place, acknowledged, keys, url)
+
+
+@pytest.mark.thorough
+def test_the_power_of_the_server_goes_at_every_sync(shim, cluster, keys) -> None:
+    """Whatever sync of PostgreSQL the power goes at, what was acknowledged is there."""
+    for sync in range(1, SYNCS_MAX):
+        with postgres.folder() as place:
+            acknowledged, ended = cut(shim, cluster, place, sync, "durable")
+            assert left(place, acknowledged, keys) == [], f"sync {sync}"
+        if ended:
+            break
+    assert ended
+    assert sync > len(acknowledged) == 6
+
+
+@pytest.mark.thorough
+def test_a_server_that_does_not_wait_would_lose_it(shim, cluster, keys) -> None:
+    """The test can fail: whoever does not ask for durable commits has lost the last ones."""
+    with postgres.folder() as place:
+        acknowledged, _ = cut(shim, cluster, place, 10**6, "hasty")
+        assert len(acknowledged) == 6
+        assert "taken 3" in left(place, acknowledged, keys)

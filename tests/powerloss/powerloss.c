@@ -2,8 +2,9 @@
  *
  * A file's content is durable as of its last sync, a folder's names as of the folder's. Each sync
  * of something below POWERLOSS_WATCH copies that state into POWERLOSS_SHADOW, by inode; the test
- * builds from there what a restart would find. At the sync numbered POWERLOSS_DIES_AT the process
- * ends instead: whatever was written since the syncs before is lost.
+ * builds from there what a restart would find. At its sync numbered POWERLOSS_DIES_AT a process
+ * ends instead: whatever was written since the syncs before is lost. Where POWERLOSS_ARMED names a
+ * file, syncs count from when it is there.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -26,7 +27,7 @@ static FILE *shadow(const char *kind, ino_t inode, char *partial, char *whole) {
     const char *folder = getenv("POWERLOSS_SHADOW");
     if (!folder) give_up("POWERLOSS_SHADOW");
     snprintf(whole, PATH_MAX, "%s/%s-%llu", folder, kind, (unsigned long long)inode);
-    snprintf(partial, PATH_MAX, "%s/partial", folder);
+    snprintf(partial, PATH_MAX, "%s/partial-%d", folder, (int)getpid());
     FILE *file = fopen(partial, "we");
     if (!file) give_up(partial);
     return file;
@@ -66,7 +67,8 @@ static void synced(int fd) {
     if (!watch || length < 0 || fstat(fd, &status)) return;
     path[length] = 0;
     if (strncmp(path, watch, strlen(watch))) return;
-    if (dies && ++count == atoi(dies)) kill(getpid(), SIGKILL);
+    const char *armed = getenv("POWERLOSS_ARMED");
+    if (dies && (!armed || !access(armed, F_OK)) && ++count == atoi(dies)) kill(getpid(), SIGKILL);
     if (S_ISDIR(status.st_mode))
         keep_folder(path, status.st_ino);
     else

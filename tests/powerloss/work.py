@@ -1,6 +1,6 @@
 """What a site does until its power goes: payments, and runs that come in; each is acknowledged.
 
-work.py BOOK ARCHIVE durable|hasty: prints `paid N` and `taken N` when N is in the book.
+work.py URL ARCHIVE durable|hasty: prints `paid N` and `taken N` when N is in the book.
 """
 
 import os
@@ -16,7 +16,7 @@ from accounting.book import ledger
 
 def main() -> None:
     book, archive, durable = sys.argv[1:]
-    engine = ledger.connect(f"sqlite:///{book}", durable=durable == "durable")
+    engine = ledger.connect(book, durable=durable == "durable")
     town = towns.Town(engine, Path(archive), {})
     for number in range(1, 4):
         with town.begin() as conn:
