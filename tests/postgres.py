@@ -1,12 +1,13 @@
 """A PostgreSQL of the tests' own: in a folder of its own, reached by a socket in it alone.
 
-It takes over nothing that runs on this machine, and nothing of it stays. Disk syncs are off: these
-tests are about rules; who kills or cuts the power asks for them.
+It takes over nothing that runs on this machine, and nothing of it stays. Disk syncs are off in
+`server`: these tests are about rules; who cuts the power or measures asks for them.
 """
 
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -88,7 +89,7 @@ def running(place: Path, *settings: str, **environment: str) -> Iterator[str]:
         _wait(place, process)
         yield f"postgresql+psycopg://book@/postgres?host={place}"
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # which does not wait for who is still connected
         process.wait(30)
 
 
