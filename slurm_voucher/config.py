@@ -12,8 +12,8 @@ from accounting.yamlfile import at, kind, only, read
 
 DEFAULT_HOME = "/var/lib/slurm-voucher"
 DEFAULT_SOCKET = "/run/slurm-voucher/hook.sock"
-SOCKET_BYTES_MAX = 107
-"""sun_path of unix(7) less its final NUL."""
+SOCKET_BYTES_MAX = 103
+"""sun_path of unix(7) less its final NUL and the .new it has until it listens."""
 
 UID_MAX = 2**32 - 2
 

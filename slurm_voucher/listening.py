@@ -12,26 +12,32 @@ from slurm_voucher.config import Config
 
 log = logging.getLogger("voucherd")
 PROBE_S = 2
+BACKLOG = 512
 _CREDENTIALS = struct.Struct("iII")
 
 
 def listen(config: Config) -> socket.socket:
-    """Bind the hook's socket: for slurmctld and root alone; one that nobody holds is replaced.
+    """Open the hook's socket: for slurmctld and root alone; one that nobody holds is replaced.
+
+    It is made beside its path and moved there once it listens: whoever sees it can connect.
 
     Raises:
         ConfigInvalid: Another voucherd has it, something else stands there, or it cannot be made.
     """
-    path = config.socket
+    path, made = config.socket, f"{config.socket}.new"
     _make_way(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         before = os.umask(0o177)
         try:
-            bound.bind(path)
+            Path(made).unlink(missing_ok=True)
+            bound.bind(made)
         finally:
             os.umask(before)
         if config.slurm_uid not in (0, os.geteuid()):
-            os.chown(path, config.slurm_uid, -1)
+            os.chown(made, config.slurm_uid, -1)
+        bound.listen(BACKLOG)
+        os.rename(made, path)
     except OSError as error:
         bound.close()
         raise ConfigInvalid(

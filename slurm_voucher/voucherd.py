@@ -32,7 +32,6 @@ from slurm_voucher.config import Config
 log = logging.getLogger("voucherd")
 PATIENCE_MS = 1000
 """How long to wait for another writer of the book; slurmctld waits much less for us."""
-BACKLOG = 512
 SHOWN_BYTES = 200
 T = TypeVar("T")
 _JOB = re.compile(r"(\d{1,9})(?:\+(\d{1,5}))?(?:_.*)?", re.ASCII)
@@ -191,7 +190,7 @@ async def _serve(daemon: Voucherd) -> None:
         task.add_done_callback(talks.discard)
 
     server = await asyncio.start_unix_server(
-        talk, sock=bound, limit=protocol.REQUEST_BYTES_MAX, backlog=BACKLOG
+        talk, sock=bound, limit=protocol.REQUEST_BYTES_MAX, backlog=listening.BACKLOG
     )
     watcher = asyncio.create_task(_watch_queue(daemon))
     log.info("listening on %s for cluster %s", daemon.config.socket, daemon.rules.cluster.name)

@@ -547,8 +547,7 @@ def test_stale_socket_is_replaced(site) -> None:
     site = config.Config(**vars(site) | {"socket": f"{site.home}/run/s"})
     listening.listen(site).close()
 
-    with listening.listen(site) as again:
-        again.listen()
+    with listening.listen(site):
         connect(site).close()
 
 
