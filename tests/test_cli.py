@@ -36,7 +36,7 @@ def test_an_unknown_key_in_the_settings(home: Home) -> None:
 def test_a_socket_path_that_is_too_long(home: Home) -> None:
     """A socket's path that the kernel could not take is refused with its length and the limit."""
     (home.path / "config.yaml").write_text(f"socket: /run/{'x' * 120}.sock\n")
-    one_line(home.run("balance"), 3, "130 bytes", "107")
+    one_line(home.run("balance"), 3, "130 bytes", "103")
 
 
 def test_voucherd_not_running(home: Home) -> None:

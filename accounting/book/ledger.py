@@ -10,8 +10,10 @@ import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
+import msgspec
 from sqlalchemy import Engine, Table, bindparam, create_engine, event, func, insert, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -27,15 +29,17 @@ from accounting.errors import (
 from accounting.money import MICRO_PER_FEN, yuan
 
 GENESIS = "0" * 64
-POSTING_FEN_MAX = 1_000_000_000_000
+POSTING_MICRO_MAX = 1_000_000_000_000 * MICRO_PER_FEN
 """A thousand times a city's programme. Balances are sums in 64 bits: one absurd amount in a chain
 that cannot be edited would make them unreadable for good."""
 KEYS_MAX = 500
 """How many keys are asked for at once."""
+ROWS_MAX = 100
+"""How many rows go with one statement into SQLite."""
 PATIENCE_MS = 10_000
 """How long to wait for another writer, unless told otherwise."""
 SQLITE = {
-    durable: (f"synchronous = {name}", "foreign_keys = ON")
+    durable: (f"synchronous = {name}", "foreign_keys = ON", "temp_store = MEMORY")
     for durable, name in ((True, "FULL"), (False, "NORMAL"))
 }
 
@@ -52,14 +56,12 @@ _BALANCE = select(_KEPT.amount_micro).where(
 )
 """Statements that are asked over and over, made once."""
 _HOT = (schema.journal, schema.posting)
-_SQLITE_INTO = {
-    table.name: f"INSERT INTO {table.name} ({', '.join(table.columns.keys())}) "  # noqa: S608
-    f"VALUES ({', '.join('?' for _ in table.columns)})"
-    for table in _HOT
+_INTO = {
+    table.name: f"INSERT INTO {table.name} ({', '.join(table.columns.keys())})" for table in _HOT
 }
-_POSTGRES_INTO = {
-    table.name: f"INSERT INTO {table.name} ({', '.join(table.columns.keys())}) "  # noqa: S608
-    f"SELECT * FROM unnest({', '.join(f'%s::{column.type}[]' for column in table.columns)})"
+_UNNESTED = {
+    table.name: "SELECT * FROM "  # noqa: S608 - our own names
+    f"unnest({', '.join(f'%s::{c.type}[]' for c in table.columns)})"
     for table in _HOT
 }
 
@@ -133,12 +135,9 @@ class Entry:
     def content(self) -> str:
         """Return rows and postings as canonical JSON: what the hash covers and repeats are
         compared by. A column without a value is left out, so that a later schema can add some."""
-        return canonical(
-            {
-                "rows": {name: [_said(row) for row in rows] for name, rows in self.rows.items()},
-                "postings": [[p.account, p.owner, p.amount_micro] for p in self.postings],
-            }
-        )
+        rows = {name: [_said(row) for row in rows] for name, rows in self.rows.items()}
+        postings = [(p.account, p.owner, p.amount_micro) for p in self.postings]
+        return _QUICK.encode({"rows": rows, "postings": postings}).decode()
 
 
 def _said(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +145,8 @@ def _said(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_QUICK = msgspec.json.Encoder(order="sorted")
+"""`canonical` for what the book itself writes, text and integers, in a fifth of its time."""
 
 
 def canonical(value: object) -> str:
@@ -156,7 +157,7 @@ def canonical(value: object) -> str:
 def entry_hash(row: Mapping[str, Any]) -> str:
     """Return the hash of a journal row: SHA-256 over every other column of it."""
     covered = {name: row[name] for name in _HASHED}
-    return hashlib.sha256(canonical(covered).encode()).hexdigest()
+    return hashlib.sha256(_QUICK.encode(covered)).hexdigest()
 
 
 def connect(
@@ -346,7 +347,7 @@ def _standing(
 
 
 def _row(entry: Entry, seq: int, content: str, prev_hash: str) -> dict[str, Any]:
-    row = {
+    covered = {
         "seq": seq,
         "key": entry.key,
         "code": entry.code,
@@ -358,7 +359,7 @@ def _row(entry: Entry, seq: int, content: str, prev_hash: str) -> dict[str, Any]
         "content": content,
         "prev_hash": prev_hash,
     }
-    return row | {"hash": entry_hash(row)}
+    return covered | {"hash": hashlib.sha256(_QUICK.encode(covered)).hexdigest()}
 
 
 def reverse(conn: Connection, key: str, reason: str, stamp: Stamp) -> int:
@@ -409,19 +410,22 @@ def reversed_by(conn: Connection, seq: int) -> int | None:
 
 
 def _assert_sound(entry: Entry) -> None:
+    total = 0
+    ways: dict[tuple[str, str], bool] = {}
     for p in entry.postings:
-        if p.account not in CHART or type(p.amount_micro) is not int or p.amount_micro == 0:
+        amount = p.amount_micro
+        if p.account not in CHART or type(amount) is not int or amount == 0:
             raise ValueError(f"{entry.key}: posting {p} has no account of the chart or no amount")
-        if abs(p.amount_micro) > POSTING_FEN_MAX * MICRO_PER_FEN:
+        if not -POSTING_MICRO_MAX <= amount <= POSTING_MICRO_MAX:
             raise InvalidInput(
-                f"{entry.key}: {yuan(abs(p.amount_micro) // MICRO_PER_FEN)} yuan, at most "
-                f"{yuan(POSTING_FEN_MAX)} can be posted at once; check the amount"
+                f"{entry.key}: {yuan(abs(amount) // MICRO_PER_FEN)} yuan, at most "
+                f"{yuan(POSTING_MICRO_MAX // MICRO_PER_FEN)} can be posted; check the amount"
             )
-    if sum(p.amount_micro for p in entry.postings) != 0:
+        if ways.setdefault((p.account, p.owner), amount > 0) != (amount > 0):
+            raise ValueError(f"{entry.key}: postings go both ways on one account; post the rest")
+        total += amount
+    if total != 0:
         raise ValueError(f"{entry.key}: postings do not sum to zero")
-    ways = {(p.account, p.owner, p.amount_micro > 0) for p in entry.postings}
-    if len(ways) != len({way[:2] for way in ways}):
-        raise ValueError(f"{entry.key}: postings go both ways on one account; post what is left")
 
 
 def _insert_covered(conn: Connection, entries: Sequence[tuple[int, Entry]]) -> None:
@@ -444,12 +448,19 @@ def _insert_covered(conn: Connection, entries: Sequence[tuple[int, Entry]]) -> N
 
 
 def _insert(conn: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert rows with all columns of a table, past SQLAlchemy: half of the time was its own."""
+    """Insert rows with all columns of a table, past SQLAlchemy: half of the time was its own.
+
+    Many go with one statement: SQLite saves each page that it touches once a statement.
+    """
     if conn.dialect.name == "postgresql":
         columns = tuple(list(column) for column in zip(*rows, strict=True))
-        conn.exec_driver_sql(_POSTGRES_INTO[table.name], columns)
-    else:
-        conn.exec_driver_sql(_SQLITE_INTO[table.name], list(rows))
+        conn.exec_driver_sql(f"{_INTO[table.name]} {_UNNESTED[table.name]}", columns)
+        return
+    marks = f"({', '.join('?' for _ in table.columns)})"
+    for i in range(0, len(rows), ROWS_MAX):
+        some = rows[i : i + ROWS_MAX]
+        values = ", ".join([marks] * len(some))
+        conn.exec_driver_sql(f"{_INTO[table.name]} VALUES {values}", tuple(chain(*some)))
 
 
 def lock(conn: Connection) -> None:

@@ -7,6 +7,7 @@ Amounts are integers: fen on papers, micro-yuan in postings. Instants are epoch 
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -39,10 +40,15 @@ def _int(name: str, *rest: object, null: bool = False, pk: bool = False) -> Colu
     return Column(name, BigInteger, *rest, nullable=null, primary_key=pk, autoincrement=False)  # type: ignore[arg-type]
 
 
-def _entry(*, pk: bool = False) -> Column[int]:
+def _where(condition: str) -> dict[str, Any]:
+    """Return what limits an index to some rows, in both databases."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+def _entry() -> Column[int]:
     """Declare which entry a row belongs to; rows go in before the entry that seals them."""
     sealed_by = ForeignKey("journal.seq", deferrable=True, initially="DEFERRED")
-    return Column("seq", Integer, sealed_by, nullable=False, primary_key=pk, autoincrement=False)
+    return Column("seq", Integer, sealed_by, nullable=False, autoincrement=False)
 
 
 def _of_entry(name: str, *columns: SchemaItem) -> Table:
@@ -62,18 +68,19 @@ journal = Table(
     _text("role", CheckConstraint(f"role IN {ROLES}", name="role_known")),
     _int("at_s"),
     _int("effective_s"),
-    Column("reverses", Integer, ForeignKey("journal.seq"), nullable=True, unique=True),
+    Column("reverses", Integer, ForeignKey("journal.seq"), nullable=True),
     _text("content"),
     _text("prev_hash"),
     _text("hash"),
     UniqueConstraint("key"),
-    UniqueConstraint("hash"),
+    Index("journal_reverses", "reverses", unique=True, **_where("reverses IS NOT NULL")),
 )
 
 posting = Table(
     "posting",
     metadata,
-    _entry(pk=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    # That an entry has it is audited: asked for here, a foreign key takes a seventh of the time.
     Column("line", Integer, primary_key=True),
     _text("account"),
     _text("owner"),
@@ -594,7 +601,6 @@ watermark = Table(
     "watermark", metadata, _text("cluster", pk=True), _text("sweep", pk=True), _int("until_s")
 )
 
-_LIVE = text("live > 0")
 hold = Table(
     "hold",
     metadata,
@@ -610,8 +616,8 @@ hold = Table(
     _text("request"),
     _int("live"),  # tasks that have not ended
     CheckConstraint("live BETWEEN 0 AND tasks", name="live_within_tasks"),
-    Index("hold_live", "account", sqlite_where=_LIVE, postgresql_where=_LIVE),
-    Index("hold_live_cluster", "cluster", sqlite_where=_LIVE, postgresql_where=_LIVE),
+    Index("hold_live", "account", **_where("live > 0")),
+    Index("hold_live_cluster", "cluster", **_where("live > 0")),
 )
 hold_bind = Table(
     "hold_bind",

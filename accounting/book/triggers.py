@@ -20,9 +20,10 @@ def _same_fact(name: str) -> str:
         for constraint in table.constraints
         if isinstance(constraint, UniqueConstraint)
     ]
-    unique += [[column.name] for column in table.columns if column.unique]
+    unique += [index.columns.keys() for index in table.indexes if index.unique]
     same = (" AND ".join(f'"{column}" = NEW."{column}"' for column in key) for key in unique)
-    return f'EXISTS (SELECT 1 FROM "{name}" WHERE {" OR ".join(same)})'  # noqa: S608 - our own names
+    there = (f'EXISTS (SELECT 1 FROM "{name}" WHERE {key})' for key in same)  # noqa: S608 - our own names
+    return " OR ".join(there)  # each by its index
 
 
 _CHANGE = (
@@ -84,7 +85,7 @@ def _sqlite_triggers() -> list[str]:
     statements += [
         f'CREATE TRIGGER {name}_no_replace BEFORE INSERT ON "{name}" WHEN {_same_fact(name)} '
         f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
-        for name in _SEALED
+        for name in ("journal", *COVERED)  # a posting's place is its key: it is sealed or new
     ]
     statements.append(
         "CREATE TRIGGER journal_balanced BEFORE INSERT ON journal WHEN "

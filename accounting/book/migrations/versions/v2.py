@@ -5,6 +5,7 @@ What stands in the book stays as it is; the tables here are those of schema 2, f
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from alembic import op
 from sqlalchemy import (
@@ -71,10 +72,10 @@ def _int(name: str, *rest: object, null: bool = False, pk: bool = False) -> Colu
     return Column(name, BigInteger, *rest, nullable=null, primary_key=pk, autoincrement=False)  # type: ignore[arg-type]
 
 
-def _entry(*, pk: bool = False) -> Column[int]:
+def _entry() -> Column[int]:
     """Declare which entry a row belongs to; rows go in before the entry that seals them."""
     sealed_by = ForeignKey("journal.seq", deferrable=True, initially="DEFERRED")
-    return Column("seq", Integer, sealed_by, nullable=False, primary_key=pk, autoincrement=False)
+    return Column("seq", Integer, sealed_by, nullable=False, autoincrement=False)
 
 
 def _of_entry(name: str, *columns: SchemaItem) -> Table:
@@ -84,6 +85,11 @@ def _of_entry(name: str, *columns: SchemaItem) -> Table:
 
 def _none_of(accounts: Iterable[str]) -> str:
     return " AND ".join(f"account <> '{account}'" for account in accounts)
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Return what limits an index to some rows, in both databases."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 _NEVER_BELOW = _none_of(
@@ -99,7 +105,7 @@ _NEVER_BELOW = _none_of(
     )
 )
 _NEVER_ABOVE = _none_of(("cash", "programme", "reserve.owed"))
-_LIVE = text("live > 0")
+_ROLES = ("unit", "operator", "regulator", "treasury", "auditor", "system")
 
 # What is referred to, and stays as it is.
 Table(
@@ -109,7 +115,6 @@ Table(
     Column("id", Text, primary_key=True),
 )
 Table("invoice", tables, Column("number", Text, primary_key=True))
-Table("journal", tables, Column("seq", Integer, primary_key=True))
 Table("provider", tables, Column("id", Text, primary_key=True))
 Table("segment", tables, Column("path", Text, primary_key=True))
 Table("signed_act", tables, Column("sha256", Text, primary_key=True))
@@ -119,9 +124,26 @@ Table("unit", tables, Column("id", Text, primary_key=True))
 Table("voucher", tables, Column("id", Text, primary_key=True))
 
 Table(
+    "journal",
+    tables,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    _text("key"),
+    _text("code"),
+    _text("actor"),
+    _text("role", CheckConstraint(f"role IN {_ROLES}", name="role_known")),
+    _int("at_s"),
+    _int("effective_s"),
+    Column("reverses", Integer, ForeignKey("journal.seq"), nullable=True),
+    _text("content"),
+    _text("prev_hash"),
+    _text("hash"),
+    UniqueConstraint("key"),
+    Index("journal_reverses", "reverses", unique=True, **_where("reverses IS NOT NULL")),
+)
+Table(
     "posting",
     tables,
-    _entry(pk=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("line", Integer, primary_key=True),
     _text("account"),
     _text("owner"),
@@ -376,8 +398,8 @@ Table(
     _text("request"),
     _int("live"),  # tasks that have not ended
     CheckConstraint("live BETWEEN 0 AND tasks", name="live_within_tasks"),
-    Index("hold_live", "account", sqlite_where=_LIVE, postgresql_where=_LIVE),
-    Index("hold_live_cluster", "cluster", sqlite_where=_LIVE, postgresql_where=_LIVE),
+    Index("hold_live", "account", **_where("live > 0")),
+    Index("hold_live_cluster", "cluster", **_where("live > 0")),
 )
 
 
@@ -387,7 +409,7 @@ def upgrade() -> None:
         tables.tables[name].create(op.get_bind())
     _make_anew("charge")  # its columns are in another order
     if op.get_bind().dialect.name == "sqlite":  # which can alter no constraint
-        for name in ("posting", "application", "statement_line", "claim"):
+        for name in ("journal", "posting", "application", "statement_line", "claim"):
             _make_anew(name)
         _make_anew("hold", live=LIVE)
     else:
@@ -411,6 +433,11 @@ def _make_anew(name: str, **filled: str) -> None:
 
 def _alter() -> None:
     """Change the other tables where they stand (PostgreSQL)."""
+    op.drop_constraint("journal_hash_key", "journal")
+    op.drop_constraint("journal_reverses_key", "journal")
+    one_of_each = _where("reverses IS NOT NULL")
+    op.create_index("journal_reverses", "journal", ["reverses"], unique=True, **one_of_each)
+    op.drop_constraint("posting_seq_fkey", "posting")
     op.drop_index("posting_owner", "posting")
     op.drop_constraint("application_contract_key", "application")
     op.add_column("application", _text("project", null=True))
