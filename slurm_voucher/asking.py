@@ -1,4 +1,4 @@
-"""From the fields of a job to the hold it needs: who asks, for what, and what it can cost."""
+"""From the fields of a job to the hold it needs: what it asks for, who asks, what it can cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +31,74 @@ class Asker:
     uid: int
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """The most that a job asks for, and whose machines it is for."""
+
+    most: estimate.Most
+    provider: str
+
+
+@dataclass(frozen=True)
+class Terms:
+    """By what an account computes.
+
+    Attributes:
+        window: Validity of its vouchers. None: it has none.
+        discount: Name under which the price list has a discount for it; '' for none.
+    """
+
+    window: tuple[int, int] | None
+    discount: str
+
+
+def wanted(rules: Rules, fields: Mapping[str, str]) -> Wanted:
+    """Work out the most that a job asks for.
+
+    Args:
+        fields: Fields of a HOLD question; of a queued job, see estimate.most.
+
+    Raises:
+        NotEligible, InvalidInput: It is not known what it can use.
+        TariffMissing: Its partition has no price.
+    """
+    most = estimate.most(fields, rules.cluster)
+    try:
+        return Wanted(most, rules.prices.provider(rules.cluster.name, most.kind.partition))
+    except TariffMissing:
+        raise TariffMissing(
+            f"partition {most.kind.partition}: has no price for vouchers; submit without "
+            "--voucher or ask the operator"
+        ) from None
+
+
+def terms(conn: Connection, rules: Rules, asker: Asker, provider: str, submit_s: int) -> Terms:
+    """Check that a user may spend an account at a provider, and say by which terms.
+
+    Args:
+        submit_s: When the job was submitted: its user must have been a member then.
+
+    Raises:
+        NotEligible, NotAllowed: It may not be.
+    """
+    cluster = rules.cluster.name
+    holds.may_spend(
+        conn, asker.account, cluster=cluster, uid=asker.uid, provider=provider, at_s=submit_s
+    )
+    discount = pricelists.discount_of(conn, rules.prices, asker.account)
+    return Terms(holds.validity(conn, asker.account), discount)
+
+
+def cost(rules: Rules, want: Wanted, by: Terms, now_s: int) -> quoting.Quote:
+    """Work out the most that one task can cost from now on.
+
+    Raises:
+        TariffMissing, UsageInvalid: It is not known.
+    """
+    kind = want.most.kind._replace(discount=by.discount)
+    return quoting.most(rules.prices, kind, want.most.limit_s, now_s, by.window)
+
+
 def request(
     conn: Connection,
     rules: Rules,
@@ -41,33 +109,28 @@ def request(
     now_s: int,
     submit_s: int,
 ) -> holds.Request:
-    """Check who asks for what, and work out the most that it can cost from now on.
-
-    Args:
-        fields: Fields of a HOLD question; of a queued job, see estimate.most.
-        submit_s: When the job was submitted: its user must have been a member then.
+    """Check who asks for what, and work out the hold: `wanted`, `terms` and `cost` in one.
 
     Raises:
         VoucherError: It may not be, or it is not known what it can cost.
     """
-    asked = estimate.most(fields, rules.cluster)
-    name = rules.cluster.name
-    try:
-        provider = rules.prices.provider(name, asked.kind.partition)
-    except TariffMissing:
-        raise TariffMissing(
-            f"partition {asked.kind.partition}: has no price for vouchers; submit without "
-            "--voucher or ask the operator"
-        ) from None
-    holds.may_spend(
-        conn, asker.account, cluster=name, uid=asker.uid, provider=provider, at_s=submit_s
-    )
-    window = holds.validity(conn, asker.account)
-    kind = asked.kind._replace(discount=pricelists.discount_of(conn, rules.prices, asker.account))
-    quote = quoting.most(rules.prices, kind, asked.limit_s, now_s, window)
+    want = wanted(rules, fields)
+    by = terms(conn, rules, asker, want.provider, submit_s)
+    return hold(rules, hold_id, asker, want, cost(rules, want, by, now_s), fields)
+
+
+def hold(
+    rules: Rules,
+    hold_id: str,
+    asker: Asker,
+    want: Wanted,
+    quote: quoting.Quote,
+    fields: Mapping[str, str],
+) -> holds.Request:
+    """Return the hold for a job that can cost so much."""
     # what a job was given once says nothing of what it can be given when it is changed
     kept = {key: value for key, value in fields.items() if key != "tres_alloc"}
     return holds.Request(
-        hold_id, name, asker.account, asker.uid, asked.tasks, quote.fee_micro,
+        hold_id, rules.cluster.name, asker.account, asker.uid, want.most.tasks, quote.fee_micro,
         quote.eligible_micro, kept,
     )  # fmt: skip
