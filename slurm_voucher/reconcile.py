@@ -107,7 +107,7 @@ def _rebuild(
     if asked.tasks * asked.task_micro > HELD_MICRO_MAX:
         done.problems.append(_problem(jobs[0], hold_id, "cannot be rebuilt", "it is too large"))
         return
-    holds.enter(conn, asked, rules.policy, began_s)
+    holds.enter(conn, [asked], rules.policy, began_s)
     done.rebuilt.append(hold_id)
 
 

@@ -104,7 +104,7 @@ class Peer:
         asked = Request(name, CLUSTER, ACCOUNT, UID, 1, micro, 0, {})
         known = holds.exists(conn, name)
         if not known:
-            holds.enter(conn, asked, until, self.now_s)
+            holds.enter(conn, [asked], until, self.now_s)
             if event["timeout"] == "0":
                 job_id = int(name.strip("T"))
                 releasing.bind(conn, name, CLUSTER, job_id, self.now_s, self.now_s)

@@ -615,9 +615,11 @@ hold = Table(
     _int("task_eligible_micro"),
     _text("request"),
     _int("live"),  # tasks that have not ended
+    _int("turn"),  # which change of any hold was the last of this one's
     CheckConstraint("live BETWEEN 0 AND tasks", name="live_within_tasks"),
     Index("hold_live", "account", **_where("live > 0")),
     Index("hold_live_cluster", "cluster", **_where("live > 0")),
+    Index("hold_turn", "turn"),
 )
 hold_bind = Table(
     "hold_bind",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.engine import Connection
 
 from accounting import money
@@ -32,8 +32,15 @@ LIVE = (
 """Holds with tasks that have not ended: how many are `live`, and the job they are bound to.
 An index has these alone: the many that have ended cost nothing."""
 _HELD = select(
-    schema.hold.c.live, schema.hold.c.task_micro, schema.hold.c.task_eligible_micro
+    func.sum(schema.hold.c.live * schema.hold.c.task_micro),
+    func.sum(schema.hold.c.live * schema.hold.c.task_eligible_micro),
 ).where(schema.hold.c.account == bindparam("of"), schema.hold.c.live > 0)
+_LAST_TURN = select(func.max(schema.hold.c.turn))
+_ENTER = text(
+    f"INSERT INTO hold ({', '.join(c.name for c in schema.hold.columns)}) "  # noqa: S608 - our own names
+    f"VALUES ({', '.join(f':{c.name}' for c in schema.hold.columns)}) "
+    "ON CONFLICT (id) DO NOTHING"
+)
 
 
 @dataclass(frozen=True)
@@ -143,17 +150,14 @@ def position(conn: Connection, account: str, policy: Policy) -> Position:
     own = vouchers(conn, account)
     gone = taken_back(conn)
     left = sum(ledger.balance(conn, "voucher.left", each.id) for each in own if each.id not in gone)
-    held = [
-        (live * task_micro, live * eligible_micro)
-        for live, task_micro, eligible_micro in conn.execute(_HELD, {"of": account})
-    ]
+    held_micro, held_eligible_micro = conn.execute(_HELD, {"of": account}).one()
     return Position(
         left_fen=left // MICRO_PER_FEN,
         cash_fen=-ledger.balance(conn, "cash", account) // MICRO_PER_FEN,
         owed_fen=ledger.balance(conn, "receivable", account) // MICRO_PER_FEN,
         accrued=list(accrued(conn, account).values()),
-        held_micro=sum(micro for micro, _ in held),
-        held_eligible_micro=sum(eligible for _, eligible in held),
+        held_micro=int(held_micro or 0),
+        held_eligible_micro=int(held_eligible_micro or 0),
         ratio_bp=_ratio_bp(own, policy),
         credit_fen=_credit_fen(conn, account) if policy.payment_mode == "postpaid" else 0,
         in_full=policy.payment_mode == "reimburse",
@@ -277,8 +281,8 @@ def place(conn: Connection, request: Request, policy: Policy, now_s: int) -> Pos
         if any(known[name] != getattr(request, name) for name in ("cluster", "account", "uid")):
             raise NotAllowed(f"hold {request.id}: stands for another job; submit again")
         return before
-    after = _admit(conn, before, request, now_s, policy)
-    enter(conn, request, policy, now_s)
+    after = admit(before, request, now_s, policy, validity(conn, request.account))
+    enter(conn, [request], policy, now_s)
     return after
 
 
@@ -291,25 +295,48 @@ def fit(
         VoucherExpired, InsufficientBalance: As `place` does.
     """
     before = position(conn, request.account, policy)
-    return before, _admit(conn, before, request, now_s, policy)
+    window = validity(conn, request.account)
+    return before, admit(before, request, now_s, policy, window)
 
 
-def enter(conn: Connection, request: Request, policy: Policy, now_s: int) -> None:
-    """Enter a hold without asking whether it fits: where the queue shows it, it is a fact."""
-    row = {
-        "id": request.id,
-        "cluster": request.cluster,
-        "account": request.account,
-        "uid": request.uid,
-        "tasks": request.tasks,
-        "live": request.tasks,
-        "task_micro": request.task_micro,
-        "task_eligible_micro": request.task_eligible_micro,
-        "asked_s": now_s,
-        "expires_s": now_s + policy.unseen_s,
-        "request": ledger.canonical(dict(request.asked)),
-    }
-    conn.execute(insert(schema.hold), row)
+def enter(conn: Connection, requests: Sequence[Request], policy: Policy, now_s: int) -> int:
+    """Enter holds without asking whether they fit: they were answered, or the queue shows them.
+
+    Returns:
+        The turn in which it was done. One that stands already stays as it is.
+    """
+    turn = next_turn(conn)
+    rows = [
+        {
+            "id": request.id,
+            "cluster": request.cluster,
+            "account": request.account,
+            "uid": request.uid,
+            "tasks": request.tasks,
+            "live": request.tasks,
+            "turn": turn,
+            "task_micro": request.task_micro,
+            "task_eligible_micro": request.task_eligible_micro,
+            "asked_s": now_s,
+            "expires_s": now_s + policy.unseen_s,
+            "request": ledger.canonical(dict(request.asked)),
+        }
+        for request in requests
+    ]
+    conn.execute(_ENTER, rows)
+    return turn
+
+
+def next_turn(conn: Connection) -> int:
+    """Return the number of the change of holds that is under way: who remembers a position sees
+    by it whose holds have changed since."""
+    lock(conn)
+    return last_turn(conn) + 1
+
+
+def last_turn(conn: Connection) -> int:
+    """Return the number of the last change of holds; 0 before the first."""
+    return conn.execute(_LAST_TURN).scalar() or 0
 
 
 def exists(conn: Connection, hold_id: str) -> bool:
@@ -317,10 +344,22 @@ def exists(conn: Connection, hold_id: str) -> bool:
     return conn.execute(select(schema.hold.c.id).filter_by(id=hold_id)).scalar() is not None
 
 
-def _admit(
-    conn: Connection, before: Position, request: Request, now_s: int, policy: Policy
+def admit(
+    before: Position,
+    request: Request,
+    now_s: int,
+    policy: Policy,
+    window: tuple[int, int] | None,
 ) -> Position:
-    """Return the position with the hold in it, or say why it does not fit."""
+    """Return the position with the hold in it.
+
+    Args:
+        window: Validity of the account's vouchers.
+
+    Raises:
+        VoucherExpired: No voucher is valid and cash alone does not cover it.
+        InsufficientBalance: What is left does not cover it.
+    """
     fee_micro = request.tasks * request.task_micro
     after = before.plus(fee_micro, request.tasks * request.task_eligible_micro)
     fee = yuan(money.fen_up(fee_micro))
@@ -331,7 +370,6 @@ def _admit(
         )
     if after.free_cash_fen >= 0:
         return after
-    window = validity(conn, request.account)
     if window is not None and now_s >= window[1]:
         raise VoucherExpired(
             f"voucher {request.account}: expired on {day_of(window[1] - 1, policy.timezone)}, this "
@@ -376,12 +414,13 @@ def raise_to(conn: Connection, row: Any, request: Request, policy: Policy, now_s
     values: dict[str, Any] = {"request": ledger.canonical(dict(request.asked))}
     after = before
     if more.task_micro:
-        after = _admit(conn, before, more, now_s, policy)
+        after = admit(before, more, now_s, policy, validity(conn, row.account))
         values |= {
             "tasks": tasks,
             "live": live,
             "task_micro": task_micro,
             "task_eligible_micro": eligible_micro,
+            "turn": next_turn(conn),
         }
     conn.execute(update(schema.hold).where(schema.hold.c.id == row.id).values(**values))
     return after

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from accounting.book import schema
 from accounting.book.ledger import lock
-from accounting.vouchers.holds import LIVE
+from accounting.vouchers.holds import LIVE, next_turn
 
 SNAPSHOTS_NEEDED = 2
 
@@ -49,8 +49,8 @@ def end(
     ended = min(tasks, row.live)
     values = {"hold": hold_id, "task": task, "kind": kind, "tasks": ended}
     conn.execute(insert(schema.hold_end), values | {"at_s": now_s, "evidence": evidence})
-    left = update(schema.hold).where(schema.hold.c.id == hold_id).values(live=row.live - ended)
-    conn.execute(left)
+    left = update(schema.hold).where(schema.hold.c.id == hold_id)
+    conn.execute(left.values(live=row.live - ended, turn=next_turn(conn)))
     return True
 
 

@@ -397,9 +397,11 @@ Table(
     _int("task_eligible_micro"),
     _text("request"),
     _int("live"),  # tasks that have not ended
+    _int("turn"),  # which change of any hold was the last of this one's
     CheckConstraint("live BETWEEN 0 AND tasks", name="live_within_tasks"),
     Index("hold_live", "account", **_where("live > 0")),
     Index("hold_live_cluster", "cluster", **_where("live > 0")),
+    Index("hold_turn", "turn"),
 )
 
 
@@ -411,7 +413,7 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":  # which can alter no constraint
         for name in ("journal", "posting", "application", "statement_line", "claim"):
             _make_anew(name)
-        _make_anew("hold", live=LIVE)
+        _make_anew("hold", live=LIVE, turn="0")
     else:
         _alter()
     op.execute(BALANCES)
@@ -448,6 +450,9 @@ def _alter() -> None:
     op.add_column("hold", _int("live", null=True))
     op.execute(f"UPDATE hold SET live = {LIVE}")  # noqa: S608 - our own names
     op.alter_column("hold", "live", nullable=False)
+    op.add_column("hold", _int("turn", null=True))
+    op.execute("UPDATE hold SET turn = 0")
+    op.alter_column("hold", "turn", nullable=False)
     op.create_check_constraint("live_within_tasks", "hold", "live BETWEEN 0 AND tasks")
     for index in tables.tables["hold"].indexes:
         index.create(op.get_bind())
