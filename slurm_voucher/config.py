@@ -17,7 +17,9 @@ SOCKET_BYTES_MAX = 103
 
 UID_MAX = 2**32 - 2
 
-_KEYS = ("book", "archive", "papers", "socket", "slurm_uid", "snapshot_s", "default_qos")
+SELF_PAY, REFUSE = "self_pay", "refuse"
+_KEYS = ("book", "archive", "papers", "socket", "slurm_uid", "snapshot_s", "default_qos",
+         "without_voucher")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Config:
         slurm_uid: uid of slurmctld, who alone (with root) may ask there.
         snapshot_s: How often voucherd looks at the queue.
         default_qos: QOS of a job that names none.
+        without_voucher: What becomes of a job in a priced partition that names no voucher, where
+            its user has not just one account that is valid there: self_pay or refuse.
     """
 
     home: Path
@@ -43,6 +47,7 @@ class Config:
     slurm_uid: int
     snapshot_s: int
     default_qos: str
+    without_voucher: str = SELF_PAY
 
 
 def _sqlite(path: Path) -> str:
@@ -77,6 +82,11 @@ def load(home: Path) -> Config:
     snapshot_s = kind(keys.get("snapshot_s", 30), int, at(where, "snapshot_s"))
     if snapshot_s <= 0:
         raise ConfigInvalid(f"{at(where, 'snapshot_s')}: {snapshot_s} is not above zero")
+    without = kind(keys.get("without_voucher", SELF_PAY), str, at(where, "without_voucher"))
+    if without not in (SELF_PAY, REFUSE):
+        raise ConfigInvalid(
+            f"{at(where, 'without_voucher')}: {without!r} is unknown; use {SELF_PAY} or {REFUSE}"
+        )
     return Config(
         home=home,
         book=kind(keys.get("book", _sqlite(home / "book.db")), str, at(where, "book")),
@@ -86,6 +96,7 @@ def load(home: Path) -> Config:
         slurm_uid=slurm_uid,
         snapshot_s=snapshot_s,
         default_qos=default_qos,
+        without_voucher=without,
     )
 
 

@@ -10,7 +10,7 @@ nor a terminal's control bytes can stand in one.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from accounting.errors import InvalidInput
 
@@ -20,11 +20,14 @@ ANSWER_BYTES_MAX = 1024
 SAY_BYTES_MAX = 200
 ID_BYTES_MAX = 256
 """Longest hold or job that the hook names (WIRE_ID_MAX)."""
-VERBS = ("HOLD", "MODIFY", "PING")
+VERBS = ("HOLD", "MODIFY", "DROP", "PING", "STATUS")
 
-_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/,+@*[]")
+_PLAIN = "-_.:/,+@*[]"
 _KEY = re.compile(r"[a-z_]{1,32}")
 _VALUE = re.compile(r"(?:[A-Za-z0-9\-_.:/,+@*\[\]]|%[0-9A-F]{2})*")
+
+
+Fields = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,12 @@ class Question:
     """One line from the hook."""
 
     verb: str
-    fields: Mapping[str, str]
+    fields: Fields
 
 
 def encode(value: str) -> str:
     """Percent-encode a value."""
-    return "".join(
-        chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in value.encode("utf-8")
-    )
+    return quote(value, safe=_PLAIN).replace("~", "%7E")
 
 
 def read(line: bytes) -> Question:
@@ -71,7 +72,7 @@ def read(line: bytes) -> Question:
 def answer(word: str, fields: Mapping[str, str], say: str = "") -> bytes:
     """Write an answer; what is said to the user is one line of at most 200 bytes."""
     line = " ".join([VERSION, word, *(f"{key}={encode(value)}" for key, value in fields.items())])
-    plain = "".join(c if c.isprintable() else "?" for c in say)
+    plain = say if say.isprintable() else "".join(c if c.isprintable() else "?" for c in say)
     cut = plain.encode("utf-8", "replace")[:SAY_BYTES_MAX].decode("utf-8", "ignore")
     while cut and len(line) + len(f" say={encode(cut)}\n") > ANSWER_BYTES_MAX:
         cut = cut[:-1]

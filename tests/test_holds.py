@@ -301,7 +301,7 @@ def test_the_hold_of_a_job_is_found(town):
         assert holds.of_job(conn, CLUSTER, 16) is None
         releasing.bind(conn, f"{1:032x}", CLUSTER, 16, NOW_S, NOW_S)
         row = holds.of_job(conn, CLUSTER, 16)
-        assert (row.id, holds.asked_of(row)) == (f"{1:032x}", dict(request(1, "100").asked))
+        assert (row.id, row.asked) == (f"{1:032x}", dict(request(1, "100").asked))
         assert holds.of_job(conn, "other", 16) is None
         assert holds.exists(conn, f"{1:032x}")
         assert not holds.exists(conn, f"{2:032x}")

@@ -46,7 +46,7 @@ def test_every_value_comes_back(fields: dict[str, str]) -> None:
         (b"0 PING\n", "version '0', this voucherd speaks 1; install"),
         (b"2 HOLD\n", "version '2', this voucherd speaks 1; install"),
         (b" 1 PING\n", "version ''"),
-        (b"1 ping\n", "'ping' is no question; known: HOLD, MODIFY, PING"),
+        (b"1 ping\n", "'ping' is no question; known: HOLD, MODIFY, DROP, PING, STATUS"),
         (b"1 HOLD\x00 a=1\n", "is no question; known"),
         (b"1 PING\r\n", "is no question; known"),
         (b"1 HOLD uid\n", "is no key=value"),

@@ -6,6 +6,7 @@ it, and each of its tasks ends once: posted (the run was charged), voided (it ne
 expired (the queue never showed it).
 """
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from accounting.money import MICRO_PER_FEN, yuan
 from accounting.period import day_of
 from accounting.policy import Policy
 from accounting.vouchers import freezing
-from accounting.vouchers.registry import terms, unit_of
+from accounting.vouchers.registry import find, next_coming_or_going, terms, unit_of
 
 LIVE = (
     select(schema.hold, schema.hold_bind.c.job_id, schema.hold_bind.c.submit_s)
@@ -59,6 +60,58 @@ class Request:
     task_micro: int
     task_eligible_micro: int
     asked: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A hold as it stands: `live` of its tasks have not ended."""
+
+    id: str
+    account: str
+    uid: int
+    asked_s: int
+    tasks: int
+    live: int
+    task_micro: int
+    task_eligible_micro: int
+    asked: Mapping[str, str]
+
+    @classmethod
+    def of(cls, row: Any) -> "Held":
+        """Return the hold of a row of the book."""
+        return cls(
+            row.id, row.account, row.uid, row.asked_s, row.tasks, row.live, row.task_micro,
+            row.task_eligible_micro, json.loads(row.request),
+        )  # fmt: skip
+
+    def raised(self, request: Request) -> tuple["Held", Request]:
+        """Return what it is when the job may cost so much, and the hold for the difference.
+
+        A lower value changes nothing, and only tasks that have not ended are raised.
+        """
+        tasks = max(self.tasks, request.tasks)
+        task_micro = max(self.task_micro, request.task_micro)
+        wanted_micro = max(self.task_eligible_micro, request.task_eligible_micro)
+        eligible_micro = min(task_micro, wanted_micro)
+        live = self.live + tasks - self.tasks
+        more = replace(
+            request,
+            tasks=1,
+            task_micro=live * task_micro - self.live * self.task_micro,
+            task_eligible_micro=live * eligible_micro - self.live * self.task_eligible_micro,
+        )
+        raised = replace(
+            self,
+            tasks=tasks,
+            live=live,
+            task_micro=task_micro,
+            task_eligible_micro=eligible_micro,
+            asked=request.asked,
+        )
+        return raised, more
+
+
+_RAISED = ("tasks", "task_micro", "task_eligible_micro")
 
 
 @dataclass(frozen=True)
@@ -255,6 +308,36 @@ def may_spend(
     return contract
 
 
+def usable(conn: Connection, *, cluster: str, uid: int, provider: str, at_s: int) -> list[str]:
+    """List the accounts that a user of a cluster may spend at a provider, with a voucher that is
+    valid at an instant."""
+    unit = unit_of(conn, cluster, uid, at_s)
+    if unit is None:
+        return []
+    contract, voucher = schema.contract.c, schema.voucher.c
+    query = select(contract.account).where(contract.unit == unit, contract.provider == provider)
+    valid = (voucher.from_s <= at_s) & (voucher.until_s > at_s)
+    query = query.join(schema.voucher, (voucher.account == contract.account) & valid).distinct()
+    found = []
+    for account in conn.execute(query.order_by(contract.account)).scalars():
+        with contextlib.suppress(NotEligible, NotAllowed):
+            may_spend(conn, account, cluster=cluster, uid=uid, provider=provider, at_s=at_s)
+            found.append(account)
+    return found
+
+
+def stands_until(conn: Connection, account: str, now_s: int) -> int:
+    """Return the next instant at which `may_spend` can say something else by itself: a member
+    comes or goes, a freeze begins or ends, the contract is over."""
+    contract = find(conn, "contract", account=account)
+    edges = [edge for freeze in freezing.of_unit(conn, contract.unit) for edge in freeze]
+    edges += [terms(conn, contract.id).until_s, freezing.ALWAYS_S]
+    member_s = next_coming_or_going(conn, contract.unit, now_s)
+    if member_s is not None:
+        edges.append(member_s)
+    return min(edge for edge in edges if edge > now_s)
+
+
 def validity(conn: Connection, account: str) -> tuple[int, int] | None:
     """Return the half-open interval in which an account's vouchers are valid, or None."""
     own = vouchers(conn, account)
@@ -339,6 +422,24 @@ def last_turn(conn: Connection) -> int:
     return conn.execute(_LAST_TURN).scalar() or 0
 
 
+def ids(conn: Connection, some: Sequence[str]) -> set[str]:
+    """Return which of these holds the book has."""
+    column = schema.hold.c.id
+    return {
+        one
+        for i in range(0, len(some), ledger.KEYS_MAX)
+        for one in conn.execute(
+            select(column).where(column.in_(some[i : i + ledger.KEYS_MAX]))
+        ).scalars()
+    }
+
+
+def changed(conn: Connection, turn: int) -> set[str]:
+    """Return the accounts whose holds have changed since a turn."""
+    query = select(schema.hold.c.account).distinct().where(schema.hold.c.turn > turn)
+    return set(conn.execute(query).scalars())
+
+
 def exists(conn: Connection, hold_id: str) -> bool:
     """Tell whether the book has a hold, live or ended."""
     return conn.execute(select(schema.hold.c.id).filter_by(id=hold_id)).scalar() is not None
@@ -382,10 +483,11 @@ def admit(
     )
 
 
-def of_job(conn: Connection, cluster: str, job_id: int) -> Any | None:
+def of_job(conn: Connection, cluster: str, job_id: int) -> Held | None:
     """Return the live hold that is bound to a job, or None."""
     bound = LIVE.where(schema.hold_bind.c.cluster == cluster, schema.hold_bind.c.job_id == job_id)
-    return conn.execute(bound.order_by(schema.hold_bind.c.submit_s.desc())).first()
+    row = conn.execute(bound.order_by(schema.hold_bind.c.submit_s.desc())).first()
+    return None if row is None else Held.of(row)
 
 
 def raise_to(conn: Connection, row: Any, request: Request, policy: Policy, now_s: int) -> Position:
@@ -398,35 +500,30 @@ def raise_to(conn: Connection, row: Any, request: Request, policy: Policy, now_s
     """
     lock(conn)
     before = position(conn, row.account, policy)
-    row = conn.execute(LIVE.where(schema.hold.c.id == row.id)).one_or_none()
-    if row is None:
+    held = find_live(conn, row.id)
+    if held is None:
         return before
-    tasks = max(row.tasks, request.tasks)
-    task_micro = max(row.task_micro, request.task_micro)
-    eligible_micro = min(task_micro, max(row.task_eligible_micro, request.task_eligible_micro))
-    live = row.live + tasks - row.tasks
-    more = replace(
-        request,
-        tasks=1,
-        task_micro=live * task_micro - row.live * row.task_micro,
-        task_eligible_micro=live * eligible_micro - row.live * row.task_eligible_micro,
-    )
-    values: dict[str, Any] = {"request": ledger.canonical(dict(request.asked))}
+    raised, more = held.raised(request)
     after = before
     if more.task_micro:
         after = admit(before, more, now_s, policy, validity(conn, row.account))
-        values |= {
-            "tasks": tasks,
-            "live": live,
-            "task_micro": task_micro,
-            "task_eligible_micro": eligible_micro,
-            "turn": next_turn(conn),
-        }
-    conn.execute(update(schema.hold).where(schema.hold.c.id == row.id).values(**values))
+    write_raised(conn, raised)
     return after
 
 
-def asked_of(row: Any) -> dict[str, str]:
-    """Return what the hook asked when it took a hold."""
-    asked: dict[str, str] = json.loads(row.request)
-    return asked
+def find_live(conn: Connection, hold_id: str) -> Held | None:
+    """Return a live hold as it stands, or None."""
+    row = conn.execute(LIVE.where(schema.hold.c.id == hold_id)).one_or_none()
+    return None if row is None else Held.of(row)
+
+
+def write_raised(conn: Connection, raised: Held) -> None:
+    """Write what a hold was raised to; tasks that have ended in the meantime stay ended."""
+    now = find_live(conn, raised.id)
+    if now is None:
+        return
+    values: dict[str, Any] = {"request": ledger.canonical(dict(raised.asked))}
+    more = {name: max(getattr(now, name), getattr(raised, name)) for name in _RAISED}
+    if any(more[name] != getattr(now, name) for name in _RAISED):
+        values |= more | {"live": now.live + more["tasks"] - now.tasks, "turn": next_turn(conn)}
+    conn.execute(update(schema.hold).where(schema.hold.c.id == raised.id).values(**values))

@@ -320,6 +320,16 @@ def unit_of(conn: Connection, cluster: str, uid: int, at_s: int) -> str | None:
     return None if found is None else str(found.unit)
 
 
+def next_coming_or_going(conn: Connection, unit: str, now_s: int) -> int | None:
+    """Return the next instant at which somebody comes to a unit or leaves it, or None."""
+    members = _MEMBERS.where(schema.member.c.unit == unit).subquery().c
+    edges = [
+        conn.execute(select(func.min(edge)).where(edge > now_s)).scalar()
+        for edge in (members.from_s, members.last_s)
+    ]
+    return min((edge for edge in edges if edge is not None), default=None)
+
+
 def pay_in(
     conn: Connection, account: str, *, amount_fen: int, reference: str, paid_on: date, stamp: Stamp
 ) -> None:

@@ -54,6 +54,15 @@ def end(
     return True
 
 
+def take_back(conn: Connection, hold_id: str, now_s: int) -> bool:
+    """Void a hold whose job will not be, as the hook says that asked for it; once the queue has
+    shown the job only evidence ends it."""
+    row = conn.execute(LIVE.where(schema.hold.c.id == hold_id)).one_or_none()
+    if row is None or row.job_id is not None:
+        return False
+    return end(conn, hold_id, "*", "voided", row.live, now_s, "refused with its other parts")
+
+
 def expire_unseen(conn: Connection, cluster: str, seen: set[str], now_s: int) -> list[str]:
     """Let holds lapse that the queue never showed and whose time is over.
 

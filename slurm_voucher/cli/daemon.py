@@ -1,7 +1,6 @@
 """svoucher serve, reconcile: the holds beside Slurm's queue."""
 
 import logging
-import time
 
 import click
 
@@ -9,7 +8,7 @@ from accounting.book import schema
 from accounting.money import yuan_micro
 from accounting.period import clock
 from accounting.vouchers import holds
-from slurm_voucher import queue, voucherd
+from slurm_voucher import looking, voucherd
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -63,12 +62,10 @@ def reconcile_(site: Site) -> None:
     \b
     Example: svoucher reconcile
     """
-    daemon = voucherd.Voucherd(site.config)
-    began_s = int(time.time())
-    jobs = queue.snapshot()
-    done = daemon.look_at_queue(jobs, began_s, queue.nothing_waits_for_slurmdbd())
+    looked = looking.Looker(site.config).look()
+    done = looked.done
     click.echo(
-        f"{len(jobs)} jobs with a hold in the queue; {len(done.rebuilt)} holds rebuilt, "
+        f"{looked.jobs} jobs with a hold in the queue; {len(done.rebuilt)} holds rebuilt, "
         f"{len(done.raised)} raised, {len(done.expired)} expired, {len(done.voided)} voided"
     )
     for problem in done.problems:

@@ -1,0 +1,372 @@
+"""What voucherd knows of voucher accounts, so that a hold costs slurmctld no transaction.
+
+A hold is answered from memory and written to the book a moment later, many in one transaction: no
+writer of the book, however long it takes, makes slurmctld wait. What is lost when voucherd is
+killed in between stands in AdminComment, and the next look at the queue enters it.
+
+What others write is seen by two numbers: the head of the chain, and the turn of the last change
+of holds. Accounts that a change concerns are forgotten and read anew when they are asked for.
+"""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from sqlalchemy import Engine, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from accounting.book import ledger, schema
+from accounting.errors import NotAllowed, NotEligible, TariffMissing, Unavailable
+from accounting.rates import quoting
+from accounting.vouchers import holds, releasing
+from accounting.vouchers.holds import Held, Position, Request
+from slurm_voucher import asking, estimate
+from slurm_voucher.asking import Asker, Rules, Terms, Wanted
+from slurm_voucher.config import SELF_PAY
+
+log = logging.getLogger("voucherd")
+ASKED_AGAIN_S = 10
+"""Within how long slurmctld asks again of another voucherd; its deadline is at most 5 s."""
+FRESH_S = 0.02
+"""For how long it is taken that nobody else has written."""
+RECENT_MAX = 20_000
+"""How many holds are remembered by their id: slurmctld asks again within seconds, or never."""
+WAITING_MAX = 20_000
+"""Holds that may wait for the book; at more of them somebody has locked it for good."""
+USAGE = "charge"
+"""Code of the entries that come all the time, and say which accounts they concern."""
+NAMES = ("hold", "uid", "voucher", "missed")
+"""Fields of a HOLD that say nothing of what the job can cost."""
+
+
+Fields = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Known:
+    """What is remembered of an account.
+
+    Attributes:
+        position: With all of its holds, also those that are not in the book yet.
+        until_s: Until when `terms` stand by themselves.
+        terms: By which terms a user computes with it at a provider, by (uid, provider).
+    """
+
+    position: Position
+    until_s: int
+    terms: dict[tuple[int, str], Terms] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of holds that was answered and waits for the book.
+
+    Attributes:
+        at_s: When it was answered.
+        placed, raised, dropped: One of them; `dropped` is the hold's id.
+        more: The hold for what the change adds to the position; None for `dropped`.
+    """
+
+    account: str
+    at_s: int
+    placed: Request | None = None
+    raised: Held | None = None
+    dropped: str | None = None
+    more: Request | None = None
+
+
+class Desk:
+    """Accounts in memory, and changes of holds on their way into the book."""
+
+    def __init__(self, engine: Engine, rules: Rules, without_voucher: str) -> None:
+        self.rules = rules
+        self.without_voucher = without_voucher
+        self._engine = engine
+        self._reader = ledger.reading(engine)
+        self._accounts: dict[str, Known] = {}
+        self._recent: OrderedDict[str, Request] = OrderedDict()
+        self._raised: dict[str, Held] = {}
+        self._waiting: list[Change] = []
+        self._writing: list[Change] = []
+        self._head, self._turn = -1, -1
+        self._fresh_until = 0.0
+        self._second = 0
+        self._wants: dict[Fields, Wanted] = {}
+        self._costs: dict[tuple[Fields, Terms], quoting.Quote] = {}
+        self._began = time.monotonic()
+
+    def follow(self, rules: Rules) -> None:
+        """Go on by other rules."""
+        self.rules = rules
+        self._accounts.clear()  # discounts and shares of a fee may be others now
+        self._second = 0
+
+    # --- what is asked ----------------------------------------------------------------------
+
+    def place(
+        self, hold_id: str, asker: Asker, fields: Mapping[str, str], now_s: int
+    ) -> tuple[Request, Position]:
+        """Take a hold; asked again with the same id, find it taken.
+
+        Returns:
+            The hold, and the account's position after it.
+
+        Raises:
+            VoucherError: It may not be, or what is left does not cover it.
+        """
+        self._refresh()
+        asked = {key: value for key, value in fields.items() if key not in NAMES}
+        want, by, known, quote = self._priced(asker, asked, now_s)
+        request = asking.hold(self.rules, hold_id, asker, want, quote, asked)
+        first = self._recent.get(hold_id) or self._before_restart(hold_id)
+        if first is not None:
+            if (first.account, first.uid) != (asker.account, asker.uid):
+                raise NotAllowed(f"hold {hold_id}: stands for another job; submit again")
+            return first, known.position
+        self._make_room()
+        known.position = holds.admit(known.position, request, now_s, self.rules.policy, by.window)
+        self._remember(request)
+        self._waiting.append(Change(request.account, now_s, placed=request, more=request))
+        return request, known.position
+
+    def default(self, uid: int, fields: Mapping[str, str], now_s: int) -> str | None:
+        """Find the voucher account of a job that names none; None: it is nobody's business.
+
+        Raises:
+            NotEligible: The site wants a voucher here, and not just one account is possible.
+        """
+        try:
+            provider = self._want(
+                tuple((k, v) for k, v in fields.items() if k not in NAMES), now_s
+            ).provider
+        except TariffMissing:
+            return None  # not priced
+        with self._reader.begin() as conn:
+            cluster = self.rules.cluster.name
+            found = holds.usable(conn, cluster=cluster, uid=uid, provider=provider, at_s=now_s)
+        if len(found) == 1:
+            return found[0]
+        if self.without_voucher == SELF_PAY:
+            return None
+        listed = f"{len(found)} are possible: {', '.join(found[:4])}" if found else "0 are possible"
+        raise NotEligible(
+            f"voucher: this job names none and {listed}; give --voucher=ID or ask your unit"
+        )
+
+    def modify(
+        self, job_id: int, changed: Mapping[str, str], now_s: int
+    ) -> tuple[Held, Position] | None:
+        """Raise the hold of a changed job; None for a job that has no hold.
+
+        Raises:
+            VoucherError: It may not be, or what is left does not cover the difference.
+        """
+        self._refresh()
+        with self._reader.begin() as conn:
+            held = holds.of_job(conn, self.rules.cluster.name, job_id)
+        if held is None:
+            return None
+        held = self._raised.get(held.id, held)
+        fields = estimate.widest(held.asked, changed, self.rules.cluster)
+        asker = Asker(held.account, held.uid)
+        want, by, known, quote = self._priced(asker, fields, now_s, held.asked_s)
+        request = asking.hold(self.rules, held.id, asker, want, quote, fields)
+        raised, more = held.raised(request)
+        if more.task_micro:
+            self._make_room()
+            known.position = holds.admit(known.position, more, now_s, self.rules.policy, by.window)
+        self._raised[held.id] = raised
+        self._waiting.append(Change(held.account, now_s, raised=raised, more=more))
+        return raised, known.position
+
+    def drop(self, hold_id: str, uid: int, now_s: int) -> None:
+        """Give a hold back that was taken a moment ago; the job will not be."""
+        request = self._recent.pop(hold_id, None)
+        if request is None or request.uid != uid:
+            return  # it lapses by itself
+        self._accounts.pop(request.account, None)
+        self._waiting.append(Change(request.account, now_s, dropped=hold_id))
+
+    def _make_room(self) -> None:
+        if self.waiting >= WAITING_MAX:
+            raise Unavailable(
+                f"voucher: {self.waiting} holds wait for the book, {WAITING_MAX} may; submit again "
+                "in a minute"
+            )
+
+    def _remember(self, request: Request) -> None:
+        self._recent[request.id] = request
+        if len(self._recent) > RECENT_MAX:
+            self._recent.popitem(last=False)
+
+    def _before_restart(self, hold_id: str) -> Request | None:
+        """Find a hold that another voucherd took just before this one was started."""
+        if time.monotonic() - self._began > ASKED_AGAIN_S:
+            return None
+        with self._reader.begin() as conn:
+            held = holds.find_live(conn, hold_id)
+        if held is None:
+            return None
+        request = Request(
+            hold_id, self.rules.cluster.name, held.account, held.uid, held.tasks,
+            held.task_micro, held.task_eligible_micro, held.asked,
+        )  # fmt: skip
+        self._remember(request)
+        return request
+
+    # --- what is known ----------------------------------------------------------------------
+
+    def _priced(
+        self, asker: Asker, asked: Mapping[str, str], now_s: int, submit_s: int | None = None
+    ) -> tuple[Wanted, Terms, Known, quoting.Quote]:
+        """Return what a job wants, by which terms, of which account, and what it can cost.
+
+        The same question in the same second has the same answer: many jobs are alike.
+        """
+        key = tuple(asked.items())
+        want = self._want(key, now_s)
+        known, by = self._known(asker, want.provider, now_s, submit_s)
+        quote = self._costs.get((key, by))
+        if quote is None:
+            quote = self._costs[key, by] = asking.cost(self.rules, want, by, now_s)
+        return want, by, known, quote
+
+    def _want(self, key: Fields, now_s: int) -> Wanted:
+        if now_s != self._second:
+            self._wants.clear()
+            self._costs.clear()
+            self._second = now_s
+        want = self._wants.get(key)
+        if want is None:
+            want = self._wants[key] = asking.wanted(self.rules, dict(key))
+        return want
+
+    def _known(
+        self, asker: Asker, provider: str, now_s: int, submit_s: int | None
+    ) -> tuple[Known, Terms]:
+        known = self._accounts.get(asker.account)
+        if known is not None and now_s >= known.until_s:
+            known = None
+        who = (asker.uid, provider)
+        by = known.terms.get(who) if known and submit_s is None else None
+        if known is not None and by is not None:
+            return known, by
+        with self._reader.begin() as conn:
+            by = asking.terms(
+                conn, self.rules, asker, provider, now_s if submit_s is None else submit_s
+            )
+            if known is None:
+                until_s = holds.stands_until(conn, asker.account, now_s)
+                known = Known(self._position(conn, asker.account), until_s)
+                self._accounts[asker.account] = known
+        if submit_s is None:
+            known.terms[who] = by
+        return known, by
+
+    def _position(self, conn: Connection, account: str) -> Position:
+        """Read where an account stands, and add what is answered and not in the book."""
+        found = holds.position(conn, account, self.rules.policy)
+        changes = [c for c in (*self._writing, *self._waiting) if c.account == account]
+        ids = [change.placed.id for change in changes if change.placed]
+        there = holds.ids(conn, ids) if ids else set()
+        dropped = {change.dropped for change in changes}
+        for change in changes:
+            more = change.more
+            if more and more.id not in dropped and (change.raised or more.id not in there):
+                eligible_micro = more.tasks * more.task_eligible_micro
+                found = found.plus(more.tasks * more.task_micro, eligible_micro)
+        return found
+
+    def _refresh(self) -> None:
+        """Forget accounts that somebody else's writing concerns.
+
+        While our own is on its way nothing is asked: until it is in, nobody else's is new.
+        """
+        now = time.monotonic()
+        if self._writing or now < self._fresh_until:
+            return
+        with self._reader.begin() as conn:
+            head, turn = ledger.head(conn)[0], holds.last_turn(conn)
+            if head != self._head:
+                self._forget(None if head < self._head else _charged(conn, self._head))
+            if turn != self._turn:
+                self._forget(None if turn < self._turn else holds.changed(conn, self._turn))
+        self._head, self._turn = head, turn
+        self._fresh_until = now + FRESH_S
+
+    def _forget(self, accounts: set[str] | None) -> None:
+        for account in [*self._accounts] if accounts is None else accounts:
+            self._accounts.pop(account, None)
+
+    # --- into the book ----------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many changes are not in the book."""
+        return len(self._waiting) + len(self._writing)
+
+    def take(self) -> Sequence[Change]:
+        """Return the changes that are to be written next; `written` or `failed` ends it."""
+        assert not self._writing
+        self._writing, self._waiting = self._waiting, []
+        return self._writing
+
+    def write(self, changes: Sequence[Change]) -> tuple[int, int]:
+        """Write changes in one transaction, in whatever thread; return its first and last turn."""
+        with self._engine.begin() as conn:
+            first = holds.next_turn(conn)
+            for at_s, some in groupby(changes, lambda change: change.at_s):
+                now = list(some)
+                if placed := [change.placed for change in now if change.placed]:
+                    holds.enter(conn, placed, self.rules.policy, at_s)
+                for change in now:
+                    if change.raised:
+                        holds.write_raised(conn, change.raised)
+                    if change.dropped:
+                        releasing.take_back(conn, change.dropped, at_s)
+            return first, holds.last_turn(conn)
+
+    def written(self, turns: tuple[int, int]) -> None:
+        """Take note that the changes are in the book."""
+        first, last = turns
+        for change in self._writing:
+            if not change.placed:
+                self._accounts.pop(change.account, None)  # they may have met another's change
+            if change.raised and self._raised.get(change.raised.id) is change.raised:
+                del self._raised[change.raised.id]
+        self._writing = []
+        if self._turn == first - 1:  # nobody else's change is among them
+            self._turn = last
+
+    def failed(self) -> None:
+        """Put the changes back: the book was locked."""
+        self._waiting = [*self._writing, *self._waiting]
+        self._writing = []
+
+    def one_by_one(self) -> None:
+        """Write changes that cannot be written together: one that is wrong stops no other."""
+        changes, self._writing = self._writing, []
+        self._forget(None)
+        for change in changes:
+            try:
+                self.write([change])
+            except SQLAlchemyError as error:
+                log.error("account %s: %r cannot be written: %s", change.account, change, error)
+
+    def flush(self) -> None:
+        """Write all that waits, at once."""
+        if self._waiting:
+            self.written(self.write(self.take()))
+
+
+def _charged(conn: Connection, head: int) -> set[str] | None:
+    """Return the accounts that entries after one concern; None: any."""
+    entry, charge = schema.journal.c, schema.charge.c
+    codes = set(conn.execute(select(entry.code).distinct().where(entry.seq > head)).scalars())
+    if codes - {USAGE}:
+        return None
+    return set(conn.execute(select(charge.account).distinct().where(charge.seq > head)).scalars())

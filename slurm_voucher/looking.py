@@ -1,0 +1,149 @@
+"""A look at the queue: from what Slurm says to the holds in the book.
+
+voucherd has it done by a process of its own. To read a long queue takes seconds of a processor,
+and slurmctld waits for milliseconds; the two meet in the book alone. A frame on the pipe is its
+length in four bytes and a pickle: both ends are this program, run by the same user.
+"""
+
+import asyncio
+import os
+import pickle
+import signal
+import struct
+import sys
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from accounting import policy as policies
+from accounting.book import ledger
+from accounting.errors import BookUnavailable, SlurmUnavailable
+from accounting.rates import pricelists
+from slurm_voucher import partitions, queue, reconcile
+from slurm_voucher.asking import Rules
+from slurm_voucher.config import Config
+
+_LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What one look did.
+
+    Attributes:
+        jobs: How many jobs with a hold the queue showed.
+        done: What was done to the holds.
+        rules: Cluster, price list and policy as they are now. None: as at the look before.
+    """
+
+    jobs: int
+    done: reconcile.Reconciled
+    rules: Rules | None
+
+
+def rules(engine: Engine, cluster: partitions.Cluster) -> Rules:
+    """Read policy and price list in force from the book, for a cluster as Slurm tells it."""
+    with ledger.reading(engine).begin() as conn:
+        name, text = ledger.document(conn, "policy")
+        prices = pricelists.loaded(conn)
+    return Rules(cluster, prices, policies.load(text, f"policy {name}"))
+
+
+class Looker:
+    """Looks at one site's queue, and knows what it saw the last time."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._engine = ledger.connect(config.book, durable=False)
+        self._checked: reconcile.Checked = {}
+        self._rules: Rules | None = None
+
+    def look(self) -> Looked:
+        """Look at the queue, and bring the holds in line with it.
+
+        Raises:
+            SlurmUnavailable, BookUnavailable: One of them does not answer; nothing was changed.
+        """
+        began_s = int(time.time())
+        cluster = partitions.load(self._config.default_qos)
+        snapshot, nothing_waits = queue.snapshot(), queue.nothing_waits_for_slurmdbd()
+        try:
+            now = rules(self._engine, cluster)
+            with self._engine.begin() as conn:
+                done = reconcile.apply(
+                    conn,
+                    now,
+                    snapshot,
+                    began_s=began_s,
+                    nothing_waits=nothing_waits,
+                    checked=self._checked,
+                )
+        except DBAPIError as error:
+            reason = str(error.orig).partition("\n")[0]
+            raise BookUnavailable(f"book: {reason}; the next look tries again") from None
+        new, self._rules = None if now == self._rules else now, now
+        return Looked(len(snapshot), done, new)
+
+
+class Aside:
+    """The process that looks, started when it is needed."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def look(self) -> Looked:
+        """Have it look once.
+
+        Raises:
+            VoucherError: As `Looker.look`; or the process has ended, the next look starts another.
+        """
+        if self._process is None or self._process.returncode is not None:
+            command = [sys.executable, "-c", "from slurm_voucher import looking; looking.main()"]
+            self._process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )  # fmt: skip
+        there, back = self._process.stdin, self._process.stdout
+        assert there is not None
+        assert back is not None
+        try:
+            there.write(_frame(self._config))
+            await there.drain()
+            (length,) = _LENGTH.unpack(await back.readexactly(_LENGTH.size))
+            answer = pickle.loads(await back.readexactly(length))  # noqa: S301 - see above
+        except (OSError, asyncio.IncompleteReadError):
+            code = await self._process.wait()
+            raise SlurmUnavailable(f"queue: the process that looks ended ({code})") from None
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Looked)
+        return answer
+
+    async def end(self) -> None:
+        """End it at once, with the command of Slurm that it may be waiting for."""
+        if self._process is not None and self._process.returncode is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.communicate()
+
+
+def _frame(value: object) -> bytes:
+    raw = pickle.dumps(value)
+    return _LENGTH.pack(len(raw)) + raw
+
+
+def main() -> None:
+    """Look whenever a frame with the site's settings comes, until there are no more."""
+    there, back = sys.stdin.buffer, sys.stdout.buffer
+    looker = None
+    while head := there.read(_LENGTH.size):
+        config = pickle.loads(there.read(*_LENGTH.unpack(head)))  # noqa: S301 - see above
+        try:
+            looker = looker or Looker(config)
+            answer: object = looker.look()
+        except Exception as error:  # noqa: BLE001 - it is voucherd that tells it
+            answer = error
+        back.write(_frame(answer))
+        back.flush()
