@@ -7,7 +7,8 @@ import stat
 import struct
 from pathlib import Path
 
-from accounting.errors import ConfigInvalid
+from accounting.errors import ConfigInvalid, Unavailable
+from slurm_voucher import protocol
 from slurm_voucher.config import Config
 
 log = logging.getLogger("voucherd")
@@ -25,7 +26,7 @@ def listen(config: Config) -> socket.socket:
         ConfigInvalid: Another voucherd has it, something else stands there, or it cannot be made.
     """
     path, made = config.socket, f"{config.socket}.new"
-    _make_way(path)
+    make_way(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         before = os.umask(0o177)
@@ -47,7 +48,7 @@ def listen(config: Config) -> socket.socket:
     return bound
 
 
-def _make_way(path: str) -> None:
+def make_way(path: str) -> None:
     """See that nothing stands where the socket goes but a socket that nobody holds.
 
     Raises:
@@ -69,6 +70,28 @@ def _make_way(path: str) -> None:
         raise ConfigInvalid(f"socket {path}: {error.strerror or error}; choose another") from None
     finally:
         probe.close()
+
+
+def ask(path: str, verb: str) -> dict[str, str]:
+    """Ask the voucherd that holds a socket, as slurmctld does; only root and SlurmUser may.
+
+    Raises:
+        Unavailable: None answers there.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(PROBE_S)
+            asking.connect(path)
+            asking.sendall(f"{protocol.VERSION} {verb}\n".encode())
+            answer = asking.recv(protocol.ANSWER_BYTES_MAX)
+    except OSError as error:
+        raise Unavailable(
+            f"socket {path}: {error.strerror or error}; start voucherd with svoucher serve"
+        ) from None
+    version, word, *pairs = answer.decode("ascii", "replace").split() or ["", ""]
+    if (version, word) != (protocol.VERSION, "YES"):
+        raise Unavailable(f"socket {path}: no voucherd answers there; restart it")
+    return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def may_ask(config: Config, peer: socket.socket) -> bool:

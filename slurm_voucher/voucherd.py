@@ -1,39 +1,29 @@
-"""voucherd: answers the submit hook, and keeps the holds in line with the queue.
+"""voucherd: what it answers to the submit hook's questions.
 
-One thread answers, from memory (desk.py). Beside it a thread writes the holds into the book, and
-a process looks at the queue (looking.py): neither is ever waited for while slurmctld waits for
+It answers from memory (desk.py). Beside it a thread writes the holds into the book, and a process
+looks at the queue (serving.py, looking.py): neither is ever waited for while slurmctld waits for
 us, or both would stand still until the hook's deadline.
 """
 
-import asyncio
 import contextlib
 import logging
-import os
 import re
-import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from accounting.book import ledger
 from accounting.errors import InvalidInput, Unavailable, VoucherError
 from accounting.money import fen_up, yuan
 from accounting.vouchers import holds
-from slurm_voucher import asking, estimate, listening, looking, marks, partitions, protocol
+from slurm_voucher import asking, estimate, looking, marks, partitions, protocol
 from slurm_voucher.config import Config
 from slurm_voucher.desk import Desk
 
 log = logging.getLogger("voucherd")
 PATIENCE_MS = 1000
 """How long to wait for another writer of the book."""
-WRITE_S = 0.02
-"""How long holds are gathered before they are written together."""
-AGAIN_S = 1
-"""How long to wait before a locked book is tried again."""
-LAST_S = 3
-"""How long voucherd waits for the book when it is told to end."""
 SHOWN_BYTES = 200
 _JOB = re.compile(r"(\d{1,9})(?:\+(\d{1,5}))?(?:_.*)?", re.ASCII)
 NOBODYS = "-"
@@ -66,7 +56,7 @@ class Voucherd:
         """Answer one question; every error becomes a NO with words, whatever it is."""
         echo: dict[str, str] = {}
         self.counts["asked"] += 1
-        with _logged(f"question {line[:SHOWN_BYTES]!r}"):
+        with logged(f"question {line[:SHOWN_BYTES]!r}"):
             try:
                 question = protocol.read(line)
                 echo |= _echo(question)
@@ -151,7 +141,7 @@ class Voucherd:
 
 
 @contextlib.contextmanager
-def _logged(subject: str) -> Iterator[None]:
+def logged(subject: str) -> Iterator[None]:
     """Log a mistake of ours and go on: slurmctld waits for an answer, the queue for a look."""
     try:
         yield
@@ -184,120 +174,3 @@ def _job_id(text: str) -> int:
     if match is None:
         raise InvalidInput(f"job {text[:32]!r}: is no job number; name 1 job as squeue shows it")
     return int(match[1]) + int(match[2] or 0)
-
-
-class _Talk(asyncio.Protocol):
-    """One connection of the hook: questions are answered in order, until it closes."""
-
-    def __init__(self, daemon: Voucherd, open_: set[asyncio.Transport], asked: asyncio.Event):
-        self._daemon, self._open, self._asked = daemon, open_, asked
-        self._rest = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if listening.may_ask(self._daemon.config, transport.get_extra_info("socket")):
-            self._open.add(transport)
-        else:
-            transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        if self._transport not in self._open:
-            return
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if max(map(len, (*lines, self._rest))) >= protocol.REQUEST_BYTES_MAX:
-            log.warning("connection: a line is over %d bytes", protocol.REQUEST_BYTES_MAX)
-            self._transport.abort()
-            return
-        for line in lines:
-            self._transport.write(self._daemon.answer(line + b"\n", int(time.time())))
-        if self._transport.get_write_buffer_size() > protocol.REQUEST_BYTES_MAX:
-            self._transport.abort()  # it asks and does not listen
-        if self._daemon.desk.waiting:
-            self._asked.set()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._open.discard(self._transport)
-        if error is not None:
-            log.warning("connection: %s", error)
-
-
-def serve(config: Config) -> None:
-    """Run voucherd until SIGTERM or SIGINT.
-
-    Raises:
-        ConfigInvalid: Another voucherd has the socket, or something else stands there.
-        SlurmUnavailable, BookUnavailable: What it needs is not there.
-    """
-    asyncio.run(_serve(Voucherd(config)))
-
-
-async def _serve(daemon: Voucherd) -> None:
-    stop, asked = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGINT):  # before the socket is there to be seen
-        loop.add_signal_handler(sign, stop.set)
-    bound = listening.listen(daemon.config)
-    talks: set[asyncio.Transport] = set()
-    server = await loop.create_unix_server(
-        lambda: _Talk(daemon, talks, asked), sock=bound, backlog=listening.BACKLOG
-    )
-    aside = looking.Aside(daemon.config)
-    tasks = [
-        asyncio.create_task(_watch_queue(daemon, aside)),
-        asyncio.create_task(_write_book(daemon, asked)),
-    ]
-    log.info("listening on %s for cluster %s", daemon.config.socket, daemon.rules.cluster.name)
-    await stop.wait()
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(daemon.config.socket)
-    server.close()
-    for talk in [*talks]:
-        talk.abort()
-    await _last_words(daemon)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await aside.end()
-
-
-async def _last_words(daemon: Voucherd) -> None:
-    """Wait until what was answered is in the book; not long, for the queue has it, too."""
-    end = time.monotonic() + LAST_S
-    while daemon.desk.waiting:
-        if time.monotonic() > end:
-            log.error("book: %d changes of holds are not in it", daemon.desk.waiting)
-            return
-        await asyncio.sleep(WRITE_S / 4)
-
-
-async def _watch_queue(daemon: Voucherd, aside: looking.Aside) -> None:
-    """Look at the queue now and every few seconds; a look that fails changes nothing."""
-    while True:
-        with _logged("queue"):
-            try:
-                daemon.follow(await aside.look(), int(time.time()))
-            except VoucherError as error:
-                log.error("queue: %s", error)
-        await asyncio.sleep(daemon.config.snapshot_s)
-
-
-async def _write_book(daemon: Voucherd, asked: asyncio.Event) -> None:
-    """Write what was answered into the book, many at once; a locked book is tried again."""
-    desk = daemon.desk
-    while True:
-        await asked.wait()
-        asked.clear()
-        await asyncio.sleep(WRITE_S)
-        while desk.waiting:
-            with _logged("book"):
-                changes = desk.take()
-                try:
-                    desk.written(await asyncio.to_thread(desk.write, changes))
-                except OperationalError as error:
-                    desk.failed()
-                    log.error("book: %s; %d changes wait", error.orig, desk.waiting)
-                    await asyncio.sleep(AGAIN_S)
-                except Exception:
-                    desk.one_by_one()
-                    raise

@@ -7,6 +7,7 @@ from fakeslurm import FakeSlurm
 from homes import GOOD, HEADER, PRICES, ROOT, XDMOD, Home, an_account, furnished, one_line
 
 from accounting import policy
+from slurm_voucher import listening
 
 
 @pytest.fixture
@@ -190,6 +191,48 @@ def test_quote_counts_nodes_and_memory(home: Home, tmp_path, monkeypatch, option
     home.ok("price", "load", str(prices))
 
     assert f"at most {fee} yuan" in home.ok("quote", "-p", "ai", "-t", "60", *options.split())
+
+
+@pytest.mark.parametrize(
+    ("hosts", "exit_code", "said"),
+    [
+        ("", 0, "slurm     ok    cluster chengdu"),
+        ("SlurmctldHost[0] = a\nSlurmctldHost[1] = b\n", 3, "2 SlurmctldHosts, SQLite serves 1"),
+    ],
+)
+def test_check_of_a_backup_controller(
+    home: Home, tmp_path, monkeypatch, hosts: str, exit_code: int, said: str
+) -> None:
+    """A book in SQLite is refused where slurmctld has a backup."""
+    slurm = FakeSlurm(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", f"{slurm.folder}:/usr/bin:/bin")
+    config = slurm.folder / "config.txt"
+    config.write_text(hosts + config.read_text())
+    monkeypatch.setattr(listening, "ask", lambda *_: {})
+    done = home.run("check")
+
+    assert said in done.output
+    assert done.exit_code == exit_code
+
+
+def test_status(home: Home, monkeypatch) -> None:
+    """status shows voucherd's figures and what is held; without voucherd it says so."""
+    (home.path / "config.yaml").write_text(f"socket: {home.path}/hook.sock\n")
+    one_line(home.run("status"), 4, "svoucher serve")
+    monkeypatch.setattr(listening, "ask", lambda *_: {"asked": "7", "missed": "2"})
+    rows = json.loads(home.ok("status", "--json"))
+
+    assert {row["what"]: row["figure"] for row in rows} == {
+        "questions since voucherd was started": "7",
+        "refused": "0",
+        "no answer because of the book": "0",
+        "mistakes of voucherd, see its log": "0",
+        "questions that the hook had no answer to": "2",
+        "changes of holds that wait for the book": "0",
+        "seconds since the last look at the queue": "unknown",
+        "holds": "0",
+        "held": "0.000000",
+    }
 
 
 def test_quote_of_memory_that_is_none(home: Home) -> None:

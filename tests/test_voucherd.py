@@ -25,7 +25,7 @@ from town import ACCOUNT, NOW, UID, instant
 from accounting.book import ledger, schema
 from accounting.errors import ConfigInvalid, SlurmUnavailable
 from accounting.vouchers import holds, releasing
-from slurm_voucher import config, desk, listening, looking, protocol, voucherd
+from slurm_voucher import active, config, desk, listening, looking, protocol, serving
 from slurm_voucher.voucherd import Voucherd
 
 NOW_S = instant(NOW)
@@ -541,7 +541,7 @@ def served(site: config.Config, client) -> float:
     daemon = Voucherd(site)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         asked = pool.submit(run)
-        asyncio.run(voucherd._serve(daemon))
+        asyncio.run(serving._serve(daemon))
         took_s = time.monotonic() - ended_s[0]
     daemon.engine.dispose()
     asked.result()
@@ -686,6 +686,41 @@ def test_second_voucherd_is_refused(site, town) -> None:
             assert answers(asking, 1) == [b"1 YES\n"]
 
     served(site, client)
+
+
+def test_voucherd_of_a_backup_controller_waits(site, town, caplog, monkeypatch) -> None:
+    """While another voucherd is active for the cluster this one waits; then it answers."""
+    monkeypatch.setattr(serving, "TURN_S", 0.05)
+    first = active.turn(town.engine, "chengdu")
+    assert first.take()
+
+    def client() -> None:
+        with connect(site) as asking:
+            asking.sendall(b"1 PING\n")
+            assert answers(asking, 1) == [b"1 YES\n"]
+
+    def other() -> None:
+        until(lambda: "another voucherd is active for cluster chengdu" in caplog.text)
+        assert not Path(site.socket).exists()
+        first.end()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(other)
+        served(site, client)
+    ended.result()
+
+
+def test_voucherd_that_lost_its_turn_ends(site, town, caplog, monkeypatch) -> None:
+    """A voucherd that is not the active one any more ends by itself."""
+    monkeypatch.setattr(serving, "TURN_S", 0.05)
+    monkeypatch.setattr(active._OfFile, "lasts", lambda _: Path(site.socket).exists() is False)
+    monkeypatch.setattr(active._OfSession, "lasts", lambda _: Path(site.socket).exists() is False)
+    daemon = Voucherd(site)
+    asyncio.run(serving._serve(daemon))
+    daemon.engine.dispose()
+
+    assert "made this voucherd the active one; ending" in caplog.text
+    assert not Path(site.socket).exists()
 
 
 def test_stale_socket_is_replaced(site) -> None:

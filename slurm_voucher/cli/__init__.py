@@ -56,6 +56,10 @@ COMMANDS = {
     "jobs": ("jobs", "List runs that have ended, with what they cost."),
     "explain": ("jobs", "Show one charge line by line, computed again from the archive."),
     "serve": ("daemon", "Run voucherd in the foreground: it answers the submit hook."),
+    "status": (
+        "daemon",
+        "Say how voucherd does: what it was asked, and what the hook had no answer to.",
+    ),
     "holds": (
         "daemon",
         "List holds that have not ended, with the job that the queue showed for each.",

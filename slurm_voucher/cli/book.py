@@ -1,8 +1,8 @@
 """svoucher init, check: a new book; is everything reachable and consistent?"""
 
 import hashlib
+import re
 import secrets
-import socket
 from typing import Any
 
 import click
@@ -11,9 +11,9 @@ from accounting import durable
 from accounting import policy as policies
 from accounting.book import ledger, schema
 from accounting.book.ledger import Actor, Entry, Stamp
-from accounting.errors import ConfigInvalid, Unavailable, VoucherError
+from accounting.errors import ConfigInvalid, VoucherError
 from accounting.rates import pricelists
-from slurm_voucher import partitions, protocol
+from slurm_voucher import listening, partitions
 from slurm_voucher.cli.site import Site, login, pass_site
 
 
@@ -112,21 +112,21 @@ def _check_tariff(site: Site) -> str:
 
 def _check_slurm(site: Site) -> str:
     cluster = partitions.load(site.config.default_qos)
+    config = partitions.ask(["scontrol", "show", "config"])
+    controllers = len(re.findall(r"^SlurmctldHost\[", config, re.MULTILINE))
+    if controllers > 1 and site.config.book.startswith("sqlite"):
+        raise ConfigInvalid(
+            f"cluster {cluster.name}: {controllers} SlurmctldHosts, SQLite serves 1; put the book "
+            "into PostgreSQL (svoucher backup, restore)"
+        )
+    if "Federation:" in partitions.ask(["scontrol", "show", "federation"]):
+        raise ConfigInvalid(
+            f"cluster {cluster.name}: is in a federation, which was never tried; leave it first"
+        )
     return f"cluster {cluster.name}, partitions {', '.join(cluster.partitions)}"
 
 
 def _check_voucherd(site: Site) -> str:
     path = site.config.socket
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-            asking.settimeout(2)
-            asking.connect(path)
-            asking.sendall(b"1 PING\n")
-            answer = asking.recv(protocol.ANSWER_BYTES_MAX)
-    except OSError as error:
-        raise Unavailable(
-            f"socket {path}: {error.strerror or error}; start voucherd with svoucher serve"
-        ) from None
-    if not answer.startswith(b"1 YES"):
-        raise Unavailable(f"socket {path}: no voucherd answers there; restart it")
+    listening.ask(path, "PING")
     return f"answers on {path}"

@@ -3,12 +3,13 @@
 import logging
 
 import click
+from sqlalchemy import func, select
 
 from accounting.book import schema
 from accounting.money import yuan_micro
 from accounting.period import clock
 from accounting.vouchers import holds
-from slurm_voucher import looking, voucherd
+from slurm_voucher import listening, looking, serving
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -22,7 +23,37 @@ def serve_(site: Site) -> None:
     Example: svoucher serve
     """
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
-    voucherd.serve(site.config)
+    serving.serve(site.config)
+
+
+@click.command("status")
+@output_options
+@pass_site
+def status_(site: Site, show: Show) -> None:
+    """Say how voucherd does: what it was asked, and what the hook had no answer to.
+
+    \b
+    Example: svoucher status
+    """
+    told = listening.ask(site.config.socket, "STATUS")
+    live, held, tasks = schema.hold.c.live, schema.hold.c.task_micro, func.count()
+    with site.read() as conn:
+        count, micro = conn.execute(select(tasks, func.sum(live * held)).where(live > 0)).one()
+    figures = dict.fromkeys(STATUS, "0") | {"looked_ago_s": "unknown"}
+    figures |= {name: figure for name, figure in told.items() if name in STATUS}
+    figures |= {"holds": str(count), "held": yuan_micro(int(micro or 0))}
+    show([{"what": STATUS.get(name, name), "figure": figure} for name, figure in figures.items()])
+
+
+STATUS = {
+    "asked": "questions since voucherd was started",
+    "refused": "refused",
+    "unavailable": "no answer because of the book",
+    "mistakes": "mistakes of voucherd, see its log",
+    "missed": "questions that the hook had no answer to",
+    "waiting": "changes of holds that wait for the book",
+    "looked_ago_s": "seconds since the last look at the queue",
+}
 
 
 @click.command("holds")

@@ -1,0 +1,175 @@
+"""voucherd as a service: its socket, its turn, and what runs beside the thread that answers."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+
+from sqlalchemy.exc import OperationalError
+
+from accounting.errors import VoucherError
+from slurm_voucher import active, listening, looking, protocol
+from slurm_voucher.config import Config
+from slurm_voucher.voucherd import Voucherd, logged
+
+log = logging.getLogger("voucherd")
+WRITE_S = 0.02
+"""How long holds are gathered before they are written together."""
+TURN_S = 2
+"""How often it is asked whether another voucherd is active."""
+AGAIN_S = 1
+"""How long to wait before a locked book is tried again."""
+LAST_S = 3
+"""How long voucherd waits for the book when it is told to end."""
+
+
+def serve(config: Config) -> None:
+    """Run voucherd until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigInvalid: Another voucherd has the socket, or something else stands there.
+        SlurmUnavailable, BookUnavailable: What it needs is not there.
+    """
+    asyncio.run(_serve(Voucherd(config)))
+
+
+async def _serve(daemon: Voucherd) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):  # before the socket is there to be seen
+        loop.add_signal_handler(sign, stop.set)
+    listening.make_way(daemon.config.socket)
+    turn = active.turn(daemon.engine, daemon.rules.cluster.name)
+    try:
+        if await _our_turn(daemon, turn, stop):
+            await _work(daemon, turn, stop)
+    finally:
+        turn.end()
+
+
+async def _our_turn(daemon: Voucherd, turn: active.Turn, stop: asyncio.Event) -> bool:
+    """Wait until no other voucherd is active for the cluster; False when we are to end first."""
+    cluster, told = daemon.rules.cluster.name, False
+    while not turn.take():
+        if not told:
+            log.warning("another voucherd is active for cluster %s: waiting for its end", cluster)
+            told = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), TURN_S)
+            return False
+    return True
+
+
+async def _watch_turn(turn: active.Turn, stop: asyncio.Event) -> None:
+    """End when the turn is lost: another voucherd may be active by now."""
+    while await asyncio.to_thread(turn.lasts):
+        await asyncio.sleep(TURN_S)
+    log.error("the book has ended the connection that made this voucherd the active one; ending")
+    stop.set()
+
+
+async def _work(daemon: Voucherd, turn: active.Turn, stop: asyncio.Event) -> None:
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    bound = listening.listen(daemon.config)
+    talks: set[asyncio.Transport] = set()
+    server = await loop.create_unix_server(
+        lambda: _Talk(daemon, talks, asked), sock=bound, backlog=listening.BACKLOG
+    )
+    aside = looking.Aside(daemon.config)
+    tasks = [
+        asyncio.create_task(_watch_queue(daemon, aside)),
+        asyncio.create_task(_write_book(daemon, asked)),
+        asyncio.create_task(_watch_turn(turn, stop)),
+    ]
+    log.info("listening on %s for cluster %s", daemon.config.socket, daemon.rules.cluster.name)
+    await stop.wait()
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(daemon.config.socket)
+    server.close()
+    for talk in [*talks]:
+        talk.abort()
+    await _last_words(daemon)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await aside.end()
+
+
+async def _last_words(daemon: Voucherd) -> None:
+    """Wait until what was answered is in the book; not long, for the queue has it, too."""
+    end = time.monotonic() + LAST_S
+    while daemon.desk.waiting:
+        if time.monotonic() > end:
+            log.error("book: %d changes of holds are not in it", daemon.desk.waiting)
+            return
+        await asyncio.sleep(WRITE_S / 4)
+
+
+async def _watch_queue(daemon: Voucherd, aside: looking.Aside) -> None:
+    """Look at the queue now and every few seconds; a look that fails changes nothing."""
+    while True:
+        with logged("queue"):
+            try:
+                daemon.follow(await aside.look(), int(time.time()))
+            except VoucherError as error:
+                log.error("queue: %s", error)
+        await asyncio.sleep(daemon.config.snapshot_s)
+
+
+async def _write_book(daemon: Voucherd, asked: asyncio.Event) -> None:
+    """Write what was answered into the book, many at once; a locked book is tried again."""
+    desk = daemon.desk
+    while True:
+        await asked.wait()
+        asked.clear()
+        await asyncio.sleep(WRITE_S)
+        while desk.waiting:
+            with logged("book"):
+                changes = desk.take()
+                try:
+                    desk.written(await asyncio.to_thread(desk.write, changes))
+                except OperationalError as error:
+                    desk.failed()
+                    log.error("book: %s; %d changes wait", error.orig, desk.waiting)
+                    await asyncio.sleep(AGAIN_S)
+                except Exception:
+                    desk.one_by_one()
+                    raise
+
+
+class _Talk(asyncio.Protocol):
+    """One connection of the hook: questions are answered in order, until it closes."""
+
+    def __init__(self, daemon: Voucherd, open_: set[asyncio.Transport], asked: asyncio.Event):
+        self._daemon, self._open, self._asked = daemon, open_, asked
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if listening.may_ask(self._daemon.config, transport.get_extra_info("socket")):
+            self._open.add(transport)
+        else:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport not in self._open:
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if max(map(len, (*lines, self._rest))) >= protocol.REQUEST_BYTES_MAX:
+            log.warning("connection: a line is over %d bytes", protocol.REQUEST_BYTES_MAX)
+            self._transport.abort()
+            return
+        for line in lines:
+            self._transport.write(self._daemon.answer(line + b"\n", int(time.time())))
+        if self._transport.get_write_buffer_size() > protocol.REQUEST_BYTES_MAX:
+            self._transport.abort()  # it asks and does not listen
+        if self._daemon.desk.waiting:
+            self._asked.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._open.discard(self._transport)
+        if error is not None:
+            log.warning("connection: %s", error)
