@@ -5,7 +5,6 @@ lock in PostgreSQL, a lock on a file beside SQLite's.
 """
 
 import fcntl
-import hashlib
 import os
 from functools import partial
 from typing import Protocol
@@ -13,8 +12,6 @@ from typing import Protocol
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
-
-from accounting.book import ledger
 
 
 class Turn(Protocol):
@@ -35,20 +32,19 @@ def turn(engine: Engine, cluster: str) -> Turn:
     return (_OfSession if engine.dialect.name == "postgresql" else _OfFile)(engine, cluster)
 
 
+_TRY = text("SELECT pg_try_advisory_lock(hashtextextended(current_schema() || :name, 0))")
+"""The lock is of this database, and of this book in it."""
+
+
 class _OfSession:
     def __init__(self, engine: Engine, cluster: str) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        with ledger.reading(engine).begin() as conn:
-            name = f"voucherd {ledger.identity(conn).book_id} {cluster}"
-        digest = hashlib.sha256(name.encode()).digest()
-        self._key = {"key": int.from_bytes(digest[:8], "big", signed=True)}
+        self._name = {"name": f" voucherd {cluster}"}
         self._conn: Connection | None = None
 
     def take(self) -> bool:
         self._conn = self._conn or self._engine.connect()
-        return bool(
-            self._conn.execute(text("SELECT pg_try_advisory_lock(:key)"), self._key).scalar()
-        )
+        return bool(self._conn.execute(_TRY, self._name).scalar())
 
     def lasts(self) -> bool:
         assert self._conn is not None
