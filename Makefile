@@ -65,6 +65,7 @@ slurm: .venv/ready
 	@SLURM_VOUCHER_CONTAINER=$(TEST) tests/slurm/container test $(ARGS)
 
 bench: .venv/ready
+	@tests/setup/debian gcc make slurmctld slurm-client slurm-wlm-basic-plugins libslurm-dev munge
 	@set -e; for f in $$(grep -l __main__ bench/*.py); do \
 		m=$$(basename $$f .py); echo "== bench.$$m"; $(BIN)/python -m bench.$$m; done
 
