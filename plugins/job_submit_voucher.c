@@ -17,6 +17,9 @@
 
 #include "link.h"
 
+#define ID_LEN		32	/* hex digits of a hold's id */
+#define HET_MOST	128	/* components of one job; Slurm's own limit */
+
 const char plugin_name[] = "Job submit voucher plugin";
 const char plugin_type[] = "job_submit/voucher";
 const uint32_t plugin_version = SLURM_VERSION_NUMBER;
@@ -145,35 +148,44 @@ static void _put_priced(struct wire_question *q, const job_desc_msg_t *job)
 		wire_put_number(q, "begin_s", job->begin_time);
 }
 
-static bool _make_id(char id[33])
+static bool _make_id(char id[ID_LEN + 1])
 {
-	unsigned char raw[16];
+	unsigned char raw[ID_LEN / 2];
 
 	if (getrandom(raw, sizeof(raw), GRND_NONBLOCK) != sizeof(raw))
 		return false;
-	for (size_t i = 0; i < sizeof(raw); i++)
-		snprintf(id + 2 * i, 3, "%02x", raw[i]);
+	for (size_t i = 0; i < ID_LEN; i++)
+		id[i] = "0123456789abcdef"[(raw[i / 2] >> (i % 2 ? 0 : 4)) & 15];
+	id[ID_LEN] = '\0';
 	return true;
 }
 
-/*
- * Ask, and turn the answer into what slurmctld wants. Without an answer the
- * site's setting decides; that is always logged and always counted.
- */
-static int _ask(const struct wire_question *q, const char *who, struct wire_answer *answer,
-		char **err_msg)
+/* Ask, and tell with it how many questions before had no answer. */
+static void _ask(struct wire_question *q, const char *who, struct wire_answer *answer)
 {
-	bool let_in = (settings.when_unavailable == LET_IN);
+	static const char *const mode[] = {
+		[REFUSE] = "refused", [LET_IN] = "let in", [LET_WAIT] = "made to wait",
+	};
+	unsigned long long missed = link_missed();
 
+	if (missed)
+		wire_put_number(q, "missed", missed);
+	if (!wire_end(q)) {
+		answer->verdict = WIRE_NO;
+		snprintf(answer->say, sizeof(answer->say), "%s: the request is over %d bytes; "
+			 "shorten --array or --constraint", who, WIRE_OUT_MAX);
+		return;
+	}
 	link_ask(q, answer);
-	if (answer->verdict == WIRE_NO)
-		return _refuse(err_msg, "%s", answer->say);
-	if (answer->verdict == WIRE_YES)
-		return SLURM_SUCCESS;
-	slurm_error("voucher: no answer: %s: %s: %s; %llu unanswered so far", who, answer->why,
-		    let_in ? "let in" : "refused", answer->unanswered);
-	if (let_in)
-		return SLURM_SUCCESS;
+	if (answer->verdict == WIRE_NONE)
+		slurm_error("voucher: no answer: %s: %s: %s; %llu unanswered so far", who,
+			    answer->why, mode[settings.when_unavailable], answer->unanswered);
+	else if (missed)
+		link_told(missed);
+}
+
+static int _refuse_unanswered(char **err_msg, const char *who)
+{
 	return _refuse(err_msg, "%s: the voucher service did not answer within %u ms; try again "
 		       "in a minute or tell the administrator", who, settings.deadline_ms);
 }
@@ -188,27 +200,73 @@ static bool _hides_cards(const job_desc_msg_t *job)
 	       !job->tres_per_node && !job->tres_per_socket && !job->tres_per_task;
 }
 
-/*
- * Called by slurmctld for each job and each het component, read locks held.
- * SLURM_SUCCESS: no voucher was named, or admin_comment carries the hold.
- * Else ESLURM_ACCOUNTING_POLICY, and *err_msg says why in one line.
- */
-int job_submit(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
+/* Whether a job without a voucher is asked about: by its partitions, or the default one. */
+static bool _is_asked_for(const job_desc_msg_t *job)
+{
+	const char *at = job->partition;
+
+	if (!settings.ask_for[0] || !at || !*at)
+		return settings.ask_for[0];
+	for (size_t len; *at; at += len + (at[len] == ',')) {
+		const char *found = settings.ask_for;
+
+		len = strcspn(at, ",");
+		while (len && (found = strstr(found, ",")) && *++found)
+			if (!strncmp(found, at, len) && (found[len] == ','))
+				return true;
+	}
+	return false;
+}
+
+/* Write voucher and hold where slurmdbd keeps them and the user cannot. */
+static void _mark(job_desc_msg_t *job, const char *voucher, const char *id, const char *held)
+{
+	char comment[128];
+
+	snprintf(comment, sizeof(comment), "voucher=%s;hold=%s;held=%s", voucher, id, held);
+	_append(&job->admin_comment, " ", comment);
+}
+
+/* Without an answer the site's setting decides; that is always logged and counted. */
+static int _unanswered(job_desc_msg_t *job, const char *voucher, const char *who, const char *id,
+		       char **err_msg)
+{
+	switch (settings.when_unavailable) {
+	case LET_IN:
+		if (!voucher)
+			return SLURM_SUCCESS;	/* nobody asked for a voucher to pay */
+		if (!unsecured_add(voucher, settings.open_most))
+			return _refuse(err_msg, "%s: %u of its jobs were let in while the voucher "
+				       "service is away, more may not be; try again in a minute",
+				       who, settings.open_most);
+		_mark(job, voucher, id, "?");
+		return SLURM_SUCCESS;
+	case LET_WAIT:
+		job->priority = 0;	/* held; voucherd lets it go when it has its hold */
+		_mark(job, voucher ? voucher : WIRE_NOBODYS, id, "wait");
+		if (err_msg)
+			_append(err_msg, "\n", "voucher: the job waits until the voucher service is "
+				"back");
+		return SLURM_SUCCESS;
+	default:
+		return _refuse_unanswered(err_msg, who);
+	}
+}
+
+/* Take a hold for a job; *taken says that voucherd has it. */
+static int _hold(job_desc_msg_t *job, char id[ID_LEN + 1], bool *taken, char **err_msg)
 {
 	const char *voucher = _voucher(job);
 	struct wire_question q;
 	struct wire_answer answer;
-	char id[33], who[48], comment[128];
-	bool yes;
-	int rc;
+	char who[48];
 
-	(void) submit_uid;	/* root may submit for others: the job's user pays */
-	if (!voucher)
+	if (!voucher && !_is_asked_for(job))
 		return SLURM_SUCCESS;
-	if (!wire_name_ok(voucher))
+	if (voucher && !wire_name_ok(voucher))
 		return _refuse(err_msg, "voucher: the name given is not 1 to 32 of A-Z a-z 0-9 - "
 			       "_; check --voucher or SLURM_VOUCHER");
-	snprintf(who, sizeof(who), "voucher %s", voucher);
+	snprintf(who, sizeof(who), "voucher%s%s", voucher ? " " : "", voucher ? voucher : "");
 	if (_hides_cards(job))
 		return _refuse(err_msg, "%s: --ntasks-per-gpu does not say how many cards; "
 			       "ask for them with --gpus or --gres", who);
@@ -220,19 +278,66 @@ int job_submit(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	wire_put_text(&q, "voucher", voucher);
 	wire_put_text(&q, "array", job->array_inx);
 	_put_priced(&q, job);
-	if (!wire_end(&q))
-		return _refuse(err_msg, "%s: the request is over %d bytes; shorten --array or "
-			       "--constraint", who, WIRE_OUT_MAX);
-	rc = _ask(&q, who, &answer, err_msg);
-	if (rc != SLURM_SUCCESS)
-		return rc;
-	yes = (answer.verdict == WIRE_YES);
-	snprintf(comment, sizeof(comment), "voucher=%s;hold=%s;held=%s", voucher, id,
-		 yes ? answer.held_micro : "?");
-	_append(&job->admin_comment, " ", comment);
-	if (yes && answer.say[0] && err_msg)
+	_ask(&q, who, &answer);
+	if (answer.verdict == WIRE_NO)
+		return _refuse(err_msg, "%s", answer.say);
+	if (answer.verdict == WIRE_NONE)
+		return _unanswered(job, voucher, who, id, err_msg);
+	if (!voucher && !strcmp(answer.voucher, WIRE_NOBODYS))
+		return SLURM_SUCCESS;
+	*taken = true;
+	_mark(job, voucher ? voucher : answer.voucher, id, answer.held_micro);
+	if (answer.say[0] && err_msg)
 		_append(err_msg, "\n", answer.say);
 	return SLURM_SUCCESS;
+}
+
+/*
+ * The holds of a heterogeneous job so far. slurmctld hands its components to
+ * the hook one after the other, in one thread, numbered from 0; where one is
+ * refused none enters the queue.
+ */
+static _Thread_local struct {
+	uint32_t uid, count;
+	char ids[HET_MOST][ID_LEN + 1];
+} het;
+
+static void _note_component(const job_desc_msg_t *job, const char *id, bool taken, int rc)
+{
+	struct wire_answer answer = { .verdict = WIRE_YES };
+
+	if (job->het_job_offset == NO_VAL)
+		return;
+	if (!job->het_job_offset || (het.uid != job->user_id))
+		het.count = 0;
+	het.uid = job->user_id;
+	if (taken && (het.count < HET_MOST))
+		memcpy(het.ids[het.count++], id, ID_LEN + 1);
+	/* What cannot be told now lapses by itself: the queue never shows it. */
+	while ((rc != SLURM_SUCCESS) && het.count && (answer.verdict == WIRE_YES)) {
+		struct wire_question q;
+
+		wire_begin(&q, "DROP", "hold", het.ids[--het.count]);
+		wire_put_number(&q, "uid", het.uid);
+		_ask(&q, "a refused component's sibling", &answer);
+	}
+}
+
+/*
+ * Called by slurmctld for each job and each het component, read locks held.
+ * SLURM_SUCCESS: it needs no voucher, or admin_comment carries the hold.
+ * Else ESLURM_ACCOUNTING_POLICY, and *err_msg says why in one line.
+ */
+int job_submit(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
+{
+	char id[ID_LEN + 1];
+	bool taken = false;
+	int rc;
+
+	(void) submit_uid;	/* root may submit for others: the job's user pays */
+	rc = _hold(job, id, &taken, err_msg);
+	_note_component(job, id, taken, rc);
+	return rc;
 }
 
 /* The job as the user named it ("15", "16_2"); false: not a job id at all. */
@@ -269,10 +374,13 @@ static int _modify(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	wire_begin(&q, "MODIFY", "job", id);
 	wire_put_number(&q, "uid", submit_uid);
 	_put_priced(&q, job);
-	if (!wire_end(&q))
-		return _refuse(err_msg, "%s: the change is over %d bytes; shorten it", who,
-			       WIRE_OUT_MAX);
-	return _ask(&q, who, &answer, err_msg);
+	_ask(&q, who, &answer);
+	if (answer.verdict == WIRE_NO)
+		return _refuse(err_msg, "%s", answer.say);
+	/* A job cannot be made to wait for its change, so queue is closed here. */
+	if ((answer.verdict == WIRE_NONE) && (settings.when_unavailable != LET_IN))
+		return _refuse_unanswered(err_msg, who);
+	return SLURM_SUCCESS;
 }
 
 /*

@@ -34,6 +34,7 @@ static atomic_uint turn;
 static atomic_uint misses;		/* in a row */
 static atomic_llong open_until_us;	/* the breaker is open until; 0: closed */
 static atomic_ullong unanswered;	/* since the hook was loaded */
+static atomic_ullong told;		/* of these voucherd knows */
 
 static int64_t _now_us(void)
 {
@@ -173,6 +174,21 @@ void link_ask(const struct wire_question *q, struct wire_answer *answer)
 	}
 	if (answer->verdict == WIRE_NONE)
 		answer->unanswered = ++unanswered;
+}
+
+/* How many questions had no answer, when voucherd does not know it yet; else 0. */
+unsigned long long link_missed(void)
+{
+	unsigned long long missed = unanswered;
+
+	return (missed == told) ? 0 : missed;
+}
+
+/* voucherd answered a question that said so. */
+void link_told(unsigned long long missed)
+{
+	told = missed;
+	unsecured_clear();
 }
 
 /* Called from init(); nothing is connected before the first question. */

@@ -11,8 +11,9 @@
 
 struct settings {
 	char socket[sizeof(((struct sockaddr_un *) 0)->sun_path)];
-	enum { UNSET, REFUSE, LET_IN } when_unavailable;
-	unsigned deadline_ms, breaker_misses, breaker_open_ms;
+	enum { UNSET, REFUSE, LET_IN, LET_WAIT } when_unavailable;
+	unsigned deadline_ms, breaker_misses, breaker_open_ms, open_most;
+	char ask_for[256];	/* ",ai,sc,": partitions where a job without a voucher is asked about */
 };
 
 bool settings_load(struct settings *settings);
@@ -20,5 +21,10 @@ bool settings_load(struct settings *settings);
 void link_open(const struct settings *settings);
 void link_close(void);
 void link_ask(const struct wire_question *q, struct wire_answer *answer);
+unsigned long long link_missed(void);
+void link_told(unsigned long long missed);
+
+bool unsecured_add(const char *voucher, unsigned most);
+void unsecured_clear(void);
 
 #endif

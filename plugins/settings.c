@@ -38,6 +38,7 @@ static bool _set(struct settings *s, const char *key, const char *value)
 		{ "deadline_ms", 5000, &s->deadline_ms },
 		{ "breaker_misses", 1000, &s->breaker_misses },
 		{ "breaker_open_ms", 600000, &s->breaker_open_ms },
+		{ "open_most", 1000000, &s->open_most },
 	};
 
 	if (!strcmp(key, "socket"))
@@ -45,9 +46,13 @@ static bool _set(struct settings *s, const char *key, const char *value)
 					     (int) sizeof(s->socket));
 	if (!strcmp(key, "when_unavailable")) {
 		s->when_unavailable = !strcmp(value, "open") ? LET_IN :
+				      !strcmp(value, "queue") ? LET_WAIT :
 				      !strcmp(value, "closed") ? REFUSE : UNSET;
 		return s->when_unavailable != UNSET;
 	}
+	if (!strcmp(key, "ask_for"))
+		return snprintf(s->ask_for, sizeof(s->ask_for), ",%s,", value) <
+		       (int) sizeof(s->ask_for);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
 		unsigned long number = strtoul(value, NULL, 10);
 
@@ -73,6 +78,7 @@ bool settings_load(struct settings *settings)
 
 	*settings = (struct settings) {
 		.deadline_ms = 50, .breaker_misses = 3, .breaker_open_ms = 10000,
+		.open_most = 100,
 	};
 	if (!file) {
 		slurm_error("voucher: settings: cannot open %s: %s", path, strerror(errno));
@@ -89,7 +95,7 @@ bool settings_load(struct settings *settings)
 		slurm_error("voucher: settings: %s line %d: unknown key or bad value", path,
 			    number);
 	else if (!settings->socket[0] || (settings->when_unavailable == UNSET))
-		slurm_error("voucher: settings: %s: set socket and when_unavailable (closed or "
-			    "open)", path);
+		slurm_error("voucher: settings: %s: set socket and when_unavailable (closed, open "
+			    "or queue)", path);
 	return ok && settings->socket[0] && (settings->when_unavailable != UNSET);
 }

@@ -6,7 +6,7 @@
  *
  * Each line on stdin, "submit|modify [threads=N] key=value ...", is one call
  * (or N at once), values percent-encoded; each call gives one line on stdout,
- * "rc=<n> us=<time taken> err=<text> admin=<text>". The hook's log is stderr.
+ * "rc=<n> us=<time taken> err=<text> admin=<text> priority=<n>". The hook's log is stderr.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -94,6 +94,7 @@ static void _empty(job_desc_msg_t *job)
 	job->cpus_per_task = job->ntasks_per_node = job->ntasks_per_tres = job->shared = NO_VAL16;
 	job->max_cpus = job->min_cpus = job->max_nodes = job->min_nodes = NO_VAL;
 	job->num_tasks = job->time_limit = job->time_min = NO_VAL;
+	job->het_job_offset = job->priority = NO_VAL;
 	job->pn_min_memory = NO_VAL64;
 }
 
@@ -119,7 +120,7 @@ static void _set(job_desc_msg_t *job, char **err, const char *key, const char *v
 		{ "time_min", &job->time_min }, { "min_nodes", &job->min_nodes },
 		{ "max_nodes", &job->max_nodes }, { "num_tasks", &job->num_tasks },
 		{ "min_cpus", &job->min_cpus }, { "max_cpus", &job->max_cpus },
-		{ "priority", &job->priority },
+		{ "priority", &job->priority }, { "het", &job->het_job_offset },
 	};
 	const struct { const char *key; uint16_t *to; } shorts[] = {
 		{ "cpus_per_task", &job->cpus_per_task }, { "shared", &job->shared },
@@ -204,6 +205,7 @@ static void *_one_call(void *arg)
 				   (to.tv_nsec - from.tv_nsec) / 1000);
 	_print("err", err);
 	_print("admin", job.admin_comment);
+	printf(" priority=%u", job.priority);
 	printf("\n");
 	fflush(stdout);
 	funlockfile(stdout);
@@ -235,9 +237,11 @@ int main(int argc, char **argv)
 		count = text ? atoi(text + 9) : 1;
 		if ((count < 1) || (count > 64))
 			return 2;
-		for (int i = 0; i < count; i++)
+		if (count == 1)
+			_one_call(line);	/* as the parts of one job come: in one thread */
+		for (int i = 0; (count > 1) && (i < count); i++)
 			pthread_create(&threads[i], NULL, _one_call, line);
-		for (int i = 0; i < count; i++)
+		for (int i = 0; (count > 1) && (i < count); i++)
 			pthread_join(threads[i], NULL);
 	}
 	((int (*)(void)) dlsym(hook, "fini"))();

@@ -71,12 +71,13 @@ static void _questions(void)
 
 static void _good_answers(void)
 {
-	struct wire_question q = { .id_key = "hold", .id = "0f" };
+	struct wire_question q;
 	struct wire_answer a;
 	const char *yes = "1 YES hold=0f held=1 say=\xc2\xa0\n";
 	const char *no = "1 NO hold=0f code=insufficient-balance say=%E5%88%B8:%20no~\n";
 	const char *modify = "1 YES job=16_[1-3] say=\n";
 
+	wire_begin(&q, "HOLD", "hold", "0f");
 	CHECK(!_parse(&q, yes, strlen(yes), &a), "bare byte over 7f");
 	yes = "1 YES hold=0f held=999999999999999999 say=held%201%2C240.00\n";
 	CHECK(_parse(&q, yes, strlen(yes), &a) && (a.verdict == WIRE_YES), a.why);
@@ -84,7 +85,9 @@ static void _good_answers(void)
 	      a.say);
 	CHECK(_parse(&q, no, strlen(no), &a) && (a.verdict == WIRE_NO), a.why);
 	CHECK(!strcmp(a.say, "\xe5\x88\xb8: no~"), a.say);
-	q = (struct wire_question) { .id_key = "job", .id = "16_[1-3]" };
+	yes = "1 YES hold=0f voucher=-\n";
+	CHECK(_parse(&q, yes, strlen(yes), &a) && !strcmp(a.voucher, WIRE_NOBODYS), a.why);
+	wire_begin(&q, "MODIFY", "job", "16_[1-3]");
 	CHECK(_parse(&q, modify, strlen(modify), &a) && (a.verdict == WIRE_YES), a.why);
 }
 
@@ -115,11 +118,14 @@ static void _bad_answers(void)
 		"1 YES hold=0f held=1 say=%F4%90%80%80\n",
 		"1 YES hold=0f held=1 say=%FF\n", "1 YES hold=0f held=1 say=\t\n",
 		"1 NO hold=0f code=low say=\n", "1 NO hold=0f code=low\n",
+		"1 YES hold=0f voucher=CD24-0007\n", "1 YES hold=0f voucher=a%20b held=1\n",
+		"1 YES hold=0f voucher=%1B held=1\n", "1 YES hold=0f voucher=-",
 	};
-	struct wire_question q = { .id_key = "hold", .id = "0f" };
+	struct wire_question q;
 	struct wire_answer a;
 	char line[WIRE_IN_MAX], *at;
 
+	wire_begin(&q, "HOLD", "hold", "0f");
 	CHECK(!_parse(&q, "", 0, &a), "empty");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		CHECK(!_parse(&q, bad[i], strlen(bad[i]), &a), bad[i]);
@@ -137,10 +143,11 @@ static void _bad_answers(void)
 static void _broken_answers(unsigned seed)
 {
 	static const char good[] = "1 YES hold=0f held=12 say=%E5%88%B8%20a-b\n";
-	struct wire_question q = { .id_key = "hold", .id = "0f" };
+	struct wire_question q;
 	struct wire_answer a;
 	char line[sizeof(good)];
 
+	wire_begin(&q, "HOLD", "hold", "0f");
 	srand(seed);
 	for (int round = 0; round < 200000; round++) {
 		size_t len = sizeof(good) - 1;

@@ -179,6 +179,7 @@ bool wire_parse(const struct wire_question *q, const char *line, size_t len,
 	struct field fields[] = {
 		{ q->id_key, id, sizeof(id), false },
 		{ "held", answer->held_micro, sizeof(answer->held_micro), false },
+		{ "voucher", answer->voucher, sizeof(answer->voucher), false },
 		{ "code", code, sizeof(code), false },	/* for other clients */
 		{ "say", answer->say, sizeof(answer->say), false },
 		{ NULL, NULL, 0, false },
@@ -188,6 +189,7 @@ bool wire_parse(const struct wire_question *q, const char *line, size_t len,
 	answer->why = "answer is not understood";
 	if ((!yes && !no) || !_parse_fields(fields, line + (yes ? 5 : 4), len - (yes ? 5 : 4)) ||
 	    answer->held_micro[strspn(answer->held_micro, "0123456789")] ||
+	    (answer->voucher[0] && !wire_name_ok(answer->voucher)) ||
 	    !_is_plain_text(answer->say))
 		return false;
 	if (strcmp(id, q->id)) {
@@ -195,7 +197,8 @@ bool wire_parse(const struct wire_question *q, const char *line, size_t len,
 		return false;
 	}
 	/* A refusal that says nothing, or a hold of an unknown sum, is no answer. */
-	if (no ? !answer->say[0] : (!strcmp(q->id_key, "hold") && !answer->held_micro[0]))
+	if (no ? !answer->say[0] : (!memcmp(q->line, "1 HOLD", 6) && !answer->held_micro[0] &&
+				    strcmp(answer->voucher, WIRE_NOBODYS)))
 		return false;
 	answer->verdict = yes ? WIRE_YES : WIRE_NO;
 	return true;

@@ -17,6 +17,7 @@
 #define WIRE_ID_MAX	256	/* hold id (32 hex) or job id as Slurm writes it */
 #define WIRE_SAY_MAX	200	/* bytes of UTF-8 that the user reads */
 #define VOUCHER_MAX	32
+#define WIRE_NOBODYS	"-"	/* the voucher of a job that goes on without one */
 
 struct wire_question {
 	char line[WIRE_OUT_MAX];
@@ -28,6 +29,7 @@ struct wire_question {
 struct wire_answer {
 	enum { WIRE_NONE, WIRE_YES, WIRE_NO } verdict;
 	char held_micro[19];		/* digits; "" when absent */
+	char voucher[VOUCHER_MAX + 1];	/* of a job that named none; "-": nobody's */
 	char say[WIRE_SAY_MAX + 1];	/* UTF-8 without control characters */
 	const char *why;		/* WIRE_NONE: what went wrong, a constant */
 	unsigned long long unanswered;	/* WIRE_NONE: how many by now */

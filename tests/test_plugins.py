@@ -100,7 +100,7 @@ def read(line: bytes) -> Question:
 
 
 def echo(question: Question) -> str:
-    key = "hold" if question["verb"] == "HOLD" else "job"
+    key = "job" if question["verb"] == "MODIFY" else "hold"
     return f"{key}={quote(question[key])}"
 
 
@@ -118,6 +118,7 @@ class Outcome:
     ms: float
     err: str
     admin: str
+    held: bool
 
 
 class Hook:
@@ -154,8 +155,9 @@ class Hook:
         assert line, self.log
         word = dict(pair.split("=", 1) for pair in line.rstrip("\n").split(" "))
         return Outcome(
-            int(word["rc"]), int(word["us"]) / 1000, unquote(word["err"]), unquote(word["admin"])
-        )
+            int(word["rc"]), int(word["us"]) / 1000, unquote(word["err"]), unquote(word["admin"]),
+            word["priority"] == "0",
+        )  # fmt: skip
 
     def submit(self, **fields: object) -> Outcome:
         return self.call("submit", **{"voucher": "CD24-0007", "uid": 1000, **fields})[0]
@@ -294,6 +296,138 @@ def test_a_job_without_voucher_is_left_alone(site: Site) -> None:
     """Nobody is asked and nothing is written, whatever the state of voucherd."""
     done = site.hook().call("submit", uid=1000, env="", spank_env="")[0]
     assert (done.rc, done.err, done.admin) == (0, "", "")
+
+
+def default(question: Question) -> bytes:
+    """Answer as voucherd does where a job names no voucher: by its partition."""
+    voucher = "CD24-0009" if question.get("partition") != "cpu" else "-"
+    held = " held=5 say=yours" if voucher != "-" else ""
+    return f"1 YES {echo(question)} voucher={voucher}{held}\n".encode()
+
+
+@pytest.mark.parametrize("partition", [{"partition": "ai"}, {"partition": "x,sc"}, {}])
+def test_a_job_without_voucher_gets_its_users_own(site: Site, partition: Question) -> None:
+    """Where the site says so voucherd is asked; a job that names no partition may be there, too."""
+    voucherd, hook = site.voucherd(), site.hook(more="ask_for = ai,sc\n")
+    voucherd.answer = default
+    done = hook.call("submit", uid=1000, **partition)[0]
+    hold = voucherd.questions[0]["hold"]
+    assert (done.rc, done.err) == (0, "yours")
+    assert done.admin == f"voucher=CD24-0009;hold={hold};held=5"
+    assert "voucher" not in voucherd.questions[0]
+
+
+def test_a_job_that_is_no_vouchers_business_is_left_as_it_is(site: Site) -> None:
+    """voucherd says `-`: nothing is written, nothing is said."""
+    voucherd, hook = site.voucherd(), site.hook(more="ask_for = cpu\n")
+    voucherd.answer = default
+    done = hook.call("submit", uid=1000, partition="cpu")[0]
+    assert (done.rc, done.err, done.admin) == (0, "", "")
+    assert len(voucherd.questions) == 1
+
+
+@pytest.mark.parametrize("partition", ["a", "aii", "i", ",", "s,c", "ai x"])
+def test_other_partitions_are_not_asked_about(site: Site, partition: str) -> None:
+    """A partition is the whole name, not a part of one."""
+    voucherd, hook = site.voucherd(), site.hook(more="ask_for = ai,sc\n")
+    assert hook.call("submit", uid=1000, partition=partition)[0].rc == 0
+    assert voucherd.questions == []
+
+
+@pytest.mark.parametrize("answer", ["voucher=a%20b held=1", "voucher=%1B held=1", "voucher="])
+def test_a_voucher_that_is_none_is_no_answer(site: Site, answer: str) -> None:
+    """What stands in AdminComment decides who pays: an odd name is not written there."""
+    voucherd, hook = site.voucherd(), site.hook(more="ask_for = ai\n")
+    voucherd.answer = lambda q: f"1 YES {echo(q)} {answer}\n".encode()
+    done = hook.call("submit", uid=1000, partition="ai")[0]
+    assert (done.rc, done.admin) == (ACCOUNTING_POLICY, "")
+    assert done.err == f"voucher: {NO_ANSWER}"
+
+
+def test_a_job_without_voucher_is_let_in_unmarked(site: Site) -> None:
+    """In mode open nobody answers, and nobody said that a voucher pays."""
+    done = site.hook("open", "ask_for = ai\n").call("submit", uid=1000, partition="ai")[0]
+    assert (done.rc, done.err, done.admin) == (0, "", "")
+
+
+@pytest.mark.parametrize("voucher", ["CD24-0007", None])
+def test_a_job_waits_where_the_site_says_so(site: Site, voucher: str | None) -> None:
+    """In mode queue a job without an answer is held, marked and told why."""
+    hook = site.hook("queue", "ask_for = ai\n")
+    named = {"voucher": voucher} if voucher else {}
+    done = hook.call("submit", uid=1000, partition="ai", **named)[0]
+    assert (done.rc, done.held) == (0, True)
+    assert done.err == "voucher: the job waits until the voucher service is back"
+    assert re.fullmatch(f"voucher={voucher or '-'};hold=[0-9a-f]{{32}};held=wait", done.admin)
+    assert "made to wait; 1 unanswered so far" in hook.log
+
+
+def test_a_change_does_not_wait(site: Site) -> None:
+    """In mode queue a change without an answer is refused: a job cannot be held for it."""
+    done = site.hook("queue").modify(time_limit=600)
+    assert done.rc == ACCOUNTING_POLICY
+
+
+def test_an_answered_job_does_not_wait(site: Site) -> None:
+    """In mode queue a job with its hold goes its way."""
+    site.voucherd()
+    assert not site.hook("queue").submit().held
+
+
+def test_a_voucher_lets_in_no_more_than_its_most(site: Site) -> None:
+    """Each voucher has a limit of jobs without a hold, until voucherd answers again."""
+    hook = site.hook("open", "open_most = 2\nbreaker_misses = 100\n")
+    assert [hook.submit().rc for _ in range(3)] == [0, 0, ACCOUNTING_POLICY]
+    third = hook.submit()
+    assert third.err.startswith("voucher CD24-0007: 2 of its jobs were let in while the voucher")
+    assert hook.submit(voucher="CD24-0008").rc == 0
+    voucherd = site.voucherd()
+    assert hook.submit().admin.endswith("held=1240000000")
+    voucherd.answer = lambda q: b""
+    assert [hook.submit().rc for _ in range(3)] == [0, 0, ACCOUNTING_POLICY]
+
+
+def test_vouchers_beyond_the_table_are_refused(site: Site) -> None:
+    """The table does not grow: names that somebody makes up cannot fill slurmctld's memory."""
+    hook = site.hook("open", "breaker_misses = 1\n")
+    codes = [hook.submit(voucher=f"V{number}").rc for number in range(520)]
+    assert codes == [0] * 512 + [ACCOUNTING_POLICY] * 8
+
+
+def test_voucherd_is_told_once_what_was_missed(site: Site) -> None:
+    """The next question that is answered says how many before had no answer."""
+    hook = site.hook("open")
+    for _ in range(2):
+        hook.submit()
+    voucherd = site.voucherd()
+    for _ in range(2):
+        hook.submit()
+    assert [question.get("missed") for question in voucherd.questions] == ["2", None]
+
+
+def test_a_heterogeneous_job_leaves_no_hold_when_a_part_is_refused(site: Site) -> None:
+    """Holds of the parts before the refused one are given back, last first."""
+    voucherd, hook = site.voucherd(), site.hook()
+    answers = {"sc": no}
+    voucherd.answer = lambda q: answers.get(q.get("partition", ""), yes)(q)
+    for het, partition in enumerate(("ai", "ai", "sc")):
+        hook.call("submit", voucher="CD24-0007", uid=1000, het=het, partition=partition)
+    first, second, _, *dropped = voucherd.questions
+    assert [question["verb"] for question in dropped] == ["DROP", "DROP"]
+    assert [question["hold"] for question in dropped] == [second["hold"], first["hold"]]
+    assert {question["uid"] for question in dropped} == {"1000"}
+
+
+def test_a_whole_heterogeneous_job_keeps_its_holds(site: Site) -> None:
+    """Nothing is given back of a job that came before, or of one without parts."""
+    voucherd, hook = site.voucherd(), site.hook()
+    for het in (0, 1, 0):
+        hook.call("submit", voucher="CD24-0007", uid=1000, het=het)
+    voucherd.answer = no
+    hook.submit()
+    hook.call("submit", voucher="CD24-0007", uid=1000, het=0)
+    hook.call("submit", voucher="CD24-0007", uid=1000, het=1)
+    assert [question["verb"] for question in voucherd.questions] == ["HOLD"] * 6
 
 
 @pytest.mark.parametrize(
