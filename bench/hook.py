@@ -82,15 +82,21 @@ def took_s(rows: np.ndarray[Any, Any]) -> float:
     return float((rows[:, 1] + rows[:, 2]).max() - rows[:, 1].min()) / 1e9
 
 
-def one_round(bench: Bench, number: int, jobs: int, random: Random) -> dict[str, dict[str, float]]:
+def one_round(
+    bench: Bench, number: int, jobs: int, random: Random
+) -> tuple[dict[str, dict[str, float]], list[float]]:
     """Submit to each slurmctld, beginning with an empty queue; return speed and CPU time.
 
     They take turns by a part of the jobs, so that what else goes on hits all of them, and voucherd
     stands still in the turns of others.
+
+    Returns:
+        Figures of each, and how long voucherd took for each account that it did not know.
     """
     sums = {name: dict.fromkeys(("s", "slurmctld", "voucherd"), 0.0) for name in HOOKS}
     part = jobs // PARTS
-    with voucherd(bench, bench.folder / f"home-{number}") as daemon:
+    home = bench.folder / f"home-{number}"
+    with voucherd(bench, home, look_s=3_600) as (daemon, cold):
         for turn in range(PARTS + 1):
             for name in random.sample(list(HOOKS), len(HOOKS)):
                 os.killpg(daemon.pid, signal.SIGCONT if name == "ours" else signal.SIGSTOP)
@@ -106,11 +112,12 @@ def one_round(bench: Bench, number: int, jobs: int, random: Random) -> dict[str,
                         sums[name][who] += cpu_s(pid) - before[who]
     for slurmctld in bench.up.values():
         slurmctld.empty()
-    return {
+    figures = {
         name: {"per_s": part * PARTS / own["s"]}
         | {f"{who}_cpu_us": own[who] / (part * PARTS) * 1e6 for who in groups}
         for name, own in sums.items()
     }
+    return figures, cold
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -127,11 +134,13 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def rounds(bench: Bench, count: int, jobs: int) -> dict[str, Any]:
     """Take all rounds and return their figures."""
     took: dict[str, list[dict[str, float]]] = {name: [] for name in HOOKS}
-    random = Random(1)
+    random, colds = Random(1), list[float]()
     rss_before = bench.up["ours"].memory_bytes()
     for number in range(count):
-        for name, own in one_round(bench, number, jobs, random).items():
+        figures_of, cold = one_round(bench, number, jobs, random)
+        for name, own in figures_of.items():
             took[name].append(own)
+        colds += cold
         said = {name: round(each[-1]["per_s"]) for name, each in took.items()}
         print(f"round {number + 1}: {said}", file=sys.stderr, flush=True)
     figures: dict[str, Any] = {"rounds": count, "jobs": jobs}
@@ -145,6 +154,8 @@ def rounds(bench: Bench, count: int, jobs: int) -> dict[str, Any]:
         figures[f"{key}_low"], figures[f"{key}_high"] = interval(ratios)
     figures["slurmctld_rss_before_bytes"] = rss_before
     figures["slurmctld_rss_after_bytes"] = bench.up["ours"].memory_bytes()
+    for key, q in (("p50", 50), ("p99", 99)):
+        figures[f"unknown_account_us_{key}"] = float(np.percentile(colds, q))
     own = bench.records("ours")
     for name in ("ours", "stopped"):
         key = "in_hook_us" if name == "ours" else "stopped_in_hook_us"
@@ -157,7 +168,7 @@ def rounds(bench: Bench, count: int, jobs: int) -> dict[str, Any]:
 def long_run(bench: Bench, name: str, jobs: int, per_s: int) -> dict[str, Any]:
     """Submit many jobs while usage is collected; return what was refused and lost, and latency."""
     home, at = bench.folder / f"home-{name}", len(bench.records("ours"))
-    with voucherd(bench, home) as daemon:
+    with voucherd(bench, home) as (daemon, _):
         with collecting(bench, home) as collected:
             rows = submit(bench, "ours", 0, jobs, per_s)
         gone = daemon.poll() is not None

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +23,6 @@ from bench.cluster import (
     Controller,
     build,
     controller,
-    cpu_s,
     munge,
     process,
     wait_for,
@@ -31,6 +31,8 @@ from bench.cluster import (
 SVOUCHER = [sys.executable, "-c", "from slurm_voucher.cli import main; main(prog_name='svoucher')"]
 ACCOUNTS = 1_000
 UIDS = range(20_000, 20_000 + ACCOUNTS)
+LOOK_S = 30
+"""How often voucherd looks at the queue unless a site says otherwise."""
 COLLECT_EVERY_S, COLLECT_RUNS = 5, 500
 HOOKS = {"none": "", "noop_c": "noop", "noop_lua": "lua", "ours": "timed", "stopped": "timed"}
 MODE = {"ours": "closed", "stopped": "open"}
@@ -63,7 +65,7 @@ def ready(folder: Path, most_jobs: int) -> Iterator[Bench]:
     named = accounts.found(folder / "book.db", CLUSTER, UIDS)
     _play_slurmdbd(folder / "bin")
     with contextlib.ExitStack() as stack:
-        socket = stack.enter_context(munge(folder / "munge"))
+        bound = stack.enter_context(munge(folder / "munge"))
         up = {}
         for name, hook in HOOKS.items():
             env = {}
@@ -78,7 +80,7 @@ def ready(folder: Path, most_jobs: int) -> Iterator[Bench]:
                     "TIMED_RECORDS": str(records), "VOUCHER_CONF": str(conf),
                 }  # fmt: skip
             up[name] = stack.enter_context(
-                controller(name, folder / name, plugins, socket, hook, env)
+                controller(name, folder / name, plugins, bound, hook, env)
             )
         yield Bench(folder, up, named)
 
@@ -99,20 +101,45 @@ def _site(bench: Bench, home: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def voucherd(bench: Bench, home: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run voucherd with a book of its own, once it has nothing to do."""
+def voucherd(
+    bench: Bench, home: Path, look_s: int = LOOK_S
+) -> Iterator[tuple["subprocess.Popen[bytes]", list[float]]]:
+    """Run voucherd with a book of its own, once it has looked at the queue and knows the accounts.
+
+    Yields:
+        It, and how long it took to answer for each account that it did not know, in microseconds.
+    """
     home.mkdir()
     shutil.copy(bench.folder / "book.db", home / "book.db")
-    (home / "config.yaml").write_text(f"socket: {bench.folder}/hook\n")
+    (home / "config.yaml").write_text(f"socket: {bench.folder}/hook\nsnapshot_s: {look_s}\n")
     with process([*SVOUCHER, "serve"], _site(bench, home), home / "log") as started:
-        socket, seen = bench.folder / "hook", [0.0] * 10
+        path = bench.folder / "hook"
+        wait_for("voucherd", lambda: path.exists() or started.poll() is not None)
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.connect(str(path))
+            wait_for("a look at the queue", lambda: b"looked_ago_s" in _ask(asked, "STATUS"))
+            cold = [_hold_us(asked, bench.named, number) for number in range(ACCOUNTS)]
+            wait_for("holds in the book", lambda: b"waiting=0" in _ask(asked, "STATUS"))
+        yield started, cold
 
-        def settled() -> bool:
-            seen.append(cpu_s(started.pid))
-            return socket.exists() and seen[-1] == seen[-10]
 
-        wait_for("voucherd", settled)
-        yield started
+def _ask(voucherd: socket.socket, question: str) -> bytes:
+    voucherd.sendall(f"1 {question}\n".encode())
+    return voucherd.recv(4096)
+
+
+def _hold_us(voucherd: socket.socket, named: str, number: int) -> float:
+    """Take a hold for an account; return how long that took."""
+    question = (
+        f"HOLD hold={number:032x} uid={UIDS[number]} voucher={named}{number + 1:04d} partition=ai "
+        "time_limit=60 min_nodes=1 tres_per_node=gres:gpu:ascend_910b:1"
+    )
+    began = time.perf_counter()
+    answer = _ask(voucherd, question)
+    took_us = (time.perf_counter() - began) * 1e6
+    if b" YES " not in answer:
+        raise SystemExit(f"voucherd: {answer.decode()}")
+    return took_us
 
 
 @contextlib.contextmanager
