@@ -8,10 +8,11 @@ What others write is seen by two numbers: the head of the chain, and the turn of
 of holds. Accounts that a change concerns are forgotten and read anew when they are asked for.
 """
 
+import contextlib
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -20,7 +21,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from accounting.book import ledger, schema
-from accounting.errors import NotAllowed, NotEligible, TariffMissing, Unavailable
+from accounting.errors import NotAllowed, NotEligible, TariffMissing, Unavailable, VoucherError
 from accounting.rates import quoting
 from accounting.vouchers import holds, releasing
 from accounting.vouchers.holds import Held, Position, Request
@@ -37,6 +38,9 @@ RECENT_MAX = 20_000
 """How many holds are remembered by their id: slurmctld asks again within seconds, or never."""
 WAITING_MAX = 20_000
 """Holds that may wait for the book; at more of them somebody has locked it for good."""
+STRAYS_MAX = 100
+"""Holds of a user whose jobs never came, within STRAYS_S: no more are taken on trust."""
+STRAYS_S = 3600
 USAGE = "charge"
 """Code of the entries that come all the time, and say which accounts they concern."""
 NAMES = ("hold", "uid", "voucher", "missed")
@@ -97,6 +101,7 @@ class Desk:
         self._second = 0
         self._wants: dict[Fields, Wanted] = {}
         self._costs: dict[tuple[Fields, Terms], quoting.Quote] = {}
+        self._strays: dict[int, deque[int]] = {}
         self._began = time.monotonic()
 
     def follow(self, rules: Rules) -> None:
@@ -104,6 +109,17 @@ class Desk:
         self.rules = rules
         self._accounts.clear()  # discounts and shares of a fee may be others now
         self._second = 0
+
+    def warm(self, now_s: int, seconds: float) -> None:
+        """Get to know accounts, for some time, before slurmctld asks with a deadline."""
+        end = time.monotonic() + seconds
+        with self._reader.begin() as conn:
+            some = holds.spenders(conn, self.rules.cluster.name)
+        for account, provider, uid in some:
+            if time.monotonic() > end:
+                break
+            with contextlib.suppress(VoucherError):
+                self._known(Asker(account, uid), provider, now_s, None)
 
     # --- what is asked ----------------------------------------------------------------------
 
@@ -128,6 +144,7 @@ class Desk:
                 raise NotAllowed(f"hold {hold_id}: stands for another job; submit again")
             return first, known.position
         self._make_room()
+        self._insist_on_coming(asker.uid, now_s)
         known.position = holds.admit(known.position, request, now_s, self.rules.policy, by.window)
         self._remember(request)
         self._waiting.append(Change(request.account, now_s, placed=request, more=request))
@@ -196,6 +213,30 @@ class Desk:
             raise Unavailable(
                 f"voucher: {self.waiting} holds wait for the book, {WAITING_MAX} may; submit again "
                 "in a minute"
+            )
+
+    def never_came(self, uids: Iterable[int], now_s: int) -> None:
+        """Take note of holds that lapsed because their jobs never came into the queue."""
+        for uid in uids:
+            self._strays.setdefault(uid, deque(maxlen=STRAYS_MAX)).append(now_s)
+        for uid in [uid for uid, when in self._strays.items() if when[-1] <= now_s - STRAYS_S]:
+            del self._strays[uid]
+
+    def _insist_on_coming(self, uid: int, now_s: int) -> None:
+        """Let a user whose submissions do not come into the queue have one at a time: a loop of
+        --test-only must not block a voucher."""
+        strays = self._strays.get(uid, ())
+        if len(strays) < STRAYS_MAX or strays[0] <= now_s - STRAYS_S:
+            return
+        waiting = sum(
+            1 for c in (*self._writing, *self._waiting) if c.placed and c.placed.uid == uid
+        )
+        with self._reader.begin() as conn:
+            unseen = holds.unseen(conn, self.rules.cluster.name, uid) + waiting
+        if unseen:
+            raise NotAllowed(
+                f"voucher: {len(strays)} submissions of user {uid} did not come into the queue "
+                f"within an hour, and {unseen} is not there yet, 0 are allowed; wait a minute"
             )
 
     def _remember(self, request: Request) -> None:

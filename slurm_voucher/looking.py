@@ -21,7 +21,7 @@ from accounting import policy as policies
 from accounting.book import ledger
 from accounting.errors import BookUnavailable, SlurmUnavailable
 from accounting.rates import pricelists
-from slurm_voucher import partitions, queue, reconcile
+from slurm_voucher import acting, partitions, queue, reconcile
 from slurm_voucher.asking import Rules
 from slurm_voucher.config import Config
 
@@ -71,6 +71,8 @@ class Looker:
         snapshot, nothing_waits = queue.snapshot(), queue.nothing_waits_for_slurmdbd()
         try:
             now = rules(self._engine, cluster)
+            if now != self._rules:
+                self._checked.clear()  # every hold is worked out again
             with self._engine.begin() as conn:
                 done = reconcile.apply(
                     conn,
@@ -83,6 +85,7 @@ class Looker:
         except DBAPIError as error:
             reason = str(error.orig).partition("\n")[0]
             raise BookUnavailable(f"book: {reason}; the next look tries again") from None
+        done.problems += acting.carry_out(done.acts)
         new, self._rules = None if now == self._rules else now, now
         return Looked(len(snapshot), done, new)
 

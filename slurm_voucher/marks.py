@@ -1,18 +1,26 @@
-"""Read what the submit hook writes into a job's AdminComment: voucher=ID;hold=ID;held=MICRO.
+"""What stands in a job's AdminComment of ours: voucher=ID;hold=ID;held=MICRO;waits=CODE.
 
-Other tools write there, too; what they write is left alone. Users cannot.
+The submit hook writes it; while a job has to wait for its voucher, voucherd adds why. Other tools
+write there, too; what they write is left alone. Users cannot.
 """
 
 import re
 from typing import NamedTuple
 
-_MARK = re.compile(r"(voucher|hold|held)=(.+)", re.DOTALL)
+_MARK = re.compile(r"(voucher|hold|held|waits)=(.+)", re.DOTALL)
 _ENDS = re.compile(r"[;|\s]+")
+_OWN = re.compile(r"(?<![^;|\s])(voucher|hold|held|waits)=[^;|\s]+;?")
 _MICRO = re.compile(r"\d{1,18}", re.ASCII)
 HOLD_ID = re.compile(r"[0-9a-f]{32}")
 """What the hook makes; an empty one would be everybody's."""
 NOT_KNOWN = "?"
 """What stands for the amount where a job was let in before an answer came."""
+WAITS = "wait"
+"""The same where it has to wait until there is one."""
+NOBODY = "-"
+"""What stands for the voucher of a job that named none."""
+UNASKED = "unasked"
+"""Why a job waits that the hook had no answer for."""
 
 
 class Marks(NamedTuple):
@@ -22,11 +30,13 @@ class Marks(NamedTuple):
         voucher: Voucher account. None: the job has none.
         hold: Id of the hold.
         held_micro: What was held. None: not known.
+        waits: Why the job is held in the queue until its voucher covers it. None: it is not.
     """
 
     voucher: str | None
     hold: str | None
     held_micro: int | None
+    waits: str | None = None
 
 
 NONE = Marks(None, None, None)
@@ -46,8 +56,22 @@ def read(comment: str) -> Marks:
         if match and found.setdefault(match[1], match[2]) != match[2]:
             raise ValueError(f"says two things about {match[1]}")
     held = found.get("held", NOT_KNOWN)
-    if held == NOT_KNOWN:
-        return Marks(found.get("voucher"), found.get("hold"), None)
-    if not _MICRO.fullmatch(held):
+    if held not in (NOT_KNOWN, WAITS) and not _MICRO.fullmatch(held):
         raise ValueError("says held, and neither micro-yuan nor ?")
-    return Marks(found.get("voucher"), found.get("hold"), int(held))
+    voucher = found.get("voucher")
+    return Marks(
+        voucher=None if voucher == NOBODY else voucher,
+        hold=found.get("hold"),
+        held_micro=int(held) if held.isdecimal() else None,
+        waits=found.get("waits", UNASKED if held == WAITS else None),
+    )
+
+
+def write(comment: str, own: Marks) -> str:
+    """Return an AdminComment with other marks of ours; what others wrote stays before them."""
+    others = _OWN.sub("", comment).strip()
+    held = NOT_KNOWN if own.held_micro is None else own.held_micro
+    marks = [f"voucher={own.voucher or NOBODY}", f"hold={own.hold}", f"held={held}"]
+    if own.waits:
+        marks.append(f"waits={own.waits}")
+    return f"{others} {';'.join(marks)}".lstrip()

@@ -7,6 +7,7 @@ from typing import Any
 
 from accounting.errors import SlurmUnavailable
 from slurm_voucher import marks
+from slurm_voucher.marks import Marks
 from slurm_voucher.partitions import ask
 from slurm_voucher.sources.states import ENDED
 
@@ -27,7 +28,13 @@ class QueuedJob:
         submit_s: Submit.
         uid: Who submitted it.
         ended: Whether it has ended and is only remembered.
-        hold, voucher, held_micro: What the submit hook wrote into AdminComment.
+        act_on: Number by which an administrator holds or releases it: of all tasks of an array,
+            of all parts of a heterogeneous job.
+        start_s: When it started; None while it waits.
+        waiting: Whether it waits in the queue.
+        stopped: Whether it waits with priority 0: somebody holds it.
+        marks: What stands in its AdminComment of ours.
+        comment: All of its AdminComment.
         fields: What a hold for it would ask, as in a HOLD question.
     """
 
@@ -36,10 +43,19 @@ class QueuedJob:
     submit_s: int
     uid: int
     ended: bool
-    hold: str
-    voucher: str
-    held_micro: int | None
+    act_on: int
+    start_s: int | None
+    waiting: bool
+    stopped: bool
+    marks: Marks
+    comment: str
     fields: Mapping[str, str]
+
+    @property
+    def hold(self) -> str:
+        """Id of its hold."""
+        assert self.marks.hold is not None
+        return self.marks.hold
 
 
 @dataclass(frozen=True)
@@ -79,29 +95,29 @@ def read(text: str) -> Snapshot:
             if not _ended(row):
                 there.add(_of_array(row))
             try:
-                found = _marks(row)
+                found = _marks(row.get("admin_comment") or "")
             except ValueError as error:
                 problems.append(f"job {row['job_id']}: AdminComment {error}; correct it")
                 continue
             if found is not None:
-                jobs.append(_job(row, *found))
+                jobs.append(_job(row, found))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SlurmUnavailable(f"squeue: its answer is not whole ({error!r}); try again") from None
     return Snapshot(jobs, frozenset(there), problems)
 
 
-def _marks(row: Mapping[str, Any]) -> tuple[str, str, int | None] | None:
-    """Return hold, voucher and amount of a job that has a hold, or None.
+def _marks(comment: str) -> Marks | None:
+    """Return the marks of a job that has a hold, or None.
 
     Raises:
         ValueError: It says something that the hook does not write.
     """
-    found = marks.read(row.get("admin_comment") or "")
+    found = marks.read(comment)
     if found.hold is None:
         return None
-    if not marks.HOLD_ID.fullmatch(found.hold) or not found.voucher:
+    if not marks.HOLD_ID.fullmatch(found.hold) or not (found.voucher or found.waits):
         raise ValueError("names no voucher or no hold of 32 hex digits")
-    return found.hold, found.voucher, found.held_micro
+    return found
 
 
 def _ended(row: Mapping[str, Any]) -> bool:
@@ -115,19 +131,23 @@ def _of_array(row: Mapping[str, Any]) -> int:
     return _number(row.get("array_job_id")) or int(row["job_id"])
 
 
-def _job(row: Mapping[str, Any], hold: str, voucher: str, held_micro: int | None) -> QueuedJob:
+def _job(row: Mapping[str, Any], found: Marks) -> QueuedJob:
     submit_s = _number(row["submit_time"])
     if submit_s is None:
         raise ValueError(f"job {row['job_id']} has no submit time")
+    waiting = "PENDING" in row["job_state"]
     return QueuedJob(
         job_id=int(row["job_id"]),
         array_job_id=_of_array(row),
         submit_s=submit_s,
         uid=int(row["user_id"]),
         ended=_ended(row),
-        hold=hold,
-        voucher=voucher,
-        held_micro=held_micro,
+        act_on=_number(row.get("het_job_id")) or _of_array(row),
+        start_s=None if waiting else _number(row.get("start_time")) or None,
+        waiting=waiting,
+        stopped=waiting and _number(row.get("priority")) == 0,
+        marks=found,
+        comment=row.get("admin_comment") or "",
         fields=_fields(row),
     )
 

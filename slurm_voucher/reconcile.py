@@ -1,39 +1,67 @@
-"""Holds against the queue: bind what is seen, rebuild what was lost, end what is proved over."""
+"""Holds against the queue: bind what is seen, rebuild what was lost, follow what was changed, end
+what is proved over; and find the jobs that have to wait for their voucher.
 
-from collections.abc import Iterator, MutableMapping, Sequence
+A job that the queue shows is a fact: its hold is what it can still cost, whether that fits or not.
+Where an account is short its newest waiting jobs wait, in the queue and by name, until it is not.
+"""
+
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from accounting.book import schema
-from accounting.errors import VoucherError
+from accounting.errors import InsufficientBalance, NotEligible, VoucherError
+from accounting.money import MICRO_PER_FEN
 from accounting.runs import watermarks
 from accounting.vouchers import holds, releasing
-from slurm_voucher import estimate
-from slurm_voucher.asking import Asker, Rules, request
+from accounting.vouchers.holds import Held, Position
+from slurm_voucher import asking, estimate, marks
+from slurm_voucher.acting import Act
+from slurm_voucher.asking import Asker, Rules
 from slurm_voucher.queue import QueuedJob, Snapshot
 
-CHECKS_MAX = 100
-"""Changed jobs that one look works out, so that slurmctld's questions need not wait for long;
-the next look goes on."""
+CHECKS_MAX = 1000
+"""Changed holds that one look works out; the next look goes on."""
 HELD_MICRO_MAX = 2**63 - 1
 """What a column of the book can take."""
 
 
 @dataclass
 class Reconciled:
-    """What reconciling did, by hold id."""
+    """What reconciling did, by hold id; and what Slurm is to do next."""
 
     rebuilt: list[str] = field(default_factory=list)
     raised: list[str] = field(default_factory=list)
+    lowered: list[str] = field(default_factory=list)
     expired: list[str] = field(default_factory=list)
     voided: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+    unseen_of: list[int] = field(default_factory=list)
+    """uids of expired holds, one for each."""
 
 
-Checked = MutableMapping[str, list[dict[str, str]]]
-"""What the queue said of the jobs of a hold when it was last worked out what they can cost."""
+@dataclass(frozen=True)
+class Seen:
+    """What the last look saw of a hold, and whether all was done.
+
+    Attributes:
+        jobs: Fields of its jobs.
+        turn: The last change of the hold that it knew.
+        asked_micro: What a task could cost, by what the queue shows.
+        done: False: work it out again, though nothing has changed.
+    """
+
+    jobs: Sequence[Mapping[str, str]]
+    turn: int
+    asked_micro: int
+    done: bool
+
+
+Checked = MutableMapping[str, Seen]
+"""What the last look saw, by hold."""
 
 
 def apply(
@@ -50,124 +78,263 @@ def apply(
     Args:
         began_s: When the snapshot was begun.
         nothing_waits: Whether slurmdbd has everything; if not, nothing is voided.
-        checked: Kept from one look to the next, so that only what changed is worked out again.
+        checked: Kept from one look to the next by the same rules, so that only what changed is
+            worked out again.
     """
-    done = Reconciled(problems=list(snapshot.problems))
-    by_hold: dict[str, list[QueuedJob]] = {}
-    for job in snapshot.jobs:
-        by_hold.setdefault(job.hold, []).append(job)
-    cluster = rules.cluster.name
-    live = _live(conn, cluster)
-    checks = iter(range(CHECKS_MAX))
-    for hold_id, own in by_hold.items():
-        if hold_id not in live and not holds.exists(conn, hold_id):
-            _rebuild(conn, rules, hold_id, own, began_s, done)
-        _bind_and_check(conn, rules, live.get(hold_id), own, began_s, checked, checks, done)
-    for hold_id in checked.keys() - by_hold.keys():
-        del checked[hold_id]
-    done.expired = releasing.expire_unseen(conn, cluster, set(by_hold), began_s)
-    if nothing_waits:
-        present = {hold for hold, own in by_hold.items() if not _ended(own)}
-        present |= {row.id for row in live.values() if row.job_id in snapshot.there}
-        collected_s = watermarks.by_cluster(conn).get(cluster, 0)
-        done.voided = releasing.absent(conn, cluster, present, began_s, collected_s)
-    return done
+    return _Look(conn, rules, began_s, checked).at(snapshot, nothing_waits)
 
 
-def _live(conn: Connection, cluster: str) -> dict[str, Any]:
-    rows = conn.execute(holds.LIVE.where(schema.hold.c.cluster == cluster))
-    return {row.id: row for row in rows}
+class _Look:
+    """One look: what it is made by, and what it has done so far."""
+
+    def __init__(self, conn: Connection, rules: Rules, began_s: int, checked: Checked) -> None:
+        self.conn, self.rules, self.began_s, self.checked = conn, rules, began_s, checked
+        self.done = Reconciled()
+        self.cluster = rules.cluster.name
+        self.checks = 0
+        self.why: dict[str, VoucherError] = {}
+        """Why the jobs of a hold may not run now, by hold."""
+
+    def at(self, snapshot: Snapshot, nothing_waits: bool) -> Reconciled:
+        """Work through a snapshot."""
+        self.done.problems += snapshot.problems
+        by_hold: dict[str, list[QueuedJob]] = {}
+        for job in snapshot.jobs:
+            by_hold.setdefault(job.hold, []).append(job)
+        live = self._live()
+        self._enter(by_hold, live)
+        for hold_id, own in by_hold.items():
+            row = live.get(hold_id)
+            if row is not None and self._bound(row, own):
+                self._follow(Held.of(row), own)
+        for hold_id in self.checked.keys() - by_hold.keys():
+            del self.checked[hold_id]
+        self._say_who_waits(by_hold, self._live())
+        self._expire(set(by_hold))
+        if nothing_waits:
+            present = {hold for hold, own in by_hold.items() if not _ended(own)}
+            present |= {row.id for row in live.values() if row.job_id in snapshot.there}
+            collected_s = watermarks.by_cluster(self.conn).get(self.cluster, 0)
+            self.done.voided = releasing.absent(
+                self.conn, self.cluster, present, self.began_s, collected_s
+            )
+        return self.done
+
+    def _live(self) -> dict[str, Any]:
+        rows = self.conn.execute(holds.LIVE.where(schema.hold.c.cluster == self.cluster))
+        return {row.id: row for row in rows}
+
+    # --- a hold and its jobs ----------------------------------------------------------------
+
+    def _enter(self, by_hold: Mapping[str, Sequence[QueuedJob]], live: Mapping[str, Any]) -> None:
+        """Enter holds that the queue shows and the book does not have: they are facts by now."""
+        lost = [hold for hold, own in by_hold.items() if hold not in live and not _ended(own)]
+        lost = sorted(set(lost) - holds.ids(self.conn, lost))
+        made = []
+        for hold_id in lost:
+            own = by_hold[hold_id]
+            try:
+                made.append(self._rebuilt(hold_id, own))
+            except VoucherError as error:
+                self._problem(own[0], "cannot be rebuilt", error)
+                self.why[hold_id] = error
+        if made:
+            holds.enter(self.conn, made, self.rules.policy, self.began_s)
+            self.done.rebuilt = [request.id for request in made]
+        for hold_id in self.done.rebuilt:
+            self._bind(hold_id, by_hold[hold_id][0])
+
+    def _rebuilt(self, hold_id: str, own: Sequence[QueuedJob]) -> holds.Request:
+        asked = self._request(hold_id, own, self._account(own[0]))
+        held_micro = own[0].marks.held_micro
+        if held_micro is not None:
+            task_micro = -(-held_micro // asked.tasks)
+            eligible_micro = min(task_micro, asked.task_eligible_micro)
+            asked = replace(asked, task_micro=task_micro, task_eligible_micro=eligible_micro)
+        if asked.tasks * asked.task_micro > HELD_MICRO_MAX:
+            raise InsufficientBalance("it is too large")
+        return asked
+
+    def _account(self, job: QueuedJob) -> str:
+        """Return the account that a job names, or its user's only one where it waited unasked."""
+        if job.marks.voucher is not None:
+            return job.marks.voucher
+        provider = asking.wanted(self.rules, job.fields).provider
+        found = holds.usable(
+            self.conn, cluster=self.cluster, uid=job.uid, provider=provider, at_s=self.began_s
+        )
+        if len(found) != 1:
+            raise NotEligible(
+                f"voucher: this job names none and {len(found)} are possible; release it by "
+                "scontrol, or submit it again with --voucher=ID"
+            )
+        return found[0]
+
+    def _request(self, hold_id: str, own: Sequence[QueuedJob], account: str) -> holds.Request:
+        """Work out what all jobs of a hold need: the dearest, times the tasks that are there."""
+        dearest = None
+        for job in own:
+            if not job.ended:
+                # What runs is charged by when it began, what waits by when it will.
+                now_s = self.began_s if job.start_s is None else min(job.start_s, self.began_s)
+                submit_s = self.began_s if job.waiting else job.submit_s
+                one = asking.request(
+                    self.conn, self.rules, hold_id, Asker(account, job.uid), job.fields,
+                    now_s=now_s, submit_s=submit_s,
+                )  # fmt: skip
+                if dearest is None or one.task_micro > dearest.task_micro:
+                    dearest = one
+        assert dearest is not None
+        tasks = sum(estimate.array_tasks(job.fields.get("array", "")) for job in own)
+        return replace(dearest, tasks=tasks)
+
+    def _bound(self, row: Any, own: Sequence[QueuedJob]) -> bool:
+        """Tie a hold to its job; tell whether these jobs are its own."""
+        first = own[0]
+        if row.job_id is None:
+            self._bind(row.id, first)
+        elif row.job_id not in {job.array_job_id for job in own}:
+            why = f"AdminComment was changed; the hold is job {row.job_id}'s"
+            self._problem(first, "is another job's", why)
+            return False
+        return True
+
+    def _bind(self, hold_id: str, job: QueuedJob) -> None:
+        releasing.bind(
+            self.conn, hold_id, self.cluster, job.array_job_id, job.submit_s, self.began_s
+        )
+
+    def _follow(self, held: Held, own: Sequence[QueuedJob]) -> None:
+        """Let a hold be what its jobs can cost now.
+
+        More is held at once. Less, once two looks have shown it with no change of the hold
+        between them: the first may have begun before a change that was let pass was made. The
+        queue does not say all that the hook said (--exclusive), so what it shows now is compared
+        with what it showed before, and the hold becomes less by as much.
+        """
+        now = [dict(job.fields) | {"state": _state(job)} for job in own if not job.ended]
+        before = self.checked.get(held.id)
+        same = before is not None and before.jobs == now and before.turn == held.turn
+        if not now or (before is not None and same and before.done) or self.checks >= CHECKS_MAX:
+            return
+        self.checks += 1
+        try:
+            asked = self._with_the_past(held, self._request(held.id, own, held.account), own)
+        except VoucherError as error:
+            self.why[held.id] = error
+            if not all(job.waiting for job in own if not job.ended):
+                self._problem(own[0], "may be below what the job can cost", error)
+            self.checked[held.id] = Seen(now, held.turn, held.task_micro, done=False)
+            return
+        known = before is not None and before.turn == held.turn
+        base_micro = before.asked_micro if before and known else asked.task_micro
+        less = 0 < asked.task_micro < min(base_micro, held.task_micro)
+        target_micro = max(asked.task_micro, held.task_micro)
+        if less and same:
+            target_micro = -(-held.task_micro * asked.task_micro // base_micro)
+            base_micro = asked.task_micro
+        share = target_micro * asked.task_eligible_micro // max(asked.task_micro, 1)
+        wanted = replace(asked, task_micro=target_micro, task_eligible_micro=share)
+        after = holds.follow(self.conn, held, wanted, lower=same)
+        if after.task_micro != held.task_micro:
+            lower = after.task_micro < held.task_micro
+            (self.done.lowered if lower else self.done.raised).append(held.id)
+        if not less:
+            base_micro = asked.task_micro
+        # What waits longer than its vouchers are valid is worth less and less of them.
+        lasts = asked.task_eligible_micro == asked.task_micro or not any(j.waiting for j in own)
+        done = lasts and not (less and not same)
+        self.checked[held.id] = Seen(now, after.turn, base_micro, done)
+
+    def _with_the_past(
+        self, held: Held, asked: holds.Request, own: Sequence[QueuedJob]
+    ) -> holds.Request:
+        """Add to what a job that runs can cost what it may have cost before it was made smaller:
+        the old hold by the time that has passed."""
+        limit_s = 60 * (estimate.number(own[0].fields, "time_limit") or 0)
+        past_s = max((self.began_s - job.start_s for job in own if job.start_s), default=0)
+        if asked.task_micro >= held.task_micro or not limit_s or past_s <= 0:
+            return asked
+        past_micro = -(-held.task_micro * min(past_s, limit_s) // limit_s)
+        return replace(asked, task_micro=min(held.task_micro, asked.task_micro + past_micro))
+
+    # --- who has to wait --------------------------------------------------------------------
+
+    def _say_who_waits(
+        self, by_hold: Mapping[str, Sequence[QueuedJob]], live: Mapping[str, Any]
+    ) -> None:
+        """Find which waiting jobs are to be held in the queue, and which let go again."""
+        waiting: dict[str, list[tuple[Held, Sequence[QueuedJob]]]] = {}
+        for hold_id, own in by_hold.items():
+            if not any(job.waiting for job in own):
+                continue
+            if hold_id in live:
+                held = Held.of(live[hold_id])
+                waiting.setdefault(held.account, []).append((held, own))
+            elif hold_id in self.why:
+                self._wait(own, self.why[hold_id].code, None)
+        for account, some in waiting.items():
+            where = holds.position(self.conn, account, self.rules.policy)
+            short_micro = _short_micro(where)
+            for held, own in sorted(some, key=_newest, reverse=True):
+                error = self.why.get(held.id)
+                if error is None and short_micro > 0:
+                    short_micro -= held.live * held.task_micro
+                    error = InsufficientBalance("")
+                self._wait(own, error.code if error else None, held)
+
+    def _wait(self, own: Sequence[QueuedJob], code: str | None, held: Held | None) -> None:
+        """Have jobs wait for a reason, or go on (None); only what is not so yet is done."""
+        for job in own:
+            if not job.waiting:
+                continue
+            ours = job.stopped and job.marks.waits is not None
+            # A job that somebody else holds waits anyway.
+            stop = code is not None and not job.stopped
+            waits = code if ours or stop else None
+            amount = held.live * held.task_micro if held else job.marks.held_micro
+            voucher = held.account if held else job.marks.voucher
+            if stop or waits != job.marks.waits:
+                mark = replace_marks(job, voucher, amount, waits)
+                verb = "hold" if stop else "release" if ours and code is None else ""
+                act = Act(job.act_on, verb, job.job_id, mark)
+                if act not in self.done.acts:
+                    self.done.acts.append(act)
+
+    # --- what is over -----------------------------------------------------------------------
+
+    def _expire(self, seen: set[str]) -> None:
+        lapsed = releasing.expire_unseen(self.conn, self.cluster, seen, self.began_s)
+        self.done.expired = [hold_id for hold_id, _ in lapsed]
+        self.done.unseen_of = [uid for _, uid in lapsed]
+
+    def _problem(self, job: QueuedJob, what: str, why: object) -> None:
+        self.done.problems.append(f"job {job.job_id}: hold {job.hold} {what}: {why}")
 
 
 def _ended(jobs: Sequence[QueuedJob]) -> bool:
     return all(job.ended for job in jobs)
 
 
-def _rebuild(
-    conn: Connection,
-    rules: Rules,
-    hold_id: str,
-    jobs: Sequence[QueuedJob],
-    began_s: int,
-    done: Reconciled,
-) -> None:
-    """Enter a hold that the queue shows and the book does not have: it is a fact by now."""
-    if _ended(jobs):
-        return
-    try:
-        asked = _request(conn, rules, hold_id, jobs, began_s)
-    except VoucherError as error:
-        done.problems.append(_problem(jobs[0], hold_id, "cannot be rebuilt", error))
-        return
-    held_micro = jobs[0].held_micro
-    if held_micro is not None:
-        task_micro = -(-held_micro // asked.tasks)
-        eligible_micro = min(task_micro, asked.task_eligible_micro)
-        asked = replace(asked, task_micro=task_micro, task_eligible_micro=eligible_micro)
-    if asked.tasks * asked.task_micro > HELD_MICRO_MAX:
-        done.problems.append(_problem(jobs[0], hold_id, "cannot be rebuilt", "it is too large"))
-        return
-    holds.enter(conn, [asked], rules.policy, began_s)
-    done.rebuilt.append(hold_id)
+def _state(job: QueuedJob) -> str:
+    return "stopped" if job.stopped else "waiting" if job.waiting else "running"
 
 
-def _request(
-    conn: Connection, rules: Rules, hold_id: str, jobs: Sequence[QueuedJob], began_s: int
-) -> holds.Request:
-    """Work out what all jobs of a hold need: the dearest, times the tasks that are there."""
-    dearest = None
-    for job in jobs:
-        if not job.ended:
-            asker = Asker(job.voucher, job.uid)
-            one = request(
-                conn, rules, hold_id, asker, job.fields, now_s=began_s, submit_s=job.submit_s
-            )
-            if dearest is None or one.task_micro > dearest.task_micro:
-                dearest = one
-    assert dearest is not None
-    tasks = sum(estimate.array_tasks(job.fields.get("array", "")) for job in jobs)
-    return replace(dearest, tasks=tasks)
+def _newest(held_and_jobs: tuple[Held, Sequence[QueuedJob]]) -> tuple[int, str]:
+    held, own = held_and_jobs
+    return max(job.submit_s for job in own), held.id
 
 
-def _bind_and_check(
-    conn: Connection,
-    rules: Rules,
-    row: Any | None,
-    jobs: Sequence[QueuedJob],
-    began_s: int,
-    checked: Checked,
-    checks: Iterator[int],
-    done: Reconciled,
-) -> None:
-    """Tie a hold to its job, and raise it where the job was changed behind our back.
-
-    No hook sees the job a hold belongs to before the first binding, nor which part of a
-    heterogeneous job is changed.
-    """
-    hold_id, first = jobs[0].hold, jobs[0]
-    cluster = rules.cluster.name
-    if row is None:
-        if hold_id in done.rebuilt:
-            releasing.bind(conn, hold_id, cluster, first.array_job_id, first.submit_s, began_s)
-        return
-    if row.job_id is None:
-        releasing.bind(conn, hold_id, cluster, first.array_job_id, first.submit_s, began_s)
-    elif row.job_id not in {job.array_job_id for job in jobs}:
-        why = f"AdminComment was changed; the hold is job {row.job_id}'s"
-        done.problems.append(_problem(first, hold_id, "is another job's", why))
-        return
-    now = [dict(job.fields) for job in jobs if not job.ended]
-    if not now or checked.get(hold_id) == now or next(checks, None) is None:
-        return
-    checked[hold_id] = now
-    try:
-        asked = replace(_request(conn, rules, hold_id, jobs, began_s), tasks=row.tasks)
-        if asked.task_micro > row.task_micro:
-            holds.raise_to(conn, row, asked, rules.policy, began_s)
-            done.raised.append(hold_id)
-    except VoucherError as error:
-        done.problems.append(_problem(first, hold_id, "may be below what the job can cost", error))
+def _short_micro(where: Position) -> int:
+    """Return by how much an account does not cover what is accrued and held on it."""
+    if where.owed_fen > where.credit_fen:
+        return HELD_MICRO_MAX
+    return -where.free_cash_fen * MICRO_PER_FEN
 
 
-def _problem(job: QueuedJob, hold_id: str, what: str, why: object) -> str:
-    return f"job {job.job_id}: hold {hold_id} {what}: {why}"
+def replace_marks(
+    job: QueuedJob, voucher: str | None, held_micro: int | None, waits: str | None
+) -> str:
+    """Return a job's AdminComment with what is known by now."""
+    own = job.marks._replace(voucher=voucher, held_micro=held_micro, waits=waits)
+    return marks.write(job.comment, own)

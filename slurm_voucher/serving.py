@@ -21,6 +21,8 @@ TURN_S = 2
 """How often it is asked whether another voucherd is active."""
 AGAIN_S = 1
 """How long to wait before a locked book is tried again."""
+WARM_S = 1
+"""How long voucherd makes itself ready before it listens: the hook waits for milliseconds."""
 LAST_S = 3
 """How long voucherd waits for the book when it is told to end."""
 
@@ -71,6 +73,7 @@ async def _watch_turn(turn: active.Turn, stop: asyncio.Event) -> None:
 
 
 async def _work(daemon: Voucherd, turn: active.Turn, stop: asyncio.Event) -> None:
+    daemon.desk.warm(int(time.time()), WARM_S)
     loop, asked = asyncio.get_running_loop(), asyncio.Event()
     bound = listening.listen(daemon.config)
     talks: set[asyncio.Transport] = set()

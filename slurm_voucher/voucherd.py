@@ -133,9 +133,12 @@ class Voucherd:
         self.looked_s = now_s
         if looked.rules is not None:
             self.desk.follow(looked.rules)
-        for word in ("rebuilt", "raised", "expired", "voided"):
+        for word in ("rebuilt", "raised", "lowered", "expired", "voided"):
             for hold_id in getattr(looked.done, word):
                 log.info("hold %s: %s", hold_id, word)
+        for act in looked.done.acts:
+            log.info("job %d: %s: %s", act.job_id, act.verb or "mark", act.comment)
+        self.desk.never_came(looked.done.unseen_of, now_s)
         for problem in looked.done.problems:
             log.error("%s", problem)
 

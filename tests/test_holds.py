@@ -8,7 +8,7 @@ import town as towns
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
-from town import ACCOUNT, CLUSTER, NOW, OTHER_PROVIDER, POLICY, PROVIDER, UID, instant
+from town import ACCOUNT, CLUSTER, NOW, OTHER_PROVIDER, POLICY, PROVIDER, UID, instant, raise_hold
 
 from accounting import money
 from accounting.book import ledger, schema
@@ -246,8 +246,7 @@ def test_a_held_position_is_whole_numbers(town):
 def raise_to(town, number, fee, **changes):
     """Raise a hold to a new fee for each task."""
     with town.begin() as conn:
-        row = row_of(conn, number)
-        return holds.raise_to(conn, row, request(number, fee, **changes), POLICY, NOW_S)
+        return raise_hold(conn, request(number, fee, **changes), NOW_S)
 
 
 def test_a_hold_is_raised_by_the_difference(town):
@@ -289,9 +288,11 @@ def test_a_hold_that_ended_meanwhile_is_not_raised(town):
     """A hold whose last task ended after it was read stays ended."""
     place(town, request(1, "100"))
     with town.begin() as conn:
-        row = row_of(conn, 1)
+        held = holds.find_live(conn, f"{1:032x}")
         releasing.end(conn, f"{1:032x}", "*", "voided", 1, NOW_S, "gone")
-        assert holds.raise_to(conn, row, request(1, "900"), POLICY, NOW_S).held_micro == 0
+        raised, _ = held.raised(request(1, "900"))
+        holds.write_raised(conn, raised)
+        assert holds.position(conn, ACCOUNT, POLICY).held_micro == 0
 
 
 def test_the_hold_of_a_job_is_found(town):

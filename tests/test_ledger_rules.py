@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import func, select
 from test_holds import NOW_S
-from town import ACCOUNT, CLUSTER, POLICY, PROVIDER, UID, pay, stamp
+from town import ACCOUNT, CLUSTER, POLICY, PROVIDER, UID, pay, raise_hold, stamp
 
 from accounting import money
 from accounting.book import ledger, schema
@@ -147,8 +147,7 @@ class Account(RuleBasedStateMachine):
         asked = Request(hold_id, CLUSTER, ACCOUNT, UID, h.tasks, fee, fee * quarters // 4, {})
 
         def step(conn):
-            row = conn.execute(holds.LIVE.where(schema.hold.c.id == hold_id)).one()
-            holds.raise_to(conn, row, asked, POLICY, self.now_s)
+            raise_hold(conn, asked, self.now_s)
 
         try:
             self.twice(step)

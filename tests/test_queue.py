@@ -7,6 +7,7 @@ from fakeslurm import ROWS, FakeSlurm, recorded, row, squeue
 
 from accounting.errors import SlurmUnavailable
 from slurm_voucher import queue
+from slurm_voucher.marks import Marks
 from slurm_voucher.queue import QueuedJob, Snapshot
 
 FIRST = 117
@@ -28,7 +29,7 @@ def test_recorded_queue() -> None:
     """Of the recorded queue every job with a hold is read, with its hold and amount."""
     snapshot = queue.read(recorded("squeue.json"))
 
-    assert [(each.job_id, each.hold[0], each.held_micro) for each in snapshot.jobs] == [
+    assert [(each.job_id, each.hold[0], each.marks.held_micro) for each in snapshot.jobs] == [
         (117, "1", 9_024_000),
         (118, "2", None),
         (119, "3", 9_024_000),
@@ -54,9 +55,12 @@ def test_recorded_fields() -> None:
         submit_s=ROWS[FIRST]["submit_time"]["number"],
         uid=2001,
         ended=False,
-        hold="1" * 32,
-        voucher="CD24-0001",
-        held_micro=9_024_000,
+        act_on=FIRST,
+        start_s=None,
+        waiting=True,
+        stopped=False,
+        marks=Marks("CD24-0001", "1" * 32, 9_024_000),
+        comment=f"{MARK};held=9024000",
         fields={
             "partition": "ai",
             "qos": "normal",
@@ -158,7 +162,7 @@ def test_job_without_a_hold_is_there(comment) -> None:
 
 def test_other_text_beside_the_mark() -> None:
     """What other tools write beside the mark is left alone."""
-    assert job(FIRST, admin_comment=f"node check=ok | {MARK};held=? done").held_micro is None
+    assert job(FIRST, admin_comment=f"node check=ok | {MARK};held=? done").marks.held_micro is None
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, 5000, -3])

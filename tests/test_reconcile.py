@@ -12,7 +12,8 @@ from town import ACCOUNT, NOW, POLICY, UNIT, instant
 
 from accounting.book import schema
 from accounting.vouchers import holds, registry, releasing
-from slurm_voucher import queue, reconcile
+from slurm_voucher import marks, queue, reconcile
+from slurm_voucher.acting import Act
 from slurm_voucher.asking import Asker, Rules, request
 
 UID = 2001
@@ -215,25 +216,168 @@ def test_change_before_the_first_binding_is_held(site) -> None:
     assert live(site) == [("1", 1, 4 * CARD_HOUR, ONE)]
 
 
-def test_larger_change_than_the_balance_is_named(site) -> None:
-    """A change that what is left does not cover is named once, and the hold stays."""
+def test_larger_change_than_the_balance_makes_the_job_wait(site) -> None:
+    """A job that was made dearer than what is left covers is held for all, and has to wait."""
     hold(site)
-    big = queued(ONE, time_limit={"set": True, "infinite": False, "number": 600_000})
-    checked: reconcile.Checked = {}
+    big = queued(ONE, time_limit=minutes(600_000))
+    done = look(site, big)
 
-    done = look(site, big, checked=checked)
-    assert "job 117: hold 1111" in done.problems[0]
-    assert "available" in done.problems[0]
-    assert look(site, big, after_s=20, checked=checked).problems == []
-    assert live(site) == [("1", 1, CARD_HOUR, ONE)]
+    assert done.raised == [FIRST]
+    assert live(site) == [("1", 1, 10_000 * CARD_HOUR, ONE)]
+    text = f"voucher={ACCOUNT};hold={FIRST};held={10_000 * CARD_HOUR};waits=insufficient_balance"
+    assert done.acts == [Act(ONE, "hold", ONE, text)]
 
 
-def test_smaller_job_keeps_its_hold(site) -> None:
-    """A job that was made smaller keeps its hold."""
+def minutes(number):
+    """Return a time limit as squeue prints it."""
+    return {"set": True, "infinite": False, "number": number}
+
+
+def test_what_the_queue_never_showed_stays_held(site) -> None:
+    """A job whose whole node the queue does not show while it waits keeps its hold."""
     hold(site, tres_per_node="gpu:ascend_910b:8")
-    look(site, queued(ONE))
+    checked: reconcile.Checked = {}
+    for after_s in (10, 20, 30, 40):
+        look(site, queued(ONE), after_s=after_s, checked=checked)
 
     assert live(site) == [("1", 1, 8 * CARD_HOUR, ONE)]
+
+
+def test_smaller_job_gives_back_when_two_looks_have_shown_it(site) -> None:
+    """A job that was made shorter by half holds half, after the second look that shows it."""
+    hold(site, tres_per_node="gpu:ascend_910b:8")
+    checked: reconcile.Checked = {}
+    look(site, queued(ONE), checked=checked)
+    short = queued(ONE, time_limit=minutes(30))
+    looks = [look(site, short, after_s=after_s, checked=checked) for after_s in (20, 30, 40)]
+
+    assert [each.lowered for each in looks] == [[], [FIRST], []]
+    assert live(site) == [("1", 1, 4 * CARD_HOUR, ONE)]
+
+
+def test_change_between_two_looks_starts_the_count_anew(site) -> None:
+    """A raise that voucherd let pass after a look is not taken back by the next one."""
+    hold(site, time_limit="120")
+    checked: reconcile.Checked = {}
+    look(site, queued(ONE, time_limit=minutes(120)), checked=checked)
+    look(site, queued(ONE), after_s=20, checked=checked)
+    with site.begin() as conn:
+        held = holds.find_live(conn, FIRST)
+        fields = held.asked | {"time_limit": "240"}
+        asked = request(conn, RULES, FIRST, Asker(ACCOUNT, UID), fields, now_s=NOW_S,
+                        submit_s=NOW_S)  # fmt: skip
+        holds.write_raised(conn, held.raised(asked)[0])
+
+    assert look(site, queued(ONE), after_s=30, checked=checked).lowered == []
+    assert live(site) == [("1", 1, 4 * CARD_HOUR, ONE)]
+
+
+def running(job_id, cards, **changes):
+    """Return a row of a job that has run since the submit on so many cards of one node."""
+    given = f"cpu=1,node=1,gres/gpu={cards},gres/gpu:ascend_910b={cards}"
+    return queued(job_id, job_state=["RUNNING"], start_time=SUBMIT, tres_alloc_str=given, **changes)
+
+
+def test_running_job_that_shrinks_keeps_what_it_has_used(site) -> None:
+    """Of an hour on 8 cards half is over when 4 of them are given back: 8 half, 4 for the hour."""
+    hold(site, tres_per_node="gpu:ascend_910b:8")
+    checked: reconcile.Checked = {}
+    look(site, running(ONE, 8), checked=checked)
+    for after_s in (1800, 1800):
+        look(site, running(ONE, 2), after_s=after_s, checked=checked)
+
+    assert live(site) == [("1", 1, 4 * CARD_HOUR + 2 * CARD_HOUR, ONE)]
+
+
+# --- who has to wait -------------------------------------------------------------------------
+
+OTHER = 200
+
+
+def other(**changes):
+    """Return a second job that waits."""
+    return queued(ONE, **changes) | {"job_id": OTHER}
+
+
+STOPPED = {"priority": {"set": True, "infinite": False, "number": 0}}
+
+
+def acts(done):
+    """Return what Slurm is to do: verb, job, and why it waits then."""
+    return [(a.verb, a.job_id, (marks.read(a.comment).waits or "")) for a in done.acts]
+
+
+def test_job_that_was_let_wait_gets_its_hold_and_goes(site) -> None:
+    """A job that the hook let wait is held for and released; its mark says what is held."""
+    waits = f"voucher={ACCOUNT};hold={FIRST};held=wait"
+    done = look(site, queued(ONE, admin_comment=f"lake {waits}", **STOPPED))
+
+    assert live(site) == [("1", 1, CARD_HOUR, ONE)]
+    text = f"lake voucher={ACCOUNT};hold={FIRST};held={CARD_HOUR}"
+    assert done.acts == [Act(ONE, "release", ONE, text)]
+
+
+def test_job_that_was_let_wait_without_voucher_gets_its_users(site) -> None:
+    """A job that named no voucher waits for the only one of its user, if there is one."""
+    waits = f"voucher=-;hold={FIRST};held=wait"
+    done = look(site, queued(ONE, admin_comment=waits, **STOPPED))
+
+    assert acts(done) == [("release", ONE, "")]
+    assert marks.read(done.acts[0].comment).voucher == ACCOUNT
+    nobodys = other(admin_comment=waits.replace("1", "2"), user_id=7, **STOPPED)
+    assert acts(look(site, nobodys)) == [("", OTHER, "not_eligible")]
+
+
+def test_newest_jobs_wait_until_the_account_is_not_short(site) -> None:
+    """Where what is left does not cover two jobs the newer one waits; paid, it goes on."""
+    big = {"time_limit": minutes(60 * 5_000)}  # 56,400 of 50,000 on the voucher and as much cash
+    hold(site)
+    older = queued(ONE, admin_comment=mark(FIRST, 5_000 * CARD_HOUR), **big)
+    later = {"set": True, "infinite": False, "number": NOW_S + 1}
+    newer = other(admin_comment=mark("2" * 32), **big) | {"submit_time": later}
+    done = look(site, older, newer, after_s=20)
+    assert done.rebuilt == ["2" * 32]
+    assert acts(done) == [("hold", OTHER, "insufficient_balance")]
+
+    held = newer | {"admin_comment": done.acts[0].comment} | STOPPED
+    assert look(site, older, held, after_s=30).acts == []
+    with site.begin() as conn:
+        towns.pay(conn, "50000.00", "BANK-2")
+    assert acts(look(site, older, held, after_s=40)) == [("release", OTHER, "")]
+
+
+def test_job_of_a_frozen_unit_waits_by_name(site) -> None:
+    """A waiting job whose unit may not spend any more is held, one that runs is not."""
+    hold(site)
+    hold(site, "2" * 32)
+    with site.begin() as conn:
+        registry.end_member(
+            conn, UNIT, cluster="chengdu", uid=UID, until_s=NOW_S + 5, stamp=towns.stamp()
+        )
+    done = look(site, queued(ONE), running(TWO, 2))
+
+    assert acts(done) == [("hold", ONE, "not_allowed")]
+
+
+@pytest.mark.parametrize("comment", [mark(FIRST, CARD_HOUR), f"{mark(FIRST, CARD_HOUR)};waits=x"])
+def test_only_our_own_jobs_are_released(site, comment) -> None:
+    """A job that its user or the administrator holds stays held; only ours go on."""
+    hold(site)
+    done = look(site, queued(ONE, admin_comment=comment, **STOPPED))
+
+    ours = "waits" in comment
+    assert acts(done) == ([("release", ONE, "")] if ours else [])
+
+
+def test_array_is_held_and_marked_as_a_whole(site) -> None:
+    """Tasks of an array that wait are held and released by the array's number, each marked."""
+    big = {"time_limit": minutes(60 * 20_000)}
+    task = {"job_id": OTHER, "array_task_string": "7"}
+    rows = [queued(ARRAY, admin_comment=mark("3" * 32), **big) | some for some in ({}, task)]
+    done = look(site, *rows)
+
+    assert {(a.verb, a.job_id) for a in done.acts} == {("hold", ARRAY)}
+    assert {a.comment_of for a in done.acts} == {ARRAY, OTHER}
 
 
 def test_whole_node_that_runs_is_known(site) -> None:

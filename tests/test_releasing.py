@@ -51,7 +51,7 @@ def absent(town, snapshot_s, *, present=(), collected_s, cluster=CLUSTER):
 def expire(town, now_s, *, seen=(), cluster=CLUSTER):
     """Let holds lapse that were never seen."""
     with town.begin() as conn:
-        return releasing.expire_unseen(conn, cluster, set(seen), now_s)
+        return [hold for hold, _ in releasing.expire_unseen(conn, cluster, set(seen), now_s)]
 
 
 # --- terminal rows ---------------------------------------------------------------------------

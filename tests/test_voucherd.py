@@ -351,6 +351,26 @@ def test_change_that_cannot_be_written_stops_no_other(daemon, town, caplog) -> N
     assert daemon.desk.waiting == 0
 
 
+def test_user_whose_jobs_never_come_has_one_at_a_time(daemon, town, monkeypatch) -> None:
+    """After many submissions that the queue never showed a user waits for each; others do not."""
+    monkeypatch.setattr(desk, "STRAYS_MAX", 3)
+    daemon.desk.never_came([UID, UID], NOW_S)
+    ask(daemon, "HOLD", **JOB)
+    daemon.desk.never_came([UID, 4242], NOW_S)
+    answer = ask(daemon, "HOLD", **JOB | {"hold": OTHER_HOLD})
+
+    assert (answer["word"], answer["code"]) == ("NO", "not_allowed")
+    assert answer["say"] == (
+        f"voucher: 3 submissions of user {UID} did not come into the queue within an hour, and 1 is "
+        "not there yet, 0 are allowed; wait a minute"
+    )
+    bind(town, 16)
+    assert ask(daemon, "HOLD", **JOB | {"hold": OTHER_HOLD})["word"] == "YES"
+    later = NOW_S + desk.STRAYS_S
+    daemon.desk.never_came([], later)
+    assert ask(daemon, "HOLD", later, **JOB | {"hold": "0" * 31 + "3"})["word"] == "YES"
+
+
 def test_status(daemon) -> None:
     """STATUS tells what was asked, what had no answer, and what waits for the book."""
     ask(daemon, "HOLD", **JOB, missed="3")

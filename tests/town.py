@@ -19,7 +19,7 @@ from accounting import money, policy
 from accounting.book import ledger, schema, signing
 from accounting.book.ledger import Actor, Entry, Stamp
 from accounting.policy import Policy
-from accounting.vouchers import applying, issuing, registry
+from accounting.vouchers import applying, holds, issuing, registry
 
 HERE = Path(__file__).parent
 NOW = "2024-07-01T10:00:00+08:00"
@@ -186,6 +186,20 @@ def pay(conn: Connection, amount: str, reference: str, account: str = ACCOUNT) -
         paid_on=date(2024, 7, 1),
         stamp=stamp(),
     )
+
+
+def raise_hold(conn: Connection, request: holds.Request, now_s: int) -> holds.Position:
+    """Raise a hold as voucherd does when a job is changed: if the difference fits."""
+    ledger.lock(conn)
+    held = holds.find_live(conn, request.id)
+    assert held is not None
+    raised, more = held.raised(request)
+    after = holds.position(conn, held.account, POLICY)
+    if more.task_micro:
+        window = holds.validity(conn, held.account)
+        after = holds.admit(after, more, now_s, POLICY, window)
+    holds.write_raised(conn, raised)
+    return after
 
 
 def people(town: Town) -> None:

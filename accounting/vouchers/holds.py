@@ -64,7 +64,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Held:
-    """A hold as it stands: `live` of its tasks have not ended."""
+    """A hold as it stands: `live` of its tasks have not ended, `turn` was its last change."""
 
     id: str
     account: str
@@ -75,13 +75,14 @@ class Held:
     task_micro: int
     task_eligible_micro: int
     asked: Mapping[str, str]
+    turn: int
 
     @classmethod
     def of(cls, row: Any) -> "Held":
         """Return the hold of a row of the book."""
         return cls(
             row.id, row.account, row.uid, row.asked_s, row.tasks, row.live, row.task_micro,
-            row.task_eligible_micro, json.loads(row.request),
+            row.task_eligible_micro, json.loads(row.request), row.turn,
         )  # fmt: skip
 
     def raised(self, request: Request) -> tuple["Held", Request]:
@@ -326,6 +327,18 @@ def usable(conn: Connection, *, cluster: str, uid: int, provider: str, at_s: int
     return found
 
 
+def spenders(conn: Connection, cluster: str) -> list[tuple[str, str, int]]:
+    """List each account with its provider and one user of a cluster who may know it."""
+    contract, member = schema.contract.c, schema.member.c
+    query = (
+        select(contract.account, contract.provider, func.min(member.uid))
+        .join(schema.member, (member.unit == contract.unit) & (member.cluster == cluster))
+        .group_by(contract.account, contract.provider)
+        .order_by(contract.account.desc())
+    )
+    return [tuple(row) for row in conn.execute(query)]
+
+
 def stands_until(conn: Connection, account: str, now_s: int) -> int:
     """Return the next instant at which `may_spend` can say something else by itself: a member
     comes or goes, a freeze begins or ends, the contract is over."""
@@ -440,6 +453,13 @@ def changed(conn: Connection, turn: int) -> set[str]:
     return set(conn.execute(query).scalars())
 
 
+def unseen(conn: Connection, cluster: str, uid: int) -> int:
+    """Count the live holds of a user that the queue has not shown."""
+    own = LIVE.where(schema.hold.c.cluster == cluster, schema.hold.c.uid == uid)
+    own = own.where(schema.hold_bind.c.hold.is_(None))
+    return int(conn.execute(select(func.count()).select_from(own.subquery())).scalar() or 0)
+
+
 def exists(conn: Connection, hold_id: str) -> bool:
     """Tell whether the book has a hold, live or ended."""
     return conn.execute(select(schema.hold.c.id).filter_by(id=hold_id)).scalar() is not None
@@ -490,24 +510,33 @@ def of_job(conn: Connection, cluster: str, job_id: int) -> Held | None:
     return None if row is None else Held.of(row)
 
 
-def raise_to(conn: Connection, row: Any, request: Request, policy: Policy, now_s: int) -> Position:
-    """Raise a live hold to what the changed job may cost; a lower value changes nothing.
+def follow(conn: Connection, held: Held, request: Request, *, lower: bool) -> Held:
+    """Let a hold be what its jobs in the queue can cost, whether it fits or not.
 
-    Only tasks that have not ended are raised.
-
-    Raises:
-        VoucherExpired, InsufficientBalance: What is left does not cover the difference.
+    Args:
+        lower: Whether it may also become less.
     """
-    lock(conn)
-    before = position(conn, row.account, policy)
-    held = find_live(conn, row.id)
-    if held is None:
-        return before
-    raised, more = held.raised(request)
-    after = before
-    if more.task_micro:
-        after = admit(before, more, now_s, policy, validity(conn, row.account))
-    write_raised(conn, raised)
+    task_micro, eligible_micro = request.task_micro, request.task_eligible_micro
+    if not lower:
+        task_micro = max(task_micro, held.task_micro)
+        eligible_micro = max(eligible_micro, held.task_eligible_micro)
+    eligible_micro = min(task_micro, eligible_micro)
+    if (task_micro, eligible_micro) == (held.task_micro, held.task_eligible_micro):
+        return held
+    after = replace(
+        held, task_micro=task_micro, task_eligible_micro=eligible_micro, asked=request.asked,
+        turn=next_turn(conn),
+    )  # fmt: skip
+    conn.execute(
+        update(schema.hold)
+        .where(schema.hold.c.id == held.id)
+        .values(
+            task_micro=task_micro,
+            task_eligible_micro=eligible_micro,
+            request=ledger.canonical(dict(request.asked)),
+            turn=after.turn,
+        )
+    )
     return after
 
 

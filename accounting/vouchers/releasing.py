@@ -63,19 +63,28 @@ def take_back(conn: Connection, hold_id: str, now_s: int) -> bool:
     return end(conn, hold_id, "*", "voided", row.live, now_s, "refused with its other parts")
 
 
-def expire_unseen(conn: Connection, cluster: str, seen: set[str], now_s: int) -> list[str]:
-    """Let holds lapse that the queue never showed and whose time is over.
+def expire_unseen(
+    conn: Connection, cluster: str, seen: set[str], began_s: int
+) -> list[tuple[str, int]]:
+    """Let holds lapse whose jobs never came into the queue.
+
+    A job is in the queue a moment after its hold was asked for, or never (--test-only, a job that
+    Slurm itself refused): the policy says how much later a snapshot proves it.
 
     Args:
-        seen: Ids of holds in the queue snapshot that was just taken.
+        seen: Ids of holds in the complete snapshot of the queue that was just taken.
+        began_s: When it was begun.
+
+    Returns:
+        Hold and uid of each.
     """
-    unseen = LIVE.where(schema.hold_bind.c.hold.is_(None), schema.hold.c.expires_s <= now_s)
+    unseen = LIVE.where(schema.hold_bind.c.hold.is_(None), schema.hold.c.expires_s <= began_s)
     lapsed = []
     for row in conn.execute(unseen.where(schema.hold.c.cluster == cluster)).all():
         if row.id not in seen and end(
-            conn, row.id, "*", "expired", row.live, now_s, "never queued"
+            conn, row.id, "*", "expired", row.live, began_s, "never queued"
         ):
-            lapsed.append(row.id)
+            lapsed.append((row.id, row.uid))
     return lapsed
 
 

@@ -231,7 +231,7 @@ def _run(row: list[str], at: _Layout, timezone: str, cluster: str | None) -> Run
         cards,
         gres,
         _tres(row, at.req).gres if at.req >= 0 else "",
-        *_marks(row, at.comment),
+        *_marks(row, at.comment)[:3],
     )
 
 

@@ -66,16 +66,15 @@ def test_killed_voucherd_forgets_no_hold(live: Stage) -> None:
     live.svoucher("collect", "--cluster", stages.CLUSTER)
     before = balance(live)["accrued"]
     job = submitted(sbatch(live, "--wrap=sleep 6"))
-    live.stop(signal.SIGKILL)
-    during = live.held(job)
+    live.stop(signal.SIGKILL)  # perhaps before the hold is in the book: the queue has it
     live.start()
-    after = live.held(job)
+    stages.until("the hold is there", lambda: live.held(job) == "9.024000")
     stages.ended(job)
     live.svoucher("collect", "--cluster", stages.CLUSTER)
     end = live.held(job)
     [row] = [r for r in json.loads(live.svoucher("jobs", "--json").out) if r["job"] == str(job)]
 
-    assert (during, after, end) == ("9.024000", "9.024000", None)
+    assert end is None
     assert _micro(balance(live)["accrued"]) - _micro(before) == _micro(row["charge"])
     assert "0 findings" in live.svoucher("audit").out
 

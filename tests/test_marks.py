@@ -1,0 +1,60 @@
+"""slurm_voucher/marks.py: what stands in AdminComment of ours, beside what others write there."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slurm_voucher import marks
+from slurm_voucher.marks import Marks
+
+OWN = Marks("CD24-0001", "1" * 32, 5)
+
+
+@pytest.mark.parametrize(
+    ("comment", "found"),
+    [
+        ("", marks.NONE),
+        (f"voucher=A;hold={'1' * 32};held=7", Marks("A", "1" * 32, 7)),
+        (f"voucher=A;hold={'1' * 32};held=?", Marks("A", "1" * 32, None)),
+        (f"voucher=-;hold={'1' * 32};held=wait", Marks(None, "1" * 32, None, "unasked")),
+        (f"voucher=A;hold={'1' * 32};held=7;waits=frozen", Marks("A", "1" * 32, 7, "frozen")),
+        ("lake waits=x | held=3", Marks(None, None, 3, "x")),
+    ],
+)
+def test_read(comment: str, found: Marks) -> None:
+    """Each mark is found, in whatever company."""
+    assert marks.read(comment) == found
+
+
+@pytest.mark.parametrize("comment", ["held=soon", "held=-1", "voucher=A voucher=B"])
+def test_marks_that_are_none(comment: str) -> None:
+    """What says two things, or an amount that is none, is refused."""
+    with pytest.raises(ValueError, match="says"):
+        marks.read(comment)
+
+
+@pytest.mark.parametrize(
+    ("comment", "after"),
+    [
+        ("", ""),
+        ("lake", "lake "),
+        (f"voucher=A;hold={'1' * 32};held=wait", ""),
+        (f"lake; x=1 | voucher=A;hold={'1' * 32};held=?", "lake; x=1 | "),
+        (f"voucher=A;hold={'1' * 32};held=?;waits=z other=2", "other=2 "),
+        ("myvoucher=5", "myvoucher=5 "),
+    ],
+)
+def test_write_leaves_the_rest(comment: str, after: str) -> None:
+    """Marks of ours are replaced; what others wrote stands before them as it was."""
+    own = f"voucher=CD24-0001;hold={'1' * 32};held=5"
+    assert marks.write(comment, OWN) == after + own
+    assert marks.write(comment, OWN._replace(waits="x")) == f"{after}{own};waits=x"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.booleans())
+def test_what_is_written_is_read(others: str, waits: bool) -> None:
+    """Whatever others wrote, our marks come back, and writing them twice is writing them once."""
+    own = OWN._replace(waits="x" if waits else None)
+    text = marks.write(others, own)
+    assert marks.read(text) == own
+    assert marks.write(text, own) == text
