@@ -225,14 +225,13 @@ class Desk:
     def _insist_on_coming(self, uid: int, now_s: int) -> None:
         """Let a user whose submissions do not come into the queue have one at a time: a loop of
         --test-only must not block a voucher."""
-        strays = self._strays.get(uid, ())
-        if len(strays) < STRAYS_MAX or strays[0] <= now_s - STRAYS_S:
+        strays = self._strays.get(uid)
+        if strays is None or len(strays) < STRAYS_MAX or strays[0] <= now_s - STRAYS_S:
             return
-        waiting = sum(
-            1 for c in (*self._writing, *self._waiting) if c.placed and c.placed.uid == uid
-        )
+        waiting = [c.placed for c in (*self._writing, *self._waiting) if c.placed]
         with self._reader.begin() as conn:
-            unseen = holds.unseen(conn, self.rules.cluster.name, uid) + waiting
+            unseen = holds.unseen(conn, self.rules.cluster.name, uid)
+        unseen += sum(request.uid == uid for request in waiting)
         if unseen:
             raise NotAllowed(
                 f"voucher: {len(strays)} submissions of user {uid} did not come into the queue "
