@@ -10,7 +10,7 @@ TEST ?= slurm-voucher-test
 
 export PYTHON
 .NOTPARALLEL:
-.PHONY: help demo login down test check lint types unit unit-plain thorough nightly slurm bench plugins lock clean
+.PHONY: help demo login down test check lint types unit unit-plain thorough nightly slurm slurm-matrix bench plugins lock clean
 
 help:
 	@echo 'make demo     a cluster in a container, and the story of a voucher, told in it'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test     everything: check, thorough, then the tests against the containerised Slurm'
 	@echo 'make check    what needs no Slurm: lint, types, unit and property tests'
 	@echo 'make nightly  10,000 random steps of the whole life of vouchers, against a model'
+	@echo 'make slurm-matrix  the same on Slurm 22.05, 24.11 and 26.05, each in an image of its own'
 	@echo 'make slurm    only the tests against the containerised Slurm (some: ARGS="-k refused")'
 	@echo 'make bench    what it costs, measured'
 	@echo 'make plugins  build the Slurm plugins against the libslurm of this machine'
@@ -63,6 +64,11 @@ unit-plain: .venv/ready
 
 slurm: .venv/ready
 	@SLURM_VOUCHER_CONTAINER=$(TEST) tests/slurm/container test $(ARGS)
+
+slurm-matrix: .venv/ready
+	@set -e; for suite in bookworm trixie forky; do echo "== Slurm of Debian $$suite"; \
+		SLURM_VOUCHER_SUITE=$$suite SLURM_VOUCHER_CONTAINER=$(TEST)-$$suite \
+		tests/slurm/container test $(ARGS); done
 
 bench: .venv/ready
 	@tests/setup/debian gcc make slurmctld slurm-client slurm-wlm-basic-plugins libslurm-dev munge

@@ -4,8 +4,9 @@
  *
  *	test_hook path/to/job_submit_voucher.so
  *
- * Each line on stdin, "submit|modify [threads=N] key=value ...", is one call
- * (or N at once), values percent-encoded; each call gives one line on stdout,
+ * Each line on stdin, "submit|modify [threads=N|times=N] key=value ...", is one
+ * call, N at once, or N one after the other of which the last is told; values
+ * are percent-encoded. Each call that is told gives one line on stdout,
  * "rc=<n> us=<time taken> err=<text> admin=<text> priority=<n>". The hook's log is stderr.
  */
 #include <dlfcn.h>
@@ -181,22 +182,45 @@ static int _call_hook(const char *verb, job_desc_msg_t *job, char **err)
 	return ((modify_old_f) call)(job, NULL, job->user_id);
 }
 
-static void *_one_call(void *arg)
+/* Take a line apart into a job; returns the verb, in words that the caller frees. */
+static const char *_read(const char *line, job_desc_msg_t *job, char **err, char **words)
 {
-	char *words = strdup(arg), *save = NULL, *err = NULL;
-	const char *verb = strtok_r(words, " \n", &save);
-	struct timespec from, to;
-	job_desc_msg_t job;
-	int rc;
+	char *save = NULL;
+	const char *verb;
 
-	_empty(&job);
+	*words = strdup(line);
+	verb = strtok_r(*words, " \n", &save);
+	_empty(job);
 	for (char *key; (key = strtok_r(NULL, " \n", &save)); ) {
 		char *value = strchr(key, '=');
 
 		*value++ = '\0';
 		_decode(value);
-		_set(&job, &err, key, value);
+		_set(job, err, key, value);
 	}
+	return verb;
+}
+
+static void _again(const char *line)
+{
+	char *words, *err = NULL;
+	job_desc_msg_t job;
+	const char *verb = _read(line, &job, &err, &words);
+
+	_call_hook(verb, &job, &err);
+	free(err);
+	free(words);
+	_free(&job);
+}
+
+static void *_one_call(void *arg)
+{
+	char *words, *err = NULL;
+	struct timespec from, to;
+	job_desc_msg_t job;
+	const char *verb = _read(arg, &job, &err, &words);
+	int rc;
+
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	rc = _call_hook(verb, &job, &err);
 	clock_gettime(CLOCK_MONOTONIC, &to);
@@ -237,6 +261,9 @@ int main(int argc, char **argv)
 		count = text ? atoi(text + 9) : 1;
 		if ((count < 1) || (count > 64))
 			return 2;
+		text = strstr(line, " times=");
+		for (int more = text ? atoi(text + 7) - 1 : 0; more > 0; more--)
+			_again(line);
 		if (count == 1)
 			_one_call(line);	/* as the parts of one job come: in one thread */
 		for (int i = 0; (count > 1) && (i < count); i++)

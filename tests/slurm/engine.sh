@@ -2,7 +2,8 @@
 #
 # Sets `engine` (a command prefix) and `builder` (the same for building).
 
-base=docker.io/library/debian:forky-slim
+suite=${SLURM_VOUCHER_SUITE:-forky}
+base=docker.io/library/debian:$suite-slim
 
 choose_engine() {
     if docker info >/dev/null 2>&1; then
@@ -38,10 +39,10 @@ bootstrap_base() {
     tests/setup/debian mmdebstrap
     mkdir -p build
     apt_settings >build/apt.conf
-    step base "making the base image debian:forky-slim from packages" mmdebstrap \
-        --variant=minbase --aptopt="$PWD/build/apt.conf" forky build/base.tar "$mirror"
-    step base-import "importing it" "${engine[@]}" import build/base.tar "$base"
-    rm build/base.tar
+    step base "making the base image debian:$suite-slim from packages" mmdebstrap \
+        --variant=minbase --aptopt="$PWD/build/apt.conf" "$suite" "build/$suite.tar" "$mirror"
+    step base-import "importing it" "${engine[@]}" import "build/$suite.tar" "$base"
+    rm "build/$suite.tar"
 }
 
 debian_mirror() {
@@ -111,7 +112,7 @@ pip_setting() {
 # Sets `options`: what the build of this image is given.
 build_options() {
     local mirror variable file
-    options=()
+    options=("--build-arg=SUITE=$suite" "--build-arg=BASE=$base")
     host_settings
     for file in apt.conf pip.conf ca.crt; do
         options+=("--secret=id=$file,src=build/host/$file")
