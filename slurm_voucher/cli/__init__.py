@@ -64,6 +64,7 @@ COMMANDS = {
         "daemon",
         "List holds that have not ended, with the job that the queue showed for each.",
     ),
+    "rebind": ("daemon", "Move a waiting job to another voucher account."),
     "reconcile": (
         "daemon",
         "Bring holds in line with Slurm's queue, once; voucherd does it all the time.",

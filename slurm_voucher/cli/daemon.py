@@ -1,15 +1,17 @@
 """svoucher serve, reconcile: the holds beside Slurm's queue."""
 
 import logging
+import time
 
 import click
 from sqlalchemy import func, select
 
 from accounting.book import schema
-from accounting.money import yuan_micro
+from accounting.errors import SlurmUnavailable
+from accounting.money import yuan, yuan_micro
 from accounting.period import clock
 from accounting.vouchers import holds
-from slurm_voucher import listening, looking, serving
+from slurm_voucher import listening, looking, partitions, queue, rebinding, serving
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -82,6 +84,32 @@ def holds_(site: Site, account: str | None, show: Show) -> None:
             for row in rows
             if account in (None, row.account)
         ]
+    )
+
+
+@click.command("rebind")
+@click.argument("job", type=int)
+@click.argument("account")
+@pass_site
+def rebind_(site: Site, job: int, account: str) -> None:
+    """Move a waiting job to another voucher account.
+
+    \b
+    Example: svoucher rebind 4711 CD26-0002
+    """
+    cluster = partitions.load(site.config.default_qos)
+    rules = looking.rules(site.engine, cluster)
+    new, after, problems = rebinding.rebind(
+        site.engine, rules, queue.snapshot(), job, account, int(time.time())
+    )
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        raise SlurmUnavailable(
+            f"job {job}: has two holds; run svoucher rebind {job} {account} again"
+        )
+    click.echo(
+        f"job {job}: hold {new} of {account}, {yuan(after.available_fen)} yuan is left there"
     )
 
 
