@@ -52,15 +52,13 @@ Fields = tuple[tuple[str, str], ...]
 
 @dataclass
 class Known:
-    """What is remembered of an account.
+    """By what an account may be spent.
 
     Attributes:
-        position: With all of its holds, also those that are not in the book yet.
         until_s: Until when `terms` stand by themselves.
         terms: By which terms a user computes with it at a provider, by (uid, provider).
     """
 
-    position: Position
     until_s: int
     terms: dict[tuple[int, str], Terms] = field(default_factory=dict)
 
@@ -92,6 +90,7 @@ class Desk:
         self._engine = engine
         self._reader = ledger.reading(engine)
         self._accounts: dict[str, Known] = {}
+        self._positions: dict[str, Position] = {}
         self._recent: OrderedDict[str, Request] = OrderedDict()
         self._raised: dict[str, Held] = {}
         self._waiting: list[Change] = []
@@ -106,8 +105,10 @@ class Desk:
 
     def follow(self, rules: Rules) -> None:
         """Go on by other rules."""
+        if rules == self.rules:
+            return
         self.rules = rules
-        self._accounts.clear()  # discounts and shares of a fee may be others now
+        self._forget()  # discounts and shares of a fee may be others now
         self._second = 0
 
     def warm(self, now_s: int, seconds: float) -> None:
@@ -119,7 +120,8 @@ class Desk:
             if time.monotonic() > end:
                 break
             with contextlib.suppress(VoucherError):
-                self._known(Asker(account, uid), provider, now_s, None)
+                self._terms(Asker(account, uid), provider, now_s, None)
+                self._where(account)
 
     # --- what is asked ----------------------------------------------------------------------
 
@@ -136,19 +138,19 @@ class Desk:
         """
         self._refresh()
         asked = {key: value for key, value in fields.items() if key not in NAMES}
-        want, by, known, quote = self._priced(asker, asked, now_s)
+        want, by, quote = self._priced(asker, asked, now_s)
         request = asking.hold(self.rules, hold_id, asker, want, quote, asked)
         first = self._recent.get(hold_id) or self._before_restart(hold_id)
         if first is not None:
             if (first.account, first.uid) != (asker.account, asker.uid):
                 raise NotAllowed(f"hold {hold_id}: stands for another job; submit again")
-            return first, known.position
+            return first, self._where(asker.account)
         self._make_room()
         self._insist_on_coming(asker.uid, now_s)
-        known.position = holds.admit(known.position, request, now_s, self.rules.policy, by.window)
+        after = self._admit(request, by, now_s)
         self._remember(request)
         self._waiting.append(Change(request.account, now_s, placed=request, more=request))
-        return request, known.position
+        return request, after
 
     def default(self, uid: int, fields: Mapping[str, str], now_s: int) -> str | None:
         """Find the voucher account of a job that names none; None: it is nobody's business.
@@ -190,23 +192,29 @@ class Desk:
         held = self._raised.get(held.id, held)
         fields = estimate.widest(held.asked, changed, self.rules.cluster)
         asker = Asker(held.account, held.uid)
-        want, by, known, quote = self._priced(asker, fields, now_s, held.asked_s)
+        want, by, quote = self._priced(asker, fields, now_s, held.asked_s)
         request = asking.hold(self.rules, held.id, asker, want, quote, fields)
         raised, more = held.raised(request)
         if more.task_micro:
             self._make_room()
-            known.position = holds.admit(known.position, more, now_s, self.rules.policy, by.window)
+            self._admit(more, by, now_s)
         self._raised[held.id] = raised
         self._waiting.append(Change(held.account, now_s, raised=raised, more=more))
-        return raised, known.position
+        return raised, self._where(held.account)
 
     def drop(self, hold_id: str, uid: int, now_s: int) -> None:
         """Give a hold back that was taken a moment ago; the job will not be."""
         request = self._recent.pop(hold_id, None)
         if request is None or request.uid != uid:
             return  # it lapses by itself
-        self._accounts.pop(request.account, None)
+        self._positions.pop(request.account, None)
         self._waiting.append(Change(request.account, now_s, dropped=hold_id))
+
+    def _admit(self, request: Request, by: Terms, now_s: int) -> Position:
+        before = self._where(request.account)
+        after = holds.admit(before, request, now_s, self.rules.policy, by.window)
+        self._positions[request.account] = after
+        return after
 
     def _make_room(self) -> None:
         if self.waiting >= WAITING_MAX:
@@ -262,18 +270,18 @@ class Desk:
 
     def _priced(
         self, asker: Asker, asked: Mapping[str, str], now_s: int, submit_s: int | None = None
-    ) -> tuple[Wanted, Terms, Known, quoting.Quote]:
-        """Return what a job wants, by which terms, of which account, and what it can cost.
+    ) -> tuple[Wanted, Terms, quoting.Quote]:
+        """Return what a job wants, by which terms, and what it can cost.
 
         The same question in the same second has the same answer: many jobs are alike.
         """
         key = tuple(asked.items())
         want = self._want(key, now_s)
-        known, by = self._known(asker, want.provider, now_s, submit_s)
+        by = self._terms(asker, want.provider, now_s, submit_s)
         quote = self._costs.get((key, by))
         if quote is None:
             quote = self._costs[key, by] = asking.cost(self.rules, want, by, now_s)
-        return want, by, known, quote
+        return want, by, quote
 
     def _want(self, key: Fields, now_s: int) -> Wanted:
         if now_s != self._second:
@@ -285,30 +293,32 @@ class Desk:
             want = self._wants[key] = asking.wanted(self.rules, dict(key))
         return want
 
-    def _known(
-        self, asker: Asker, provider: str, now_s: int, submit_s: int | None
-    ) -> tuple[Known, Terms]:
+    def _terms(self, asker: Asker, provider: str, now_s: int, submit_s: int | None) -> Terms:
         known = self._accounts.get(asker.account)
         if known is not None and now_s >= known.until_s:
             known = None
         who = (asker.uid, provider)
-        by = known.terms.get(who) if known and submit_s is None else None
-        if known is not None and by is not None:
-            return known, by
+        if known is not None and submit_s is None and who in known.terms:
+            return known.terms[who]
+        at_s = now_s if submit_s is None else submit_s
         with self._reader.begin() as conn:
-            by = asking.terms(
-                conn, self.rules, asker, provider, now_s if submit_s is None else submit_s
-            )
+            by = asking.terms(conn, self.rules, asker, provider, at_s)
             if known is None:
-                until_s = holds.stands_until(conn, asker.account, now_s)
-                known = Known(self._position(conn, asker.account), until_s)
+                known = Known(holds.stands_until(conn, asker.account, now_s))
                 self._accounts[asker.account] = known
         if submit_s is None:
             known.terms[who] = by
-        return known, by
+        return by
+
+    def _where(self, account: str) -> Position:
+        """Return where an account stands, with all holds that are answered."""
+        if account not in self._positions:
+            with self._reader.begin() as conn:
+                self._positions[account] = self._position(conn, account)
+        return self._positions[account]
 
     def _position(self, conn: Connection, account: str) -> Position:
-        """Read where an account stands, and add what is answered and not in the book."""
+        """Read where an account stands in the book, and add what is not there yet."""
         found = holds.position(conn, account, self.rules.policy)
         changes = [c for c in (*self._writing, *self._waiting) if c.account == account]
         ids = [change.placed.id for change in changes if change.placed]
@@ -338,9 +348,14 @@ class Desk:
         self._head, self._turn = head, turn
         self._fresh_until = now + FRESH_S
 
-    def _forget(self, accounts: set[str] | None) -> None:
-        for account in [*self._accounts] if accounts is None else accounts:
-            self._accounts.pop(account, None)
+    def _forget(self, accounts: set[str] | None = None) -> None:
+        """Forget where these accounts stand; without any, all that is known of all."""
+        if accounts is None:
+            self._accounts.clear()
+            self._positions.clear()
+            return
+        for account in accounts:
+            self._positions.pop(account, None)
 
     # --- into the book ----------------------------------------------------------------------
 
@@ -375,7 +390,7 @@ class Desk:
         first, last = turns
         for change in self._writing:
             if not change.placed:
-                self._accounts.pop(change.account, None)  # they may have met another's change
+                self._positions.pop(change.account, None)  # they may have met another's change
             if change.raised and self._raised.get(change.raised.id) is change.raised:
                 del self._raised[change.raised.id]
         self._writing = []
@@ -390,7 +405,7 @@ class Desk:
     def one_by_one(self) -> None:
         """Write changes that cannot be written together: one that is wrong stops no other."""
         changes, self._writing = self._writing, []
-        self._forget(None)
+        self._forget()
         for change in changes:
             try:
                 self.write([change])

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import time
 
 from sqlalchemy.exc import OperationalError
@@ -23,6 +24,8 @@ AGAIN_S = 1
 """How long to wait before a locked book is tried again."""
 WARM_S = 1
 """How long voucherd makes itself ready before it listens: the hook waits for milliseconds."""
+SWITCH_S = 0.0005
+"""For how long the thread that writes may keep the one that answers from going on."""
 LAST_S = 3
 """How long voucherd waits for the book when it is told to end."""
 
@@ -34,6 +37,7 @@ def serve(config: Config) -> None:
         ConfigInvalid: Another voucherd has the socket, or something else stands there.
         SlurmUnavailable, BookUnavailable: What it needs is not there.
     """
+    sys.setswitchinterval(SWITCH_S)
     asyncio.run(_serve(Voucherd(config)))
 
 

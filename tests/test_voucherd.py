@@ -327,7 +327,7 @@ def test_holds_that_wait_count(daemon, town) -> None:
     """What is answered and not written yet is held, also when the account is read anew."""
     for number in range(3):
         daemon.answer(line("HOLD", JOB | {"hold": f"{number:032x}"}), NOW_S)
-        daemon.desk.follow(daemon.rules)
+        daemon.desk._forget()
     last = read(daemon.answer(line("HOLD", JOB | {"hold": "0" * 31 + "9"}), NOW_S))
 
     assert last["say"].endswith("99,954.88 is left")
