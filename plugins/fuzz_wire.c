@@ -2,7 +2,7 @@
 /*
  * fuzz_wire.c - answers that nobody would think of, by libFuzzer
  *
- *	make fuzz; build/fuzz_wire -max_total_time=600 ../tests/data/fuzz_wire
+ *	make fuzz; build/fuzz_wire -max_total_time=600 corpus
  *
  * The first byte chooses the question. Whatever comes: nothing is read or
  * written out of bounds, and what is taken for an answer is safe to show, to

@@ -602,7 +602,7 @@ def test_memory_does_not_grow(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
 def test_corpus_of_the_fuzzer(tmp_path: Path) -> None:
     """Everything that the fuzzer has found of interest is parsed without a fault."""
     make("fuzz", f"BUILD={tmp_path}")
-    corpus = sorted((Path(__file__).parent / "data" / "fuzz_wire").iterdir())
+    corpus = sorted((PLUGINS / "corpus").iterdir())
     assert len(corpus) > 5
     done = subprocess.run(
         [tmp_path / "fuzz_wire", *corpus], capture_output=True, text=True, check=False

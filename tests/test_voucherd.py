@@ -19,6 +19,8 @@ import delivery
 import pytest
 import town as towns
 from fakeslurm import CLUSTER, FakeSlurm, row
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select
 from town import ACCOUNT, NOW, UID, instant
 
@@ -500,6 +502,34 @@ def test_ping(daemon) -> None:
 def test_garbage_gets_a_no(daemon, line: bytes) -> None:
     """A line that is no question gets a NO."""
     assert read(daemon.answer(line, NOW_S))["code"] == "invalid_input"
+
+
+WORDS = st.sampled_from(["1", "2", "HOLD", "MODIFY", "DROP", "STATUS", "PING", "hold=", "=", "%"])
+KEYS = st.sampled_from([*JOB, "job", "array", "min_nodes", "mem_per_node_mb", "missed", "qos",
+                        "begin_s", "exclusive", "tres_per_task", "features"])  # fmt: skip
+
+
+@given(st.lists(WORDS | st.binary(max_size=20).map(repr) | st.text(max_size=8), max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_is_asked_has_one_answer(daemon, words) -> None:
+    """Any line has one answer of one line, and a mistake of ours is not it."""
+    answer = daemon.answer(" ".join(words).encode("utf-8", "replace")[:4000] + b"\n", NOW_S)
+
+    assert read(answer)["word"] in ("YES", "NO")
+    assert b"internal" not in answer
+
+
+@given(
+    st.sampled_from(["HOLD", "MODIFY", "DROP", "STATUS"]),
+    st.dictionaries(KEYS, st.text(max_size=12) | st.integers(-1, 2**64).map(str), max_size=6),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_a_job_says_has_one_answer(daemon, verb: str, changes) -> None:
+    """Whatever stands in the fields, there is one answer and no mistake of ours."""
+    answer = daemon.answer(line(verb, JOB | changes), NOW_S)
+
+    assert read(answer)["word"] in ("YES", "NO")
+    assert b"internal" not in answer
 
 
 def test_locked_book_is_not_waited_for(site, town, caplog) -> None:
