@@ -85,8 +85,13 @@ def terms(conn: Connection, rules: Rules, asker: Asker, provider: str, submit_s:
     holds.may_spend(
         conn, asker.account, cluster=cluster, uid=asker.uid, provider=provider, at_s=submit_s
     )
-    discount = pricelists.discount_of(conn, rules.prices, asker.account)
-    return Terms(holds.validity(conn, asker.account), discount)
+    return terms_of(conn, rules, asker.account)
+
+
+def terms_of(conn: Connection, rules: Rules, account: str) -> Terms:
+    """Say by which terms an account computes, whoever asks."""
+    discount = pricelists.discount_of(conn, rules.prices, account)
+    return Terms(holds.validity(conn, account), discount)
 
 
 def cost(rules: Rules, want: Wanted, by: Terms, now_s: int) -> quoting.Quote:

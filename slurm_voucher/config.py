@@ -19,7 +19,7 @@ UID_MAX = 2**32 - 2
 
 SELF_PAY, REFUSE = "self_pay", "refuse"
 _KEYS = ("book", "archive", "papers", "socket", "slurm_uid", "snapshot_s", "default_qos",
-         "without_voucher")  # fmt: skip
+         "without_voucher", "users_port", "munge_socket")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Config:
         default_qos: QOS of a job that names none.
         without_voucher: What becomes of a job in a priced partition that names no voucher, where
             its user has not just one account that is valid there: self_pay or refuse.
+        users_port: TCP port where users ask for their balance and quotes; 0: nowhere.
+        munge_socket: Where munged answers. None: in its usual place.
     """
 
     home: Path
@@ -48,6 +50,8 @@ class Config:
     snapshot_s: int
     default_qos: str
     without_voucher: str = SELF_PAY
+    users_port: int = 0
+    munge_socket: str | None = None
 
 
 def _sqlite(path: Path) -> str:
@@ -87,6 +91,12 @@ def load(home: Path) -> Config:
         raise ConfigInvalid(
             f"{at(where, 'without_voucher')}: {without!r} is unknown; use {SELF_PAY} or {REFUSE}"
         )
+    users_port = kind(keys.get("users_port", 0), int, at(where, "users_port"))
+    if not 0 <= users_port < 65_536:
+        raise ConfigInvalid(f"{at(where, 'users_port')}: {users_port} is no port; 1 to 65535 are")
+    munge_socket = keys.get("munge_socket")
+    if munge_socket is not None:
+        kind(munge_socket, str, at(where, "munge_socket"))
     return Config(
         home=home,
         book=kind(keys.get("book", _sqlite(home / "book.db")), str, at(where, "book")),
@@ -97,6 +107,8 @@ def load(home: Path) -> Config:
         snapshot_s=snapshot_s,
         default_qos=default_qos,
         without_voucher=without,
+        users_port=users_port,
+        munge_socket=munge_socket,
     )
 
 

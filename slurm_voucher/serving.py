@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import pickle
 import signal
 import sys
 import time
@@ -90,6 +91,8 @@ async def _work(daemon: Voucherd, turn: active.Turn, stop: asyncio.Event) -> Non
         asyncio.create_task(_write_book(daemon, asked)),
         asyncio.create_task(_watch_turn(turn, stop)),
     ]
+    if daemon.config.users_port:
+        tasks.append(asyncio.create_task(_let_users_ask(daemon.config)))
     log.info("listening on %s for cluster %s", daemon.config.socket, daemon.rules.cluster.name)
     await stop.wait()
     with contextlib.suppress(FileNotFoundError):
@@ -102,6 +105,22 @@ async def _work(daemon: Voucherd, turn: active.Turn, stop: asyncio.Event) -> Non
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await aside.end()
+
+
+async def _let_users_ask(config: Config) -> None:
+    """Keep the process that answers users; it ends when its input does."""
+    command = [sys.executable, "-c", "from slurm_voucher import userport; userport.main()"]
+    while True:
+        users = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
+        assert users.stdin is not None
+        try:
+            users.stdin.write(pickle.dumps(config))
+            code = await users.wait()
+        finally:
+            users.stdin.close()
+            await users.wait()
+        log.error("users: the process that answers them ended (%d); starting another", code)
+        await asyncio.sleep(AGAIN_S)
 
 
 async def _last_words(daemon: Voucherd) -> None:

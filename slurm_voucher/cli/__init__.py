@@ -167,11 +167,17 @@ def _of_system(error: OSError) -> VoucherError:
     envvar="SVOUCHER_HOME",
     help="Folder of config.yaml, book and archive.  [default: /var/lib/slurm-voucher]",
 )
+@click.option(
+    "--at",
+    envvar="SVOUCHER_AT",
+    metavar="HOST[:PORT]",
+    help="Ask the voucherd there.  [default: slurmctld's host, where no book is readable here]",
+)
 @click.option("--as-of", metavar="DAY", help="Act as if it were this day; only in a rehearsal.")
 @click.version_option(package_name="slurm-voucher")
 @click.pass_context
-def main(ctx: click.Context, home: str | None, as_of: str | None) -> None:
+def main(ctx: click.Context, home: str | None, at: str | None, as_of: str | None) -> None:
     """Government compute vouchers (算力券) where the computing happens: in Slurm."""
     from slurm_voucher.cli.site import Site  # loads the database: --help never comes here
 
-    ctx.obj = Site(home, as_of)
+    ctx.obj = Site(home, as_of, at)

@@ -1,16 +1,11 @@
-"""svoucher balance: where voucher accounts stand, answered from the book alone."""
-
-from typing import Any
+"""svoucher balance: where voucher accounts stand, for the operator and for whoever asks."""
 
 import click
 from sqlalchemy import select
 
-from accounting.book import ledger, schema
+from accounting.book import schema
 from accounting.errors import InvalidInput
-from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
-from accounting.period import day_of
-from accounting.vouchers import holds
-from accounting.vouchers.holds import Position
+from slurm_voucher import answers, userport
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -22,41 +17,20 @@ from slurm_voucher.cli.site import Site, pass_site
 def balance_(site: Site, account: str | None, show: Show) -> None:
     """Show what is settled, accrued, held and free on voucher accounts, in yuan.
 
-    voucher = deducted + accrued half + held half + free, and the same for cash.
+    voucher = deducted + accrued half + held half + free, and the same for cash. Without a book
+    here the site's voucherd is asked (--at), for the accounts of one's own unit.
 
     \b
     Example: svoucher balance CD26-0001
     """
-    with site.read() as conn:
-        query = select(schema.contract).order_by(schema.contract.c.seq)
-        rows = conn.execute(query.filter_by(account=account) if account else query).all()
-        if not rows:
-            raise InvalidInput(
-                f"account {account or ''}: not in the book; see svoucher contract list"
-            )
-        show([_balance(site, conn, row) for row in rows])
-
-
-def _balance(site: Site, conn: Any, contract: Any) -> dict[str, str | None]:
-    where: Position = holds.position(conn, contract.account, site.policy)
-    issued = deducted = 0
-    for voucher in holds.vouchers(conn, contract.account):
-        issued += voucher.amount_fen
-        deducted += ledger.balance(conn, "voucher.deducted", voucher.id) // MICRO_PER_FEN
-    window = holds.validity(conn, contract.account)
-    last_day = day_of(window[1] - 1, site.policy.timezone).isoformat() if window else None
-    return {
-        "account": contract.account,
-        "unit": contract.unit,
-        "voucher": yuan(issued),
-        "deducted": yuan(deducted),
-        "accrued": yuan_micro(where.accrued_micro),
-        "held": yuan_micro(where.held_micro),
-        "free": yuan(where.free_fen),
-        "cash": yuan(where.cash_fen),
-        "cash_free": yuan(where.free_cash_fen),
-        "owed": yuan(where.owed_fen),
-        "credit": yuan(where.credit_fen),
-        "available": yuan(where.available_fen),
-        "last_day": last_day,
-    }
+    if site.at is not None:
+        rows = userport.ask(*site.at, {"ask": "balance"}, site.munge_socket)
+        rows = [row for row in rows if account in (None, row["account"])]
+    else:
+        with site.read() as conn:
+            query = select(schema.contract).order_by(schema.contract.c.seq)
+            found = conn.execute(query.filter_by(account=account) if account else query).all()
+            rows = [answers.balance(conn, site.policy, row) for row in found]
+    if not rows:
+        raise InvalidInput(f"account {account or ''}: not in the book; see svoucher contract list")
+    show(rows)

@@ -4,10 +4,8 @@ from typing import Any
 
 import click
 
-from accounting.money import fen_up, yuan
-from accounting.rates import pricelists, quoting
-from accounting.vouchers import holds
-from slurm_voucher import estimate, partitions, times, tres
+from slurm_voucher import answers, looking, partitions, times, tres, userport
+from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import Site, pass_site
 
 
@@ -26,6 +24,8 @@ from slurm_voucher.cli.site import Site, pass_site
 def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any) -> None:
     """Show the most that a job can cost.
 
+    Without a book here the site's voucherd is asked (--at), by one's own uid.
+
     \b
     Example: svoucher quote -p ai --gres=gpu:ascend_910b:8 -t 2:00:00
     """
@@ -41,27 +41,15 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
         "time_limit": _minutes(time_limit),
     }
     given = {name: str(value) for name, value in fields.items() if value}
-    cluster = partitions.load(site.config.default_qos)
-    job = estimate.most(given, cluster)
-    with site.read() as conn:
-        prices = pricelists.loaded(conn)
-        window = holds.validity(conn, voucher) if voucher else None
-        kind = job.kind._replace(discount=pricelists.discount_of(conn, prices, voucher))
-        most = quoting.most(prices, kind, job.limit_s, site.effective_s, window)
-        click.echo(
-            f"{job.tasks} × {most.basis.chip or f'{job.kind.cpus} cores'} {job.kind.gres or ''} for"
-            f" {job.limit_s} s on {cluster.name}/{job.kind.partition}: at most"
-            f" {yuan(fen_up(job.tasks * most.fee_micro))} yuan by tariff {most.tariff}"
-        )
-        if voucher:
-            request = holds.Request(
-                "", cluster.name, voucher, 0, job.tasks, most.fee_micro, most.eligible_micro, given
-            )
-            before, after = holds.fit(conn, request, site.policy, site.effective_s)
-            click.echo(
-                f"voucher {voucher}: would be accepted, {yuan(before.available_fen)} yuan is"
-                f" available; voucher part {yuan(after.held_share_fen - before.held_share_fen)}"
-            )
+    if site.at is not None:
+        asked_for = {"ask": "quote", "fields": given, "account": voucher}
+        told = userport.ask(*site.at, asked_for, site.munge_socket)
+    else:
+        rules = looking.rules(site.engine, partitions.load(site.config.default_qos))
+        with site.read() as conn:
+            told = answers.quote(conn, rules, given, voucher, None, site.effective_s)
+    for line in told:
+        say(line)
 
 
 def _memory_mb(text: str | None) -> int | None:

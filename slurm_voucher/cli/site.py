@@ -18,10 +18,11 @@ from accounting import money, period
 from accounting import policy as policies
 from accounting.book import ledger
 from accounting.book.ledger import Actor, Stamp
-from accounting.errors import NotAllowed
+from accounting.errors import InvalidInput, NotAllowed, SlurmUnavailable
 from accounting.policy import WORD, Policy
 from accounting.runs.run import CLUSTER_NAME
 from slurm_voucher import config as configs
+from slurm_voucher import partitions, userport
 from slurm_voucher.config import Config
 
 YEARS = range(2000, 2101)
@@ -35,9 +36,33 @@ STAMP_OF_REHEARSAL = "演练 REHEARSAL, not a document of settlement"
 class Site:
     """One site, opened step by step as a command needs it."""
 
-    def __init__(self, home: str | None, as_of: str | None) -> None:
+    def __init__(self, home: str | None, as_of: str | None, at: str | None = None) -> None:
         self.home = Path(home or configs.DEFAULT_HOME)
         self._as_of = as_of
+        self._at = at
+        self._here = home is not None or os.access(self.home, os.R_OK | os.X_OK)
+
+    @cached_property
+    def at(self) -> tuple[str, int] | None:
+        """Host and port of the voucherd that is asked where there is no book for us here."""
+        host, colon, port = (self._at or "").rpartition(":")
+        if self._at:
+            if colon and not port.isdecimal():
+                raise InvalidInput(f"--at {self._at}: is no HOST:PORT; write it as login1:6899")
+            return (host, int(port)) if colon else (port, userport.PORT)
+        if self._here:
+            return None
+        try:
+            config = partitions.ask(["scontrol", "show", "config"])
+        except SlurmUnavailable:
+            return None
+        found = re.search(r"^SlurmctldHost\[0\]\s*=\s*([^\s(]+)", config, re.MULTILINE)
+        return (found[1], userport.PORT) if found else None
+
+    @property
+    def munge_socket(self) -> str | None:
+        """Where munged answers here, if not in its usual place."""
+        return self.config.munge_socket if self._here else None
 
     @cached_property
     def config(self) -> Config:

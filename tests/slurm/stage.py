@@ -17,6 +17,7 @@ from pathlib import Path
 CLUSTER = "chengdu"
 HOME = Path("/var/lib/slurm-voucher")
 PRICES = Path(__file__).parent / "cluster" / "prices.yaml"
+LOG = Path("/var/log/slurm/slurmctld.log")
 SOCKET = Path("/run/slurm-voucher/hook.sock")
 UNITS = {
     "shuzhi": ("成都数智科技有限公司", "91510100MA6C4TX27W", "enterprise", "alice"),

@@ -27,7 +27,13 @@ def ours(site: Stage, job: int) -> list[dict]:
 
 def agree(site: Stage, job: int) -> list[dict]:
     """Check that our rows of a job are slurmdbd's, and return them."""
-    rows = ours(site, job)
+
+    def rated() -> list[dict]:
+        rows = ours(site, job)
+        return [] if any(row["status"] == "unrated" for row in rows) else rows
+
+    # 22.05 shows a row for a moment before it has its cards; the next sweep corrects it.
+    rows = stages.until(f"job {job} is rated", rated)
     theirs = stages.sacct(job, "JobID", "State", "ElapsedRaw", "Start")
     mine = sorted((row["job"], row["state"], row["elapsed_s"]) for row in rows)
     assert mine == sorted(
