@@ -76,8 +76,7 @@ def quote(
         by = asking.terms(conn, rules, Asker(account, uid), want.provider, now_s)
     elif account:
         by = asking.terms_of(conn, rules, account)
-    most = asking.cost(rules, want, by, now_s)
-    job = want.most
+    job, most = asking.cost(rules, want, by, now_s)
     told = [
         f"{job.tasks} × {most.basis.chip or f'{job.kind.cpus} cores'} {job.kind.gres or ''} for"
         f" {job.limit_s} s on {rules.cluster.name}/{job.kind.partition}: at most"

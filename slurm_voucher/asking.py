@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from accounting.errors import TariffMissing
+from accounting.errors import NotEligible, TariffMissing
 from accounting.policy import Policy
 from accounting.rates import pricelists, quoting
 from accounting.rates.tariff import Tariff
@@ -33,10 +33,21 @@ class Asker:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The most that a job asks for, and whose machines it is for."""
+    """The most that a job asks for, in each partition that it names, and whose they are."""
 
-    most: estimate.Most
+    options: tuple[estimate.Most, ...]
     provider: str
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks there are."""
+        return self.options[0].tasks
+
+    @property
+    def vague(self) -> bool:
+        """Whether it is not known what the job will be given: the dearest is held for."""
+        gres = "".join(f"{option.kind.gres}," for option in self.options)
+        return len(self.options) > 1 or any(":" not in card for card in gres.split(",") if card)
 
 
 @dataclass(frozen=True)
@@ -59,16 +70,28 @@ def wanted(rules: Rules, fields: Mapping[str, str]) -> Wanted:
         fields: Fields of a HOLD question; of a queued job, see estimate.most.
 
     Raises:
-        NotEligible, InvalidInput: It is not known what it can use.
+        NotEligible, InvalidInput: It is not known what it can use, or its partitions are of
+            several providers.
         TariffMissing: Its partition has no price.
     """
-    most = estimate.most(fields, rules.cluster)
+    options = estimate.options(fields, rules.cluster)
+    providers = {_provider(rules, option.kind.partition) for option in options}
+    if len(providers) > 1:
+        names = ",".join(option.kind.partition for option in options)
+        raise NotEligible(
+            f"partition {names}: are of {len(providers)} providers, a voucher is for 1; choose "
+            "those of one"
+        )
+    return Wanted(options, providers.pop())
+
+
+def _provider(rules: Rules, partition: str) -> str:
     try:
-        return Wanted(most, rules.prices.provider(rules.cluster.name, most.kind.partition))
+        return rules.prices.provider(rules.cluster.name, partition)
     except TariffMissing:
         raise TariffMissing(
-            f"partition {most.kind.partition}: has no price for vouchers; submit without "
-            "--voucher or ask the operator"
+            f"partition {partition}: has no price for vouchers; submit without --voucher or ask "
+            "the operator"
         ) from None
 
 
@@ -94,14 +117,26 @@ def terms_of(conn: Connection, rules: Rules, account: str) -> Terms:
     return Terms(holds.validity(conn, account), discount)
 
 
-def cost(rules: Rules, want: Wanted, by: Terms, now_s: int) -> quoting.Quote:
-    """Work out the most that one task can cost from now on.
+def cost(rules: Rules, want: Wanted, by: Terms, now_s: int) -> tuple[estimate.Most, quoting.Quote]:
+    """Work out the most that one task can cost from now on, and where.
 
     Raises:
         TariffMissing, UsageInvalid: It is not known.
     """
-    kind = want.most.kind._replace(discount=by.discount)
-    return quoting.most(rules.prices, kind, want.most.limit_s, now_s, by.window)
+    found = [
+        (
+            option,
+            quoting.most(
+                rules.prices,
+                option.kind._replace(discount=by.discount),
+                option.limit_s,
+                now_s,
+                by.window,
+            ),
+        )
+        for option in want.options
+    ]
+    return max(found, key=lambda one: one[1].fee_micro)
 
 
 def request(
@@ -121,7 +156,8 @@ def request(
     """
     want = wanted(rules, fields)
     by = terms(conn, rules, asker, want.provider, submit_s)
-    return hold(rules, hold_id, asker, want, cost(rules, want, by, now_s), fields)
+    _, quote = cost(rules, want, by, now_s)
+    return hold(rules, hold_id, asker, want, quote, fields)
 
 
 def hold(
@@ -136,6 +172,6 @@ def hold(
     # what a job was given once says nothing of what it can be given when it is changed
     kept = {key: value for key, value in fields.items() if key != "tres_alloc"}
     return holds.Request(
-        hold_id, rules.cluster.name, asker.account, asker.uid, want.most.tasks, quote.fee_micro,
+        hold_id, rules.cluster.name, asker.account, asker.uid, want.tasks, quote.fee_micro,
         quote.eligible_micro, kept,
     )  # fmt: skip

@@ -19,7 +19,7 @@ UID_MAX = 2**32 - 2
 
 SELF_PAY, REFUSE = "self_pay", "refuse"
 _KEYS = ("book", "archive", "papers", "socket", "slurm_uid", "snapshot_s", "default_qos",
-         "without_voucher", "users_port", "munge_socket")  # fmt: skip
+         "without_voucher", "users_port", "munge_socket", "overrun_s")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,9 @@ class Config:
             its user has not just one account that is valid there: self_pay or refuse.
         users_port: TCP port where users ask for their balance and quotes; 0: nowhere.
         munge_socket: Where munged answers. None: in its usual place.
+        overrun_s: How long after its time limit a job may still run: slurmctld looks every 30 s
+            (PERIODIC_TIMEOUT), and the end that it records is when it saw it; KillWait is not in
+            it (job_mgr.c, job_time_limit and _job_timed_out, 22.05 to 26.05).
     """
 
     home: Path
@@ -52,6 +55,7 @@ class Config:
     without_voucher: str = SELF_PAY
     users_port: int = 0
     munge_socket: str | None = None
+    overrun_s: int = 0
 
 
 def _sqlite(path: Path) -> str:
@@ -94,6 +98,9 @@ def load(home: Path) -> Config:
     users_port = kind(keys.get("users_port", 0), int, at(where, "users_port"))
     if not 0 <= users_port < 65_536:
         raise ConfigInvalid(f"{at(where, 'users_port')}: {users_port} is no port; 1 to 65535 are")
+    overrun_s = kind(keys.get("overrun_s", 30), int, at(where, "overrun_s"))
+    if overrun_s < 0:
+        raise ConfigInvalid(f"{at(where, 'overrun_s')}: {overrun_s} is below zero")
     munge_socket = keys.get("munge_socket")
     if munge_socket is not None:
         kind(munge_socket, str, at(where, "munge_socket"))
@@ -109,6 +116,7 @@ def load(home: Path) -> Config:
         without_voucher=without,
         users_port=users_port,
         munge_socket=munge_socket,
+        overrun_s=overrun_s,
     )
 
 

@@ -127,11 +127,12 @@ class Desk:
 
     def place(
         self, hold_id: str, asker: Asker, fields: Mapping[str, str], now_s: int
-    ) -> tuple[Request, Position]:
+    ) -> tuple[Request, Position, bool]:
         """Take a hold; asked again with the same id, find it taken.
 
         Returns:
-            The hold, and the account's position after it.
+            The hold, the account's position after it, and whether it is for the dearest that the
+            job may be given, where that is not known.
 
         Raises:
             VoucherError: It may not be, or what is left does not cover it.
@@ -144,13 +145,13 @@ class Desk:
         if first is not None:
             if (first.account, first.uid) != (asker.account, asker.uid):
                 raise NotAllowed(f"hold {hold_id}: stands for another job; submit again")
-            return first, self._where(asker.account)
+            return first, self._where(asker.account), want.vague
         self._make_room()
         self._insist_on_coming(asker.uid, now_s)
         after = self._admit(request, by, now_s)
         self._remember(request)
         self._waiting.append(Change(request.account, now_s, placed=request, more=request))
-        return request, after
+        return request, after, want.vague
 
     def default(self, uid: int, fields: Mapping[str, str], now_s: int) -> str | None:
         """Find the voucher account of a job that names none; None: it is nobody's business.
@@ -280,7 +281,8 @@ class Desk:
         by = self._terms(asker, want.provider, now_s, submit_s)
         quote = self._costs.get((key, by))
         if quote is None:
-            quote = self._costs[key, by] = asking.cost(self.rules, want, by, now_s)
+            _, quote = asking.cost(self.rules, want, by, now_s)
+            self._costs[key, by] = quote
         return want, by, quote
 
     def _want(self, key: Fields, now_s: int) -> Wanted:

@@ -7,7 +7,7 @@ does not say, the partition's worst case is taken.
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accounting.errors import InvalidInput, NotEligible
@@ -21,6 +21,8 @@ TASKS_MAX = 4_000_001
 GRES_KEYS = ("tres_per_job", "tres_per_node", "tres_per_socket", "tres_per_task")
 MEMORY_KEYS = ("mem_per_node_mb", "mem_per_cpu_mb")
 """0 in either, or neither: as much as the nodes have."""
+PARTITIONS_MAX = 16
+"""How many partitions a job with a voucher may name: each is priced."""
 SHOWN = 48
 """Characters of a user's word that a refusal repeats."""
 
@@ -43,8 +45,8 @@ class Most:
     tasks: int
 
 
-def most(fields: Mapping[str, str], cluster: Cluster) -> Most:
-    """Work out the most that a submitted job can use.
+def options(fields: Mapping[str, str], cluster: Cluster) -> tuple[Most, ...]:
+    """Work out the most that a submitted job can use, in each partition that it names.
 
     Args:
         fields: Fields of a HOLD question, see protocol.py; of a job that runs also tres_alloc,
@@ -55,14 +57,18 @@ def most(fields: Mapping[str, str], cluster: Cluster) -> Most:
         NotEligible: The partition is unknown, or the job has no time limit.
         InvalidInput: A field cannot be read.
     """
-    partition = _partition(fields, cluster.partitions)
+    return tuple(_most(fields, cluster, each) for each in _partitions(fields, cluster.partitions))
+
+
+def _most(fields: Mapping[str, str], cluster: Cluster, partition: Partition) -> Most:
     if "tres_alloc" in fields:
         given = _allocated(fields["tres_alloc"], _nodes(fields, partition))
     else:
         given = _asked(fields, partition)
     qos = fields.get("qos") or cluster.default_qos
     kind = asked(cluster.name, partition.name, qos, *given)
-    return Most(kind, _limit_s(fields, partition), array_tasks(fields.get("array", "")))
+    limit_s = 60 * (_minutes(fields, partition) + _over_minutes(partition)) + cluster.overrun_s
+    return Most(kind, limit_s, array_tasks(fields.get("array", "")))
 
 
 def widest(
@@ -100,23 +106,23 @@ def widest(
 def _most_nodes(fields: Mapping[str, str], cluster: Cluster) -> int:
     """Return the most nodes that a job could lie on; 1 where its partition has gone."""
     try:
-        partition = _partition(fields, cluster.partitions)
+        partitions = _partitions(fields, cluster.partitions)
     except NotEligible:
         return 1
-    return _spread(fields, partition, _nodes(fields, partition))
+    return max(_spread(fields, each, _nodes(fields, each)) for each in partitions)
 
 
 def _said(fields: Mapping[str, str], cluster: Cluster) -> dict[str, str]:
     """Say what a job left open, so that a change to less can be seen."""
     try:
-        partition = _partition(fields, cluster.partitions)
-        limit_s = _limit_s(fields, partition)
+        partitions = _partitions(fields, cluster.partitions)
+        minutes = max(_minutes(fields, each) for each in partitions)
     except NotEligible:  # the partition has gone or lost its limit: the change may mend that
         return {}
-    nodes = _spread(fields, partition, _nodes(fields, partition))
+    nodes = max(_spread(fields, each, _nodes(fields, each)) for each in partitions)
     memory = {} if fields.keys() & MEMORY_KEYS else dict.fromkeys(MEMORY_KEYS, "0")
     return memory | {
-        "time_limit": str(limit_s // 60),
+        "time_limit": str(minutes),
         "max_nodes": str(nodes),
         "num_tasks": str(_tasks(fields, nodes)),
     }
@@ -138,21 +144,35 @@ def number(fields: Mapping[str, str], key: str) -> int | None:
     return int(text)
 
 
-def _partition(fields: Mapping[str, str], partitions: Mapping[str, Partition]) -> Partition:
-    name = fields.get("partition") or next((p.name for p in partitions.values() if p.default), "")
-    if "," in name:
+def _partitions(
+    fields: Mapping[str, str], partitions: Mapping[str, Partition]
+) -> Sequence[Partition]:
+    """Return the partitions in one of which the job will run."""
+    named = fields.get("partition") or next((p.name for p in partitions.values() if p.default), "")
+    names = list(dict.fromkeys(named.split(",")))
+    if len(names) > PARTITIONS_MAX:
         raise NotEligible(
-            f"partition {name[:SHOWN]}: {name.count(',') + 1} are named, 1 is possible with a "
-            "voucher; choose one"
+            f"partition {named[:SHOWN]}: {len(names)} are named, {PARTITIONS_MAX} are possible "
+            "with a voucher; name fewer"
         )
-    if name not in partitions:
-        raise NotEligible(
-            f"partition {name[:SHOWN] or '(none)'}: not known here; see sinfo and choose one"
-        )
-    return partitions[name]
+    for name in names:
+        if name not in partitions:
+            raise NotEligible(
+                f"partition {name[:SHOWN] or '(none)'}: not known here; see sinfo and choose one"
+            )
+    return [partitions[name] for name in names]
 
 
-def _limit_s(fields: Mapping[str, str], partition: Partition) -> int:
+def _over_minutes(partition: Partition) -> int:
+    if partition.over_minutes is None:
+        raise NotEligible(
+            f"partition {partition.name}: its OverTimeLimit has no limit, a voucher needs one; "
+            "choose another or tell the administrator"
+        )
+    return partition.over_minutes
+
+
+def _minutes(fields: Mapping[str, str], partition: Partition) -> int:
     if fields.get("time_limit") == "unlimited":
         minutes = partition.max_minutes
     else:
@@ -164,7 +184,7 @@ def _limit_s(fields: Mapping[str, str], partition: Partition) -> int:
             f"partition {partition.name}: this job has no time limit, a voucher needs one; give "
             "--time"
         )
-    return minutes * 60
+    return minutes
 
 
 def _asked(fields: Mapping[str, str], partition: Partition) -> Given:

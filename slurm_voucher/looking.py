@@ -67,7 +67,7 @@ class Looker:
             SlurmUnavailable, BookUnavailable: One of them does not answer; nothing was changed.
         """
         began_s = int(time.time())
-        cluster = partitions.load(self._config.default_qos)
+        cluster = partitions.load(self._config)
         snapshot, nothing_waits = queue.snapshot(), queue.nothing_waits_for_slurmdbd()
         try:
             now = rules(self._engine, cluster)

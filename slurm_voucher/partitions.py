@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from accounting.errors import InvalidInput, SlurmUnavailable
 from slurm_voucher import times, tres
+from slurm_voucher.config import Config
 
 TIMEOUT_S = 20
 NODES_FORMAT = "%R|%c|%X|%G"
@@ -34,6 +35,7 @@ class Partition:
     Attributes:
         default_minutes: Time limit of a job that names none. None: there is none.
         max_minutes: Longest time limit. None: there is none.
+        over_minutes: How much longer than its limit a job may run (OverTimeLimit). None: for ever.
         whole: Whether every job gets whole nodes.
         mem_per_cpu_max_mb: A job that asks for more gets more cores. None: it does not.
         shapes: Every kind of node in it.
@@ -43,6 +45,7 @@ class Partition:
     default: bool
     default_minutes: int | None
     max_minutes: int | None
+    over_minutes: int | None
     nodes: int
     whole: bool
     mem_per_cpu_max_mb: int | None
@@ -57,11 +60,13 @@ class Cluster:
         name: Its name.
         partitions: By name.
         default_qos: QOS of a job that names none, by the site's word.
+        overrun_s: How long after its limit slurmctld may see that a job is over it.
     """
 
     name: str
     partitions: Mapping[str, Partition]
     default_qos: str
+    overrun_s: int = 0
 
 
 def ask(command: list[str], timeout_s: int = TIMEOUT_S) -> str:
@@ -85,8 +90,8 @@ def ask(command: list[str], timeout_s: int = TIMEOUT_S) -> str:
     return done.stdout
 
 
-def load(default_qos: str) -> Cluster:
-    """Ask slurmctld about its cluster. Never call this while slurmctld waits for an answer.
+def load(site: Config) -> Cluster:
+    """Ask slurmctld about a site's cluster. Never call this while slurmctld waits for an answer.
 
     Raises:
         SlurmUnavailable: No answer.
@@ -94,7 +99,8 @@ def load(default_qos: str) -> Cluster:
     nodes = ask(["sinfo", "--all", "--exact", "--noheader", f"--format={NODES_FORMAT}"])
     config = ask(["scontrol", "show", "config"])
     partitions = read(ask(["scontrol", "--oneliner", "show", "partition"]), nodes, config)
-    return Cluster(_setting(config, "ClusterName"), partitions, default_qos)
+    name = _setting(config, "ClusterName")
+    return Cluster(name, partitions, site.default_qos, site.overrun_s)
 
 
 def _setting(config: str, name: str) -> str:
@@ -148,11 +154,19 @@ def _partition(
         default=row["Default"] == "YES",
         default_minutes=_minutes(row["DefaultTime"]),
         max_minutes=_minutes(row["MaxTime"]),
+        over_minutes=_over_minutes(row.get("OverTimeLimit", "NONE"), config),
         nodes=int(row["TotalNodes"]),
         whole=row["OverSubscribe"] == "EXCLUSIVE" or row.get("Exclusive", "NO") in WHOLE,
         mem_per_cpu_max_mb=None if most == "UNLIMITED" else int(most),
         shapes=[shape for name, shape in shapes if name == row["PartitionName"]],
     )
+
+
+def _over_minutes(own: str, config: str) -> int | None:
+    """Read a partition's OverTimeLimit; where it has none the cluster's counts, as `5 min`."""
+    if own == "NONE":
+        own = _setting(config, "OverTimeLimit") if "OverTimeLimit" in config else "0 min"
+    return _minutes(own.removesuffix(" min"))
 
 
 def _minutes(text: str) -> int | None:

@@ -82,7 +82,7 @@ class Answering:
 
     def _now(self) -> Rules:
         if self._rules is None or time.monotonic() > self._rules_until:
-            cluster = partitions.load(self._config.default_qos)
+            cluster = partitions.load(self._config)
             self._rules = looking.rules(self._engine, cluster)
             self._rules_until = time.monotonic() + RULES_S
         return self._rules

@@ -35,7 +35,7 @@ class Voucherd:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        cluster = partitions.load(config.default_qos)
+        cluster = partitions.load(config)
         self.engine = ledger.connect(config.book, durable=False, patience_ms=PATIENCE_MS)
         rules = looking.rules(self.engine, cluster)
         self.desk = Desk(self.engine, rules, config.without_voucher)
@@ -100,9 +100,10 @@ class Voucherd:
             echo["voucher"], named = account, " (yours here)"
         if not account:
             raise InvalidInput("wire: HOLD names no voucher; plugin and voucherd must fit")
-        request, after = self.desk.place(hold_id, asking.Asker(account, uid), fields, now_s)
+        asker = asking.Asker(account, uid)
+        request, after, vague = self.desk.place(hold_id, asker, fields, now_s)
         held_micro = request.tasks * request.task_micro
-        say = _held(f"{account}{named}", held_micro, after)
+        say = _held(f"{account}{named}", held_micro, after, vague=vague)
         self.counts["held"] += 1
         return protocol.answer("YES", echo | {"held": str(held_micro)}, say)
 
@@ -166,9 +167,9 @@ def _uid(fields: protocol.Fields) -> int:
     return uid
 
 
-def _held(account: str, held_micro: int, after: holds.Position) -> str:
-    held = yuan(fen_up(held_micro))
-    return f"voucher {account}: held {held} yuan, {yuan(after.available_fen)} is left"
+def _held(account: str, held_micro: int, after: holds.Position, *, vague: bool = False) -> str:
+    held = yuan(fen_up(held_micro)) + (" yuan for the dearest it may get" if vague else " yuan")
+    return f"voucher {account}: held {held}, {yuan(after.available_fen)} is left"
 
 
 def _job_id(text: str) -> int:

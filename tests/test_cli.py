@@ -177,10 +177,11 @@ def test_pozidriv_by_the_command(home: Home) -> None:
 
 @pytest.mark.parametrize(
     ("options", "fee"),
-    [("-N 2", "16.00"), ("-n 64", "16.00"), ("--mem=5G", "4.00"), ("--mem=0", "8.00")],
+    [("-N 2", "16.14"), ("-n 64", "16.14"), ("--mem=5G", "4.04"), ("--mem=0", "8.07")],
 )
 def test_quote_counts_nodes_and_memory(home: Home, tmp_path, monkeypatch, options, fee) -> None:
-    """A quote is for the most nodes that a job can get, and for all memory where none is named."""
+    """A quote is for the most nodes that a job can get, for all memory where none is named, and
+    for the half minute until slurmctld sees that it is over its limit."""
     monkeypatch.setenv("PATH", f"{FakeSlurm(tmp_path / 'slurm').folder}:/usr/bin:/bin")
     prices = tmp_path / "shares.yaml"
     prices.write_text(

@@ -28,6 +28,7 @@ def test_everything_is_optional(tmp_path, text) -> None:
         slurm_uid=0,
         snapshot_s=30,
         default_qos="normal",
+        overrun_s=30,
     )
 
 
@@ -35,17 +36,23 @@ def test_everything_can_be_said(tmp_path) -> None:
     """Each setting is taken as it is written."""
     text = (
         "book: postgresql:///book\narchive: /a\npapers: /p\nsocket: /s\nslurm_uid: 64030\n"
-        "snapshot_s: 5\ndefault_qos: gold\n"
+        "snapshot_s: 5\ndefault_qos: gold\nwithout_voucher: refuse\nusers_port: 6899\n"
+        "munge_socket: /m\noverrun_s: 60\n"
     )
 
     assert load(tmp_path, text) == config.Config(
-        tmp_path, "postgresql:///book", Path("/a"), Path("/p"), "/s", 64030, 5, "gold"
-    )
+        tmp_path, "postgresql:///book", Path("/a"), Path("/p"), "/s", 64030, 5, "gold", "refuse",
+        6899, "/m", 60,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("without_voucher: maybe", "without_voucher: 'maybe' is unknown; use self_pay or refuse"),
+        ("users_port: 70000", "users_port: 70000 is no port"),
+        ("overrun_s: -1", "overrun_s: -1 is below zero"),
+        ("munge_socket: 5", "munge_socket"),
         ("sockt: /s", "key 'sockt' is unknown; did you mean 'socket'?"),
         ("colour: red", "key 'colour' is unknown; known: archive, book"),
         ("book: 7", "config.yaml: book: 7 stands where text"),

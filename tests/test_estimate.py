@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from dataclasses import replace
 
 import pytest
 from fakeslurm import CLUSTER
@@ -15,9 +16,15 @@ from slurm_voucher.partitions import Cluster, Shape
 CARD = "gpu:ascend_910b"
 
 
+def one(fields, cluster) -> estimate.Most:
+    """Return the most that a job of one partition can use."""
+    [only] = estimate.options(fields, cluster)
+    return only
+
+
 def most(text: str = "", **fields: str) -> estimate.Most:
     """Estimate a job, given as words key=value that a real hook has sent."""
-    return estimate.most(dict(word.split("=", 1) for word in text.split()) | fields, CLUSTER)
+    return one(dict(word.split("=", 1) for word in text.split()) | fields, CLUSTER)
 
 
 def changed(**changes: object) -> Cluster:
@@ -131,7 +138,7 @@ def test_whole_nodes_with_parts_of_cards(asked: str, gres: str) -> None:
     """A whole node is its cards; the parts they can be given in are not added unasked."""
     cluster = changed(shapes=[Shape(192, 4, {CARD: 8, "shard": 32})])
 
-    assert estimate.most({"exclusive": "1", "tres_per_node": asked}, cluster).kind.gres == gres
+    assert one({"exclusive": "1", "tres_per_node": asked}, cluster).kind.gres == gres
 
 
 def test_tasks_without_nodes_spread_over_the_partition() -> None:
@@ -178,8 +185,8 @@ def test_more_memory_than_a_core_may_have_is_more_cores() -> None:
     limited = dataclasses.replace(CLUSTER.partitions["whole"], whole=False)
     cluster = dataclasses.replace(CLUSTER, partitions={"whole": limited})
 
-    assert estimate.most(fields | {"mem_per_node_mb": "8001"}, cluster).kind.cpus == 9
-    assert estimate.most(fields | {"mem_per_cpu_mb": "2001"}, cluster).kind.cpus == 3
+    assert one(fields | {"mem_per_node_mb": "8001"}, cluster).kind.cpus == 9
+    assert one(fields | {"mem_per_cpu_mb": "2001"}, cluster).kind.cpus == 3
 
 
 def test_what_a_running_job_was_given_stands() -> None:
@@ -207,14 +214,14 @@ def test_time(fields: str, default: int | None, longest: int, limit_s: int) -> N
     cluster = changed(default_minutes=default, max_minutes=longest)
     words = dict(word.split("=") for word in fields.split())
 
-    assert estimate.most(words, cluster).limit_s == limit_s
+    assert one(words, cluster).limit_s == limit_s
 
 
 @pytest.mark.parametrize("fields", [{}, {"time_limit": "unlimited"}, {"time_limit": "0"}])
 def test_no_time_limit_is_refused(fields: dict[str, str]) -> None:
     """A job that nothing limits in time is refused."""
     with pytest.raises(NotEligible, match="has no time limit, a voucher needs one; give --time"):
-        estimate.most(fields, changed(default_minutes=None, max_minutes=None))
+        one(fields, changed(default_minutes=None, max_minutes=None))
 
 
 # --- arrays ----------------------------------------------------------------------------------
@@ -350,14 +357,14 @@ FIELD = st.fixed_dictionaries(
 def test_change_is_never_below_either(before: dict[str, str], change: dict[str, str]) -> None:
     """A changed job holds no less than before, and no less than after the change."""
     cluster = changed(nodes=8)
-    wide = estimate.most(estimate.widest(before, change, cluster), cluster)
+    wide = one(estimate.widest(before, change, cluster), cluster)
     for fields in (before, before | change):
-        one = estimate.most(fields, cluster)
-        assert wide.kind.cards >= one.kind.cards
-        assert wide.kind.cpus >= one.kind.cpus
-        assert wide.kind.nodes >= one.kind.nodes
-        assert wide.kind.mem_mb is None or wide.kind.mem_mb >= (one.kind.mem_mb or 2**62)
-        assert wide.limit_s >= one.limit_s
+        other = one(fields, cluster)
+        assert wide.kind.cards >= other.kind.cards
+        assert wide.kind.cpus >= other.kind.cpus
+        assert wide.kind.nodes >= other.kind.nodes
+        assert wide.kind.mem_mb is None or wide.kind.mem_mb >= (other.kind.mem_mb or 2**62)
+        assert wide.limit_s >= other.limit_s
 
 
 # --- refusals --------------------------------------------------------------------------------
@@ -366,7 +373,7 @@ def test_change_is_never_below_either(before: dict[str, str], change: dict[str, 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"partition": "ai,sc"},
+        {"partition": ",".join(f"p{n}" for n in range(17))},
         {"partition": ",".join(["partition"] * 300)},
         {"partition": "nowhere"},
         {"partition": "x" * 4000},
@@ -384,7 +391,7 @@ def test_change_is_never_below_either(before: dict[str, str], change: dict[str, 
 def test_refusal_is_one_short_line(fields: dict[str, str]) -> None:
     """Each refusal is one line of at most 200 bytes: subject, figure, limit, and a next act."""
     with pytest.raises(VoucherError) as refused:
-        estimate.most(fields, CLUSTER)
+        one(fields, CLUSTER)
 
     assert re.fullmatch(r"[a-z_]+ [^\n]+: [^\n]+; [^\n]+", str(refused.value))
     assert len(str(refused.value).encode()) <= 200
@@ -400,3 +407,50 @@ def test_cards_on_several_nodes_have_cores_and_memory_on_each() -> None:
     kind = most("tres_per_job=gres/gpu:2 mem_per_cpu_mb=512000").kind
 
     assert (kind.nodes, kind.cpus, kind.mem_mb) == (2, 2, 1_024_000)
+
+
+# --- how long, and where ---------------------------------------------------------------------
+
+
+def cluster_with(overrun_s: int = 0, **changes):
+    """Return the recorded cluster, with another `ai`."""
+    ai = replace(CLUSTER.partitions["ai"], **changes)
+    return replace(CLUSTER, partitions={**CLUSTER.partitions, "ai": ai}, overrun_s=overrun_s)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "limit_s"),
+    [
+        (cluster_with(), 3600),
+        (cluster_with(over_minutes=5), 3900),
+        (cluster_with(30), 3630),
+        (cluster_with(30, over_minutes=5), 3930),
+    ],
+)
+def test_what_a_job_may_run_over_its_limit_counts(cluster, limit_s: int) -> None:
+    """OverTimeLimit, and the time until slurmctld sees that it is over, are held for."""
+    assert one({"partition": "ai", "time_limit": "60"}, cluster).limit_s == limit_s
+
+
+def test_no_limit_over_the_limit_is_refused() -> None:
+    """A partition where a job may run over its limit for ever is refused in words."""
+    with pytest.raises(NotEligible, match="partition ai: its OverTimeLimit has no limit"):
+        one({"partition": "ai", "time_limit": "60"}, cluster_with(over_minutes=None))
+
+
+def test_each_partition_that_is_named_is_worked_out() -> None:
+    """A job that may run in several partitions has a figure for each, by its own defaults."""
+    found = estimate.options({"partition": "sc,ai,sc", "num_tasks": "3"}, CLUSTER)
+
+    assert [each.kind.partition for each in found] == ["sc", "ai"]
+    assert {each.kind.cpus for each in found} == {3}
+    with pytest.raises(NotEligible, match="partition gone: not known here"):
+        estimate.options({"partition": "ai,gone"}, CLUSTER)
+
+
+def test_changes_of_a_job_in_several_partitions() -> None:
+    """What a change may make of it is the widest of all of them."""
+    fields = {"partition": "ai,sc", "time_limit": "60"}
+
+    assert estimate.widest(fields, {"time_limit": "90"}, CLUSTER)["time_limit"] == "90"
+    assert estimate.widest(fields, {"time_limit": "30"}, CLUSTER)["time_limit"] == "60"

@@ -1,10 +1,13 @@
 """slurm_voucher/partitions.py: what Slurm says about partitions, or that it does not answer."""
 
+from pathlib import Path
+
 import pytest
 from fakeslurm import CLUSTER, FakeSlurm, recorded
 
 from accounting.errors import SlurmUnavailable
 from slurm_voucher import partitions
+from slurm_voucher.config import Config
 from slurm_voucher.partitions import Partition, Shape
 
 AI = Shape(192, 4, {"gpu:ascend_910b": 8})
@@ -19,6 +22,9 @@ def read(text: str = "", nodes: str = "", config: str = "") -> dict[str, Partiti
     )  # fmt: skip
 
 
+SITE = Config(Path("/"), "", Path("/"), Path("/"), "", 0, 30, "normal")
+
+
 @pytest.fixture
 def slurm(tmp_path, monkeypatch) -> FakeSlurm:
     """Slurm's commands, which repeat what was recorded."""
@@ -30,9 +36,9 @@ def slurm(tmp_path, monkeypatch) -> FakeSlurm:
 def test_recorded_partitions() -> None:
     """Defaults, limits and nodes are those that Slurm 26.05 prints."""
     assert CLUSTER.partitions == {
-        "ai": Partition("ai", True, 60, 7 * 1440, 2, False, None, [AI]),
-        "sc": Partition("sc", False, 60, 2 * 1440, 2, False, None, [SC]),
-        "whole": Partition("whole", False, None, None, 3, True, 1000, [AI, SC]),
+        "ai": Partition("ai", True, 60, 7 * 1440, 0, 2, False, None, [AI]),
+        "sc": Partition("sc", False, 60, 2 * 1440, 0, 2, False, None, [SC]),
+        "whole": Partition("whole", False, None, None, 0, 3, True, 1000, [AI, SC]),
     }
 
 
@@ -86,7 +92,7 @@ def test_odd_answer_is_no_answer(answer: str, text: str) -> None:
 
 def test_load(slurm: FakeSlurm) -> None:
     """The cluster is asked for its name, its partitions and its nodes."""
-    assert partitions.load("normal") == CLUSTER
+    assert partitions.load(SITE) == CLUSTER
 
 
 @pytest.mark.parametrize("command", ["scontrol", "sinfo"])
@@ -95,7 +101,7 @@ def test_failure_says_what_slurm_said(slurm: FakeSlurm, command: str) -> None:
     slurm.fails(command)
 
     with pytest.raises(SlurmUnavailable) as error:
-        partitions.load("normal")
+        partitions.load(SITE)
     assert str(error.value) == f"{command}: slurm_load: Unable to contact; is slurmctld running?"
 
 
@@ -104,7 +110,7 @@ def test_no_cluster_name(slurm: FakeSlurm) -> None:
     slurm.says("config.txt", "ClusterName = \n")
 
     with pytest.raises(SlurmUnavailable, match="names no ClusterName"):
-        partitions.load("normal")
+        partitions.load(SITE)
 
 
 def test_command_that_is_not_there(tmp_path, monkeypatch) -> None:
@@ -112,7 +118,7 @@ def test_command_that_is_not_there(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(SlurmUnavailable, match="sinfo: No such file or directory; install it"):
-        partitions.load("normal")
+        partitions.load(SITE)
 
 
 def test_command_that_hangs(slurm: FakeSlurm) -> None:
@@ -135,3 +141,21 @@ def test_long_lists_are_asked_for_whole(slurm: FakeSlurm) -> None:
     (slurm.folder / "sdiag").write_text("#!/bin/sh\necho $SLURM_BITSTR_LEN\n")
 
     assert partitions.ask(["sdiag"]) == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "all_of_them", "minutes"),
+    [
+        ("NONE", "0 min", 0),
+        ("NONE", "5 min", 5),
+        ("NONE", "UNLIMITED", None),
+        ("UNLIMITED", "5 min", None),
+        ("7", "5 min", 7),
+    ],
+)
+def test_over_time_limit(own: str, all_of_them: str, minutes: int | None) -> None:
+    """A partition's OverTimeLimit counts, else the cluster's."""
+    text = recorded("partitions.txt").replace("OverTimeLimit=NONE", f"OverTimeLimit={own}")
+    config = f"{recorded('config.txt')}OverTimeLimit           = {all_of_them}\n"
+
+    assert read(text, config=config)["ai"].over_minutes == minutes

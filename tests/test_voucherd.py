@@ -164,6 +164,38 @@ def test_hold_by_the_node(daemon, town) -> None:
     assert ask(daemon, "HOLD", **job, num_tasks="64")["held"] == "13000000"
 
 
+TWO_PARTS = """
+      ai: {provider: cdaicc, gres: {"gpu:ascend_910b": ascend_910b2},
+           prices: [{from: 2023-07-01, yuan_per_pflops_hour: "30.00"}]}
+      sc: {provider: cdaicc, gres: {"gpu:ascend_910b": ascend_910b2},
+           prices: [{from: 2023-07-01, yuan_per_pflops_hour: "60.00"}]}
+"""
+
+
+@pytest.mark.parametrize("names", ["ai,sc", "sc,ai"])
+def test_hold_of_several_partitions_is_the_dearest(daemon, town, names: str) -> None:
+    """A job that may run in two partitions is held for in the dearer one, and is told so."""
+    text = towns.TARIFF.partition("clusters:")[0].replace("cd-2024-1", "two-1")
+    delivery.load_prices(town, f"{text}clusters:\n  chengdu:\n    partitions:{TWO_PARTS}", "two-1")
+    daemon.load_rules(CLUSTER)
+    answer = ask(daemon, "HOLD", **JOB | {"partition": names})
+
+    assert answer["held"] == str(2 * CARD_HOUR)
+    assert "held 22.56 yuan for the dearest it may get, " in answer["say"]
+
+
+def test_partitions_of_two_providers_are_refused(daemon, town) -> None:
+    """A voucher is for one provider; a job that may run at another's is refused in words."""
+    two = TWO_PARTS.replace("sc: {provider: cdaicc", "sc: {provider: nscc-cd")
+    text = towns.TARIFF.partition("clusters:")[0].replace("cd-2024-1", "two-2")
+    delivery.load_prices(town, f"{text}clusters:\n  chengdu:\n    partitions:{two}", "two-2")
+    daemon.load_rules(CLUSTER)
+    answer = ask(daemon, "HOLD", **JOB | {"partition": "ai,sc"})
+
+    assert answer["code"] == "not_eligible"
+    assert "partition ai,sc: are of 2 providers, a voucher is for 1" in answer["say"]
+
+
 def test_hold_of_a_share_of_a_node(daemon, town) -> None:
     """Where shares are priced, memory that nobody asked for is held as all of the node's."""
     node = 'footprint: max_share, node: {cpus: 100, mem_gb: 10, cards: {"gpu:ascend_910b": 8}}'
@@ -456,7 +488,7 @@ def test_lowering_changes_nothing(daemon, town, change) -> None:
     [
         ({"time_limit": "600000"}, "insufficient_balance"),
         ({"partition": "sc"}, "tariff_missing"),
-        ({"partition": "ai,sc"}, "not_eligible"),
+        ({"partition": "ai,sc"}, "tariff_missing"),
         ({"min_nodes": "x"}, "invalid_input"),
         ({"exclusive": "1", "time_limit": "70000"}, "insufficient_balance"),
     ],

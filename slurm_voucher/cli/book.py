@@ -111,7 +111,7 @@ def _check_tariff(site: Site) -> str:
 
 
 def _check_slurm(site: Site) -> str:
-    cluster = partitions.load(site.config.default_qos)
+    cluster = partitions.load(site.config)
     config = partitions.ask(["scontrol", "show", "config"])
     controllers = len(re.findall(r"^SlurmctldHost\[", config, re.MULTILINE))
     if controllers > 1 and site.config.book.startswith("sqlite"):

@@ -97,7 +97,7 @@ def rebind_(site: Site, job: int, account: str) -> None:
     \b
     Example: svoucher rebind 4711 CD26-0002
     """
-    cluster = partitions.load(site.config.default_qos)
+    cluster = partitions.load(site.config)
     rules = looking.rules(site.engine, cluster)
     new, after, problems = rebinding.rebind(
         site.engine, rules, queue.snapshot(), job, account, int(time.time())

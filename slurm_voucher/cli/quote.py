@@ -45,7 +45,7 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
         asked_for = {"ask": "quote", "fields": given, "account": voucher}
         told = userport.ask(*site.at, asked_for, site.munge_socket)
     else:
-        rules = looking.rules(site.engine, partitions.load(site.config.default_qos))
+        rules = looking.rules(site.engine, partitions.load(site.config))
         with site.read() as conn:
             told = answers.quote(conn, rules, given, voucher, None, site.effective_s)
     for line in told:

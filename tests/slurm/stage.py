@@ -149,7 +149,7 @@ class Stage:
     def found(self) -> None:
         """Make a rehearsal book with keys, providers and prices."""
         self.svoucher("init", "--rehearsal")
-        (self.home / "config.yaml").write_text("snapshot_s: 2\n")
+        (self.home / "config.yaml").write_text("snapshot_s: 2\noverrun_s: 0\n")
         for role, actor in ROLES.items():
             run("svoucher", "key", "make", self.key(role), "--actor", actor, "--role", role)
             self.svoucher("key", "trust", f"{self.key(role)}.pub")
