@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from tests.slurm import stage as stages
-from tests.slurm.stage import CLUSTER, Stage, admin_comment, run, submitted, until
+from tests.slurm.stage import Stage, admin_comment, run, submitted, until
 
 pytestmark = pytest.mark.slurm
 
@@ -136,21 +136,21 @@ def test_user_cannot_write_the_mark(live: Stage) -> None:
     assert admin_comment(job) == mark
 
 
-def test_job_of_no_member_waits_and_goes_on(live: Stage) -> None:
-    """A waiting job whose user is no member any more is held by name, and goes on with him."""
+def test_job_that_is_not_covered_waits_and_goes_on(live: Stage) -> None:
+    """A waiting job whose cash the bank takes back is held by name, and goes on when it is paid."""
     account = live.issue(
         "yunlan", "cdaicc", "40,000", date.today(), date.today() + timedelta(days=300), number="9"
     )
-    live.topup(account, "1,000")
+    live.topup(account, "5")
     job = submitted(sbatch(live, account, *CARD, user="bob"))
     bound(live, job)
-    live.svoucher("member", "end", "yunlan", "--cluster", CLUSTER, "--user", "bob")
-    until("it waits by name", lambda: "waits=not_allowed" in admin_comment(job))
-    assert "JobHeldAdmin" in run("squeue", "-h", "-j", str(job), "-o", "%r").out
-    live.svoucher("member", "add", "yunlan", "--cluster", CLUSTER, "--user", "bob")
+    live.svoucher("topup", "--reverse", f"BANK-{account}-5", "--reason", "returned by the bank")
+    until("it waits by name", lambda: "waits=insufficient_balance" in admin_comment(job))
+    until("it is held", lambda: "Priority=0 " in run("scontrol", "show", "job", str(job)).out)
+    live.topup(account, "100")
 
     until("it goes on", lambda: "waits=" not in admin_comment(job))
-    assert "JobHeldAdmin" not in run("squeue", "-h", "-j", str(job), "-o", "%r").out
+    assert "Priority=0 " not in run("scontrol", "show", "job", str(job)).out
 
 
 def test_slurmctld_restarts_with_jobs_in_its_queue(live: Stage) -> None:
