@@ -17,7 +17,7 @@ from slurm_voucher.config import Config
 from slurm_voucher.voucherd import Voucherd, logged
 
 log = logging.getLogger("voucherd")
-WRITE_S = 0.02
+WRITE_S = 0.05
 """How long holds are gathered before they are written together."""
 TURN_S = 2
 """How often it is asked whether another voucherd is active."""
