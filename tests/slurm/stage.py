@@ -3,13 +3,14 @@
 Used by the story that `make demo` tells and by the live tests. Everything is a real command.
 """
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -103,6 +104,28 @@ def ended(*job_ids: int, tasks: int | None = None) -> None:
         return len(found) >= wanted and all(end not in ("Unknown", "") for _, end in found)
 
     until(f"slurmdbd has jobs {job_ids}", rows)
+
+
+def restart() -> None:
+    """Restart slurmctld and wait until its nodes are there again."""
+    run("cluster", "stop", "slurmctld")
+    run("cluster", "start", "slurmctld")
+    run("cluster", "ready")
+
+
+@contextlib.contextmanager
+def slurm_with(changed: dict[Path, str]) -> Iterator[None]:
+    """Run slurmctld with other texts of its settings for a while."""
+    before = {path: path.read_text() if path.exists() else None for path in changed}
+    try:
+        for path, text in changed.items():
+            path.write_text(text)
+        restart()
+        yield
+    finally:
+        for path, old in before.items():
+            path.unlink() if old is None else path.write_text(old)
+        restart()
 
 
 @dataclass
