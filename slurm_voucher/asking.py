@@ -1,5 +1,6 @@
 """From the fields of a job to the hold it needs: what it asks for, who asks, what it can cost."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -75,7 +76,7 @@ def wanted(rules: Rules, fields: Mapping[str, str]) -> Wanted:
         TariffMissing: Its partition has no price.
     """
     options = estimate.options(fields, rules.cluster)
-    providers = {_provider(rules, option.kind.partition) for option in options}
+    providers = {_provided(rules, option.kind.partition) for option in options}
     if len(providers) > 1:
         names = ",".join(option.kind.partition for option in options)
         raise NotEligible(
@@ -85,7 +86,30 @@ def wanted(rules: Rules, fields: Mapping[str, str]) -> Wanted:
     return Wanted(options, providers.pop())
 
 
-def _provider(rules: Rules, partition: str) -> str:
+def providers(rules: Rules, fields: Mapping[str, str]) -> set[str | None]:
+    """Return whose machines a job may get; None among them stands for ones without a price."""
+    found: set[str | None] = set()
+    with contextlib.suppress(NotEligible):  # Slurm knows no such partition either
+        for name in estimate.partition_names(fields, rules.cluster):
+            try:
+                found.add(_provided(rules, name))
+            except TariffMissing:
+                found.add(None)
+    return found
+
+
+def usable(
+    conn: Connection, rules: Rules, uid: int, providers: set[str | None], at_s: int
+) -> list[str]:
+    """List the accounts that a user may spend wherever a job may run: none where it may be at
+    several providers, or at none."""
+    if len(providers) != 1 or None in providers:
+        return []
+    cluster, provider = rules.cluster.name, str(*providers)
+    return holds.usable(conn, cluster=cluster, uid=uid, provider=provider, at_s=at_s)
+
+
+def _provided(rules: Rules, partition: str) -> str:
     try:
         return rules.prices.provider(rules.cluster.name, partition)
     except TariffMissing:

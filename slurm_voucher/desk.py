@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from accounting.book import ledger, schema
-from accounting.errors import NotAllowed, NotEligible, TariffMissing, Unavailable, VoucherError
+from accounting.errors import NotAllowed, NotEligible, Unavailable, VoucherError
 from accounting.rates import quoting
 from accounting.vouchers import holds, releasing
 from accounting.vouchers.holds import Held, Position, Request
@@ -113,6 +113,7 @@ class Desk:
 
     def warm(self, now_s: int, seconds: float) -> None:
         """Get to know accounts, for some time, before slurmctld asks with a deadline."""
+        self._refresh()
         end = time.monotonic() + seconds
         with self._reader.begin() as conn:
             some = holds.spenders(conn, self.rules.cluster.name)
@@ -159,15 +160,11 @@ class Desk:
         Raises:
             NotEligible: The site wants a voucher here, and not just one account is possible.
         """
-        try:
-            provider = self._want(
-                tuple((k, v) for k, v in fields.items() if k not in NAMES), now_s
-            ).provider
-        except TariffMissing:
-            return None  # not priced
+        providers = asking.providers(self.rules, fields)
+        if not providers - {None}:
+            return None
         with self._reader.begin() as conn:
-            cluster = self.rules.cluster.name
-            found = holds.usable(conn, cluster=cluster, uid=uid, provider=provider, at_s=now_s)
+            found = asking.usable(conn, self.rules, uid, providers, now_s)
         if len(found) == 1:
             return found[0]
         if self.without_voucher == SELF_PAY:
@@ -205,9 +202,10 @@ class Desk:
 
     def drop(self, hold_id: str, uid: int, now_s: int) -> None:
         """Give a hold back that was taken a moment ago; the job will not be."""
-        request = self._recent.pop(hold_id, None)
+        request = self._recent.get(hold_id)
         if request is None or request.uid != uid:
             return  # it lapses by itself
+        del self._recent[hold_id]
         self._positions.pop(request.account, None)
         self._waiting.append(Change(request.account, now_s, dropped=hold_id))
 

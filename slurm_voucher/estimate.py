@@ -71,6 +71,15 @@ def _most(fields: Mapping[str, str], cluster: Cluster, partition: Partition) -> 
     return Most(kind, limit_s, array_tasks(fields.get("array", "")))
 
 
+def partition_names(fields: Mapping[str, str], cluster: Cluster) -> list[str]:
+    """Return the partitions in one of which a job will run.
+
+    Raises:
+        NotEligible: One is unknown, or there are too many.
+    """
+    return [each.name for each in _partitions(fields, cluster.partitions)]
+
+
 def widest(
     before: Mapping[str, str], changed: Mapping[str, str], cluster: Cluster
 ) -> dict[str, str]:

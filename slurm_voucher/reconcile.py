@@ -159,10 +159,8 @@ class _Look:
         """Return the account that a job names, or its user's only one where it waited unasked."""
         if job.marks.voucher is not None:
             return job.marks.voucher
-        provider = asking.wanted(self.rules, job.fields).provider
-        found = holds.usable(
-            self.conn, cluster=self.cluster, uid=job.uid, provider=provider, at_s=self.began_s
-        )
+        providers = asking.providers(self.rules, job.fields)
+        found = asking.usable(self.conn, self.rules, job.uid, providers, self.began_s)
         if len(found) != 1:
             raise NotEligible(
                 f"voucher: this job names none and {len(found)} are possible; release it by "

@@ -288,10 +288,21 @@ def test_only_account_is_the_default(daemon, town) -> None:
     assert held(town) == [(HOLD, CARD_HOUR)]
 
 
-@pytest.mark.parametrize("changes", [{"partition": "sc"}, {"uid": "4242"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"partition": "sc"},
+        {"partition": "ai,sc"},
+        {"partition": "gone"},
+        {"uid": "4242"},
+        {"uid": "4242", "partition": "whole", "time_limit": None},
+        {"uid": "4242", "tres_per_node": "gpu:a:b:c"},
+    ],
+)
 def test_job_that_no_voucher_is_for(daemon, town, changes) -> None:
     """Where nothing is priced, or the user has no account, a job without a voucher goes on."""
-    assert ask(daemon, "HOLD", **NAMELESS | changes) == {
+    fields = {key: value for key, value in (NAMELESS | changes).items() if value is not None}
+    assert ask(daemon, "HOLD", **fields) == {
         "word": "YES",
         "hold": HOLD,
         "voucher": "-",
@@ -308,6 +319,7 @@ def test_site_that_wants_a_voucher(daemon, town) -> None:
     assert answer["say"] == (
         "voucher: this job names none and 0 are possible; give --voucher=ID or ask your unit"
     )
+    assert ask(daemon, "HOLD", **NAMELESS | {"partition": "ai,sc"})["word"] == "NO"
     assert ask(daemon, "HOLD", **NAMELESS | {"partition": "sc"})["voucher"] == "-"
 
 
