@@ -76,3 +76,12 @@ def test_the_short_way_of_readme_runs(tmp_path, monkeypatch) -> None:
             printed += [text.strip() for text in done.output.splitlines()]
     assert len(commands) >= 6
     assert [line for line in shown if line not in printed] == []
+
+
+def test_the_hooks_table_names_tests_that_are_there() -> None:
+    """Each row of docs/hook.md names a live test that stands in that file."""
+    table = (ROOT / "docs" / "hook.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|.*\| `(test_\w+\.py)` (\w+) \|", table, re.M)
+    assert rows
+    for file, name in rows:
+        assert f"def test_{name}(" in (ROOT / "tests" / "slurm" / file).read_text(encoding="utf-8")
