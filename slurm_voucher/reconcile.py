@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from accounting.book import schema
 from accounting.errors import InsufficientBalance, NotEligible, VoucherError
-from accounting.money import MICRO_PER_FEN
+from accounting.money import BP, MICRO_PER_FEN
 from accounting.runs import watermarks
 from accounting.vouchers import holds, releasing
 from accounting.vouchers.holds import Held, Position
@@ -277,7 +277,7 @@ class _Look:
             for held, own in sorted(some, key=_newest, reverse=True):
                 error = self.why.get(held.id)
                 if error is None and short_micro > 0:
-                    short_micro -= held.live * held.task_micro
+                    short_micro -= held.live * _cash_micro(held, where)
                     error = InsufficientBalance("")
                 self._wait(own, error.code if error else None, held)
 
@@ -328,6 +328,11 @@ def _short_micro(where: Position) -> int:
     if where.owed_fen > where.credit_fen:
         return HELD_MICRO_MAX
     return -where.free_cash_fen * MICRO_PER_FEN
+
+
+def _cash_micro(held: Held, where: Position) -> int:
+    """Return what of a task's fee its vouchers will surely not bear."""
+    return held.task_micro - held.task_eligible_micro * where.ratio_bp // BP
 
 
 def replace_marks(

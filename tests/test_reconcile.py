@@ -346,6 +346,22 @@ def test_newest_jobs_wait_until_the_account_is_not_short(site) -> None:
     assert acts(look(site, older, held, after_s=40)) == [("release", OTHER, "")]
 
 
+def test_as_many_wait_as_it_takes(site) -> None:
+    """What a waiting job frees is its cash: the voucher's half of it is no cash of the others."""
+    hold(site)
+    long = {"time_limit": minutes(60 * 4_000)}  # 45,120, half of it cash
+    rows = [queued(ONE, admin_comment=mark(FIRST), **long)]
+    for number in (2, 3, 4):
+        submit = {"set": True, "infinite": False, "number": NOW_S + number}
+        rows.append(
+            other(admin_comment=mark(str(number) * 32), **long)
+            | {"submit_time": submit, "job_id": OTHER + number}
+        )
+    done = look(site, *rows, after_s=20)  # 180,480: 130,480 of cash is wanted, 50,000 is there
+
+    assert sorted(each.job_id for each in done.acts) == [ONE, OTHER + 2, OTHER + 3, OTHER + 4]
+
+
 def test_job_of_a_frozen_unit_waits_by_name(site) -> None:
     """A waiting job whose unit may not spend any more is held, one that runs is not."""
     hold(site)
