@@ -1,20 +1,24 @@
 """A backup is whole or refused, and what came after it comes in again with the same figures."""
 
+import hashlib
 import json
 import shutil
 import threading
+from datetime import date
 from pathlib import Path
 
 import delivery
 import pytest
-from delivery import DECEMBER, close, findings, take, yuan
+from delivery import DECEMBER, close, findings, hand_in, papers_of, take, yuan
 from homes import GOOD, HEADER, Home, furnished, one_line
-from sqlalchemy import Engine
-from town import Town, pay
+from sqlalchemy import Engine, select
+from town import CONTRACT, Town, pay, stamp
 
-from accounting.book import ledger
+from accounting.book import ledger, schema
+from accounting.book.ledger import Entry
 from accounting.errors import InvalidInput, InvariantBroken, NotAllowed
 from accounting.proof import backup
+from accounting.vouchers import amending
 
 YESTERDAY = [yuan(1, 1_000), yuan(2, 333)]
 TODAY = [yuan(3, 4_321), yuan(4, 77, DECEMBER)]
@@ -82,7 +86,10 @@ def test_what_is_backed_up_is_one_state(shop: Town, blank: Engine, tmp_path: Pat
     assert findings(Town(blank, tmp_path / "a", shop.keys)) == []
 
 
-@pytest.mark.parametrize("harm", ["changed", "missing", "outside", "manifest", "version", "short"])
+@pytest.mark.parametrize(
+    "harm",
+    ["changed", "missing", "outside", "from the root", "link", "manifest", "version", "short"],
+)
 def test_a_damaged_backup_is_refused(shop: Town, tmp_path: Path, harm: str) -> None:
     """A backup of which a byte changed or a file is missing is refused by its name, and nothing
     is restored."""
@@ -96,21 +103,33 @@ def test_a_damaged_backup_is_refused(shop: Town, tmp_path: Path, harm: str) -> N
             target.unlink()
         case "outside":
             manifest["files"]["archive/../../x"] = "0" * 64
+        case "from the root":
+            name = f"archive/{tmp_path}/taken"
+            (saved / name).parent.mkdir(parents=True)
+            (saved / name).write_bytes(b"")
+            manifest["files"][name] = hashlib.sha256(b"").hexdigest()
+        case "link":
+            (tmp_path / "secret").write_bytes(b"")
+            (saved / "papers").mkdir()
+            (saved / "papers/x").symlink_to(tmp_path / "secret")
+            manifest["files"]["papers/x"] = hashlib.sha256(b"").hexdigest()
         case "manifest":
             (saved / "manifest.json").unlink()
         case "version":
             manifest["schema_version"] = 99
         case "short":
             del manifest["files"]["book/posting.jsonl"]
-    if harm in ("outside", "version", "short"):
+    if harm not in ("changed", "missing", "manifest"):
         (saved / "manifest.json").write_text(json.dumps(manifest))
-    said = {"outside": "leads out", "manifest": "no manifest", "version": "of schema 99"}
+    said = dict.fromkeys(("outside", "from the root", "link"), "leads out")
+    said |= {"manifest": "no manifest", "version": "of schema 99"}
     engine = ledger.connect(f"sqlite:///{tmp_path / 'new.db'}", must_exist=False)
     with pytest.raises(InvalidInput, match=said.get(harm, "posting.jsonl")):
         backup.restore(saved, engine, tmp_path / "a", tmp_path / "p")
     with engine.connect() as conn:
         assert not engine.dialect.has_table(conn, "book")
     engine.dispose()
+    assert not (tmp_path / "taken").exists()
 
 
 def test_a_backup_takes_the_place_of_nothing(shop: Town, tmp_path: Path) -> None:
@@ -132,6 +151,53 @@ def test_what_is_damaged_is_not_backed_up(shop: Town, tmp_path: Path) -> None:
     with pytest.raises(InvariantBroken, match="is missing"):
         backed_up(shop, tmp_path)
     assert not (tmp_path / "saved").exists()
+
+
+def test_papers_of_amendments_come_back(town: Town, blank: Engine, tmp_path: Path) -> None:
+    """What changed a contract is kept like what was applied for: nothing is missing after a
+    restore."""
+    with town.begin() as conn:
+        amending.amend(
+            conn,
+            CONTRACT,
+            fee_fen=20_000_000,
+            effective_on=date(2024, 7, 1),
+            last_day=None,
+            paper_sha256=hand_in(town, "twice as much"),
+            policy=town.policy,
+            stamp=stamp(),
+        )
+    backup.back_up(town.engine, town.archive, papers_of(town), NO_CONFIG, tmp_path / "saved")
+    restored = Town(blank, tmp_path / "home" / "archive", town.keys)
+    backup.restore(tmp_path / "saved", blank, restored.archive, papers_of(restored))
+    assert findings(restored) == []
+
+
+def test_a_backup_leads_nowhere_else(shop: Town, tmp_path: Path) -> None:
+    """A book that names a segment outside of the archive is not backed up."""
+    outside = tmp_path / "outside.parquet"
+    outside.write_bytes(next(shop.archive.rglob("*.parquet")).read_bytes())
+    with shop.begin() as conn:
+        row = dict(conn.execute(select(schema.segment)).mappings().first() or {})
+        row |= {"path": "../outside.parquet"}
+        del row["seq"]
+        ledger.write(conn, Entry("forged", "test", stamp(), {"segment": [row]}))
+    with pytest.raises(InvariantBroken, match="leads out of archive"):
+        backed_up(shop, tmp_path)
+
+
+def test_settings_of_no_whole_backup_are_not_taken(tmp_path: Path) -> None:
+    """Settings come from a backup that was checked, and only where its manifest names them."""
+    home = furnished(tmp_path / "home")
+    saved = tmp_path / "saved"
+    home.ok("backup", str(saved))
+    (saved / "config.yaml").write_text("snapshot_s: 7\n")
+    new = Home(tmp_path / "new")
+    new.ok("restore", str(saved))
+    assert not (new.path / "config.yaml").exists()
+    (saved / "manifest.json").unlink()
+    one_line(Home(tmp_path / "other").run("restore", str(saved)), 3, "has no manifest")
+    assert not (tmp_path / "other" / "config.yaml").exists()
 
 
 def test_by_command(tmp_path: Path) -> None:

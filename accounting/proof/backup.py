@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import Table, func, insert, select
@@ -72,6 +72,10 @@ def _collect(
             name = f"book/{table.name}.jsonl"
             files[name] = _write_rows(conn, table, partial / name)
         for name, source, sha256 in _files_of(conn, archive, kept):
+            if not _stays_inside(name):
+                raise InvariantBroken(
+                    f"{name}: leads out of archive and papers; run svoucher audit"
+                )
             files[name] = _copy(source, partial / name)
             if files[name] != sha256:
                 raise InvariantBroken(
@@ -96,9 +100,15 @@ def _files_of(conn: Connection, archive: Path, kept: Path) -> Iterator[tuple[str
     """Yield (name in the backup, where it is, SHA-256) of each file that the book names."""
     for row in conn.execute(select(schema.segment.c.path, schema.segment.c.sha256)):
         yield f"archive/{row.path}", archive / row.path, row.sha256
-    for sha256 in conn.execute(select(schema.paper.c.sha256).distinct()).scalars():
+    for sha256 in papers.named(conn):
         place = papers.place(sha256)
         yield f"papers/{place}", kept / place, sha256
+
+
+def _stays_inside(name: str) -> bool:
+    """Tell whether a name leads nowhere but down from the folder that it is put under."""
+    path = PurePosixPath(name)  # `archive//etc/x`: the rest of it would be a path from the root
+    return str(path) == name and not path.is_absolute() and ".." not in path.parts
 
 
 def _write_rows(conn: Connection, table: Table, target: Path) -> str:
@@ -144,10 +154,23 @@ def _copy(source: Path, target: Path) -> str:
     return digest.hexdigest()
 
 
-def restore(source: Path, engine: Engine, archive: Path, kept: Path) -> Mapping[str, Any]:
+def restore(
+    source: Path,
+    engine: Engine,
+    archive: Path,
+    kept: Path,
+    manifest: Mapping[str, Any] | None = None,
+) -> Mapping[str, Any]:
     """Bring a backup back into a database that has no book yet.
 
     The book comes last and at once: killed in the middle, there is none, and it can be done again.
+
+    Args:
+        source: The backup.
+        engine: The database.
+        archive: Root of the usage archive.
+        kept: Root of the papers.
+        manifest: What `checked` said of the backup. None: it is checked now.
 
     Returns:
         The manifest.
@@ -157,7 +180,7 @@ def restore(source: Path, engine: Engine, archive: Path, kept: Path) -> Mapping[
         NotAllowed: There is a book already.
         InvariantBroken: What was loaded does not end where the backup did.
     """
-    manifest = _checked(source)
+    manifest = manifest or checked(source)
     with engine.connect() as conn:
         if engine.dialect.has_table(conn, "book"):
             raise NotAllowed("restore: there is a book already; name an empty place")
@@ -186,8 +209,12 @@ def restore(source: Path, engine: Engine, archive: Path, kept: Path) -> Mapping[
     return manifest
 
 
-def _checked(source: Path) -> dict[str, Any]:
-    """Read a backup's manifest and check each file that it names."""
+def checked(source: Path) -> dict[str, Any]:
+    """Read a backup's manifest and check each file that it names.
+
+    Raises:
+        InvalidInput: It is no whole backup, or of another schema; or a file leads out of it.
+    """
     try:
         with (source / MANIFEST).open("rb") as file:
             manifest = json.loads(file.read(MANIFEST_BYTES_MAX))
@@ -206,7 +233,8 @@ def _checked(source: Path) -> dict[str, Any]:
         raise InvalidInput(f"backup {source}: {name} is not in the manifest; take another backup")
     for name, sha256 in files.items():
         path = source / name
-        if ".." in Path(name).parts or Path(name).is_absolute():
+        inside = path.resolve().is_relative_to(source.resolve())  # also by no link
+        if not _stays_inside(name) or not inside:
             raise InvalidInput(f"backup {source}: {name!r} leads out of it; take another backup")
         if not path.is_file():
             raise InvalidInput(f"backup {source}: {name} is missing; take another backup")
@@ -233,8 +261,8 @@ def _load(conn: Connection, table: Table, path: Path) -> None:
             conn.execute(insert(table), batch)
 
 
-def config_of(source: Path, target: Path) -> None:
-    """Bring the site's settings back, unless there are some."""
-    if (source / "config.yaml").is_file() and not target.exists():
+def config_of(source: Path, manifest: Mapping[str, Any], target: Path) -> None:
+    """Bring a checked backup's settings back, unless there are some."""
+    if "config.yaml" in manifest["files"] and not target.exists():
         durable.make_folder(target.parent)
         shutil.copyfile(source / "config.yaml", target)

@@ -65,6 +65,13 @@ def of(conn: Connection, application: str) -> list[dict[str, Any]]:
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
+def named(conn: Connection) -> list[str]:
+    """List the SHA-256 of each paper that the book keeps: of applications, and of what changed or
+    ended a contract."""
+    columns = (schema.paper.c.sha256, schema.contract_change.c.paper_sha256)
+    return sorted({sha256 for each in columns for sha256 in conn.execute(select(each)).scalars()})
+
+
 def insist(conn: Connection, application: str, root: Path | None) -> None:
     """Refuse to decide on an application whose papers are not what was handed in.
 

@@ -39,11 +39,12 @@ def restore_(site: Site, folder: Path) -> None:
     \b
     Example: svoucher restore /backup/slurm-voucher/2026-11-26
     """
+    manifest = backups.checked(folder)  # its settings are not ours before that
     site.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    backups.config_of(folder, site.home / "config.yaml")
+    backups.config_of(folder, manifest, site.home / "config.yaml")
     config = site.config
     engine = ledger.connect(config.book, must_exist=False)
-    made = backups.restore(folder, engine, config.archive, config.papers)
+    made = backups.restore(folder, engine, config.archive, config.papers, manifest)
     for place in (site.home, site.home.parent):
         durable.sync_folder(place)
     click.echo(
