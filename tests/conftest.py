@@ -13,10 +13,14 @@ from typing import Any
 import postgres
 import pytest
 import town as towns
+from hypothesis import settings
 from sqlalchemy import Engine, NullPool, Result, Table, create_engine, insert, make_url, select
 from town import Town
 
 from accounting.book import ledger, schema
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no mistake of ours
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
