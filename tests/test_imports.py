@@ -31,7 +31,7 @@ ROWS = """
     settlement shares invoicing redemption reserve
     refunding reviewing owing paying backing recounting
     acts
-    packing replay settled issued checking proving
+    packing replay settled issued signed checking proving
     audit backup
 """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above

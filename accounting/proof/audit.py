@@ -12,16 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from accounting import period
 from accounting.book import schema
+from accounting.errors import VoucherError
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.proof import evidence, issued, replay, settled
+from accounting.proof import evidence, issued, replay, settled, signed
 from accounting.proof.evidence import Books, Found
 from accounting.proof.settled import sums_by
 from accounting.rates import pricelists
 from accounting.rates.tariff import Capacity
-from accounting.redeem import redemption
+from accounting.redeem import paying, redemption
 from accounting.runs import reports
 from accounting.settle import stored
 from accounting.vouchers import debts, holds, payments
@@ -48,11 +50,23 @@ def findings(books: Books) -> list[Finding]:
     ]
 
 
+_UNWORKABLE = (
+    VoucherError,
+    SQLAlchemyError,
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+)
+
+
 def _checked(check: Callable[[Books], Found], books: Books) -> Found:
     """Check one rule; what was forged so that it cannot even be worked with is a finding."""
     try:
         yield from check(books)
-    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+    except _UNWORKABLE as error:
         yield "book", f"holds what this rule cannot be worked out with: {error}"
 
 
@@ -310,7 +324,10 @@ def _owed_fen(conn: Connection, provider: str) -> int:
 
 
 def reserve(books: Books) -> Found:
-    """The reserve fund holds what was granted and repaid and not drawn, per provider."""
+    """The reserve fund holds what was granted and repaid and not drawn, per provider.
+
+    A payout first repays what was drawn for its lines.
+    """
     conn = books.conn
     for provider in conn.execute(select(schema.provider.c.id)).scalars():
         ids = select(schema.claim.c.id).where(schema.claim.c.provider == provider)
@@ -334,6 +351,16 @@ def reserve(books: Books) -> Found:
                 )
         if fund_fen < 0:
             yield f"provider {provider}", f"{yuan(-fund_fen)} yuan more is drawn than there was"
+    of_claims = select(schema.payout, schema.claim.c.claimant)
+    for row in conn.execute(
+        of_claims.join(schema.claim, schema.claim.c.id == schema.payout.c.claim)
+    ):
+        due_fen = 0 if row.claimant else paying.repaid_by(conn, row.claim)
+        if row.repaid_fen != due_fen:
+            yield (
+                f"payout {row.claim}",
+                f"repaid {yuan(row.repaid_fen)} yuan to the fund, {yuan(due_fen)} was drawn for it",
+            )
 
 
 def owing(books: Books) -> Found:
@@ -424,11 +451,11 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     ),
     "reversals": (evidence.reversals, "compare the entry with the one that it names"),
     "anchors": (
-        evidence.anchors,
+        signed.anchors,
         "the chain was rewritten: compare with a backup and with printed papers",
     ),
-    "keys": (evidence.keys, "ask its office whether the key is theirs; revoke it if not"),
-    "signatures": (evidence.signatures, "ask the regulator or treasury for the act they signed"),
+    "keys": (signed.keys, "ask its office whether the key is theirs; revoke it if not"),
+    "signatures": (signed.signatures, "ask the regulator or treasury for the act they signed"),
     "papers": (evidence.kept, "bring the paper back from a backup, or ask the unit for it"),
     "issue": (issued.amounts, "compare the voucher with its contract, the rules and the act"),
     "waiting": (issued.order, "ask why the earlier application was passed over"),

@@ -1,6 +1,7 @@
-"""What can be proved by hash and signature: the chain, its signed heads, the signed acts.
+"""What can be proved by hash: the chain, what it covers, and the papers and balances beside it.
 
-Rules of the audit that need no arithmetic; the other rules and the list of all are in audit.py.
+Rules of the audit that need no arithmetic; what is proved by signature is in signed.py, the other
+rules and the list of all in audit.py.
 """
 
 import json
@@ -10,12 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection
 
-from accounting import period
-from accounting.book import ledger, schema, signing
-from accounting.errors import VoucherError
+from accounting.book import ledger, schema
 from accounting.policy import Policy
 from accounting.runs import archive
 from accounting.settle import stored
@@ -96,17 +95,26 @@ def exported(conn: Connection) -> Iterator[str]:
 
 
 def running(books: Books) -> Found:
-    """Every running balance is the sum of its postings."""
+    """Every running balance is the sum of its postings, up to the last one of them: one that says
+    a later one would take no further posting."""
     kept = {
-        (row.account, row.owner): row.amount_micro
+        (row.account, row.owner): (row.amount_micro, row.upto)
         for row in books.conn.execute(select(schema.balance))
     }
-    for account, owner in sorted(kept.keys() | books.sums.keys()):
-        is_, micro = kept.get((account, owner)), books.sum_of(account, owner)
-        if is_ != micro:
+    line = schema.posting.c
+    last = select(line.account, line.owner, func.max(text(schema.PLACE)))
+    places = {
+        (row[0], row[1]): int(row[2])
+        for row in books.conn.execute(last.group_by(line.account, line.owner))
+    }
+    for account, owner in sorted(kept.keys() | places.keys()):
+        is_, upto = kept.get((account, owner), (None, None))
+        micro, place = books.sum_of(account, owner), places.get((account, owner))
+        if (is_, upto) != (micro, place):
             yield (
                 f"balance {account} of {owner}",
-                f"is kept as {is_} micro-yuan, its postings sum to {micro}",
+                f"is kept as {is_} micro-yuan up to {upto}, its postings sum to {micro} up to "
+                f"{place}",
             )
 
 
@@ -136,7 +144,7 @@ def _content(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         content = json.loads(entry["content"])
         return {"rows": dict(content["rows"]), "postings": list(content["postings"])}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return {"rows": {}, "postings": []}
 
 
@@ -158,109 +166,3 @@ def _said(row: Mapping[str, Any]) -> str:
 def kept(books: Books) -> Found:
     """Every paper is there, with the content that was handed in."""
     yield from papers.damage(books.conn, books.papers)
-
-
-def anchors(books: Books) -> Found:
-    """Signed heads of earlier days are still in the chain: it was not rewritten since."""
-    keys = {row.key_id: row.public_hex for row in books.conn.execute(select(schema.signing_key))}
-    ended = {row.key_id: row.seq for row in books.conn.execute(select(schema.key_end))}
-    query = select(schema.journal.c.seq, schema.journal.c.hash)
-    hashes = {row.seq: row.hash for row in books.conn.execute(query)}
-    for row in books.conn.execute(select(schema.anchor)).mappings():
-        signed = {name: row[name] for name in ("day", "head_seq", "head_hash", "key_id")}
-        if not signing.genuine(keys.get(row["key_id"], ""), row["signature"], signed):
-            yield f"anchor {row['day']}", "its signature is not that of the book's key"
-        elif row["seq"] > ended.get(row["key_id"], row["seq"]):
-            yield f"anchor {row['day']}", f"key {row['key_id']} had ended when it signed this"
-        elif hashes.get(row["head_seq"]) != row["head_hash"]:
-            yield (
-                f"anchor {row['day']}",
-                f"entry {row['head_seq']} has another hash than was signed",
-            )
-
-
-def keys(books: Books) -> Found:
-    """Every key but the first of a role came by an act that names it, and ended by one."""
-    conn, seen = books.conn, set[str]()
-    acts = {row.seq: row for row in conn.execute(select(schema.signed_act))}
-    for row in conn.execute(select(schema.signing_key).order_by(schema.signing_key.c.seq)):
-        act = acts.get(row.seq)
-        named = {"actor": row.actor, "role": row.role, "public": row.public_hex}
-        by_act = act is not None and act.verb == "key.replace" and _body(act).get("key") == named
-        if row.role in seen and not by_act:
-            yield f"key {row.key_id}", f"is a further one of the {row.role}, no act names it"
-        seen.add(row.role)
-    verbs = {"replaced": "key.replace", "revoked": "key.revoke"}
-    for end in conn.execute(select(schema.key_end)):
-        act = acts.get(end.seq)
-        said = None if act is None else (act.verb, act.subject, act.sha256)
-        if said != (verbs[end.kind], end.key_id, end.act_sha256):
-            yield f"key {end.key_id}", f"is {end.kind}, no act says so"
-
-
-def _body(act: Any) -> Mapping[str, Any]:
-    """Return what an act says; nothing where that cannot be read."""
-    try:
-        return dict(json.loads(act.text)["body"])
-    except (ValueError, TypeError, KeyError):
-        return {}
-
-
-def signatures(books: Books) -> Found:
-    """Every confirmation, review and payout is what its signed act says."""
-    acts: dict[str, signing.Act] = {}
-    for row in books.conn.execute(select(schema.signed_act)).mappings():
-        try:
-            act = signing.verify(books.conn, json.loads(row["text"]))
-        except (VoucherError, ValueError) as error:
-            yield f"act {row['sha256'][:16]}", str(error)
-            continue
-        if act.sha256 != row["sha256"]:
-            yield f"act {row['sha256'][:16]}", f"its text has the hash {act.sha256[:16]}"
-        acts[row["sha256"]] = act
-    for subject, sha256, verb, about, name, value in _decided(books):
-        act_ = acts.get(sha256)
-        if act_ is None or (act_.verb, act_.subject) != (verb, about):
-            yield subject, f"{name[0]} is {value}, no act {verb} of {about} is signed"
-            continue
-        signed: Any = act_.body
-        for step in name:
-            signed = signed.get(step) if isinstance(signed, dict) else None
-        if signed != value:
-            yield subject, f"{name[0]} is {value}, signed was {signed}"
-
-
-def _decided(books: Books) -> Iterator[tuple[str, str, str, str, tuple[str, ...], object]]:
-    """Yield what was decided by signature: what, act, verb, subject, where in its body, value."""
-    conn, timezone = books.conn, books.policy.timezone
-    own, waited = schema.voucher.c, schema.waiting.c
-    query = (
-        select(schema.voucher, schema.review.c.act_sha256, waited.wanted_fen)
-        .join(schema.review, schema.review.c.application == own.application)
-        .outerjoin(schema.waiting, waited.application == own.application)
-    )
-    for row in conn.execute(query):
-        # Who waited was confirmed for what it wanted; it may get less (issued.py).
-        signed_fen = row.amount_fen if row.wanted_fen is None else row.wanted_fen
-        verb, about = "application.confirm", row.application
-        yield f"voucher {row.id}", row.act_sha256, verb, about, ("voucher_fen",), signed_fen
-    for row in conn.execute(select(schema.claim_review)):
-        subject, line = f"claim {row.claim} line {row.line}", ("approved_fen", row.line)
-        yield subject, row.act_sha256, "claim.review", row.claim, line, row.approved_fen
-    for row in conn.execute(select(schema.payout)):
-        subject = f"payout {row.claim}"
-        yield subject, row.act_sha256, "claim.pay", row.claim, ("amount_fen",), row.amount_fen
-    for row in conn.execute(select(schema.reserve_grant)):
-        subject = f"reserve grant {row.reference}"
-        about = row.provider
-        yield subject, row.act_sha256, "reserve.grant", about, ("amount_fen",), row.amount_fen
-    for row in conn.execute(select(schema.freeze)):
-        day = period.day_of(row.from_s, timezone).isoformat()
-        yield f"freeze of {row.unit}", row.act_sha256, "unit.freeze", row.unit, ("from",), day
-    for row in conn.execute(select(schema.freeze_end)):
-        day = period.day_of(row.until_s - 1, timezone).isoformat()
-        subject = f"end of freeze of {row.unit}"
-        yield subject, row.act_sha256, "unit.unfreeze", row.unit, ("until",), day
-    for row in conn.execute(select(schema.debt).filter_by(kind="clawback")):
-        verb, place = "voucher.clawback", ("deducted_fen",)
-        yield f"debt {row.id}", row.act_sha256, verb, row.voucher, place, row.amount_fen

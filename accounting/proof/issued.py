@@ -22,6 +22,7 @@ def amounts(books: Books) -> Found:
     for row in conn.execute(select(schema.voucher).order_by(schema.voucher.c.seq)):
         subject, day = f"voucher {row.id}", date.fromisoformat(row.issued_on)
         facts = entitling.application_facts(conn, row.application, rules, day)
+        yield from _otherwise_written(conn, row, rules)
         worth_fen = granting.worth(rules, facts, row.category)
         if row.amount_fen > worth_fen:
             yield subject, f"is {yuan(row.amount_fen)} yuan, its contract gives {yuan(worth_fen)}"
@@ -38,6 +39,24 @@ def amounts(books: Books) -> Found:
                     f"is {yuan(row.amount_fen)} yuan beside {yuan(before_fen)}, at most "
                     f"{yuan(cap.max_fen)} {granting.SPANS[cap.per]} is allowed by {cap.scope}",
                 )
+
+
+def _otherwise_written(conn: Connection, row: Any, rules: Policy) -> Found:
+    """What a voucher says follows from its application, and from the day on which it was issued."""
+    application = registry.find(conn, "application", id=row.application)
+    entry = select(schema.journal.c.effective_s).filter_by(seq=row.seq)
+    day = period.day_of(conn.execute(entry).scalar_one(), rules.timezone)
+    from_s, until_s = entitling.validity(conn, application.contract, day, rules, row.seq)
+    expected = {
+        "account": registry.find(conn, "contract", id=application.contract).account,
+        "category": application.category,
+        "issued_on": day.isoformat(),
+        "from_s": from_s,
+        "until_s": until_s,
+    }
+    for name, value in expected.items():
+        if getattr(row, name) != value:
+            yield f"voucher {row.id}", f"{name} is {getattr(row, name)}, it should be {value}"
 
 
 def funders(books: Books) -> Found:

@@ -50,15 +50,29 @@ def entitled(
     )
     amount_fen = _with_programme(conn, application_id, grant)
     contract_id = find(conn, "application", id=application_id).contract
-    now = terms(conn, contract_id)
-    until_s = min(now.until_s, _months_later(day, policy))
-    from_s = period.instant(day, policy.timezone)
-    if until_s <= from_s or now.ended:
+    from_s, until_s = validity(conn, contract_id, day, policy)
+    if until_s <= from_s or terms(conn, contract_id).ended:
         raise NotEligible(
             f"contract {contract_id}: it ended before {day}; a voucher needs one that still runs"
         )
     trimmed = grant.trimmed or amount_fen < grant.wanted_fen
     return Entitlement(amount_fen, trimmed, _funded(grant, amount_fen), from_s, until_s, day, grant)
+
+
+def validity(
+    conn: Connection, contract_id: str, day: date, policy: Policy, before_seq: int | None = None
+) -> tuple[int, int]:
+    """Return from when until when a voucher is valid that is issued on a day, half-open.
+
+    Args:
+        conn: The book.
+        contract_id: For which contract.
+        day: When it is issued.
+        policy: The rules.
+        before_seq: As the contract was before an entry. None: as it is now.
+    """
+    end_s = terms(conn, contract_id, before_seq).until_s
+    return period.instant(day, policy.timezone), min(end_s, _months_later(day, policy))
 
 
 def _with_programme(conn: Connection, application_id: str, grant: Grant) -> int:
