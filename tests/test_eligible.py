@@ -72,8 +72,11 @@ def freeze(shop: Town, from_: str, until: str | None = None) -> None:
 
 
 def found(shop: Town) -> list[str]:
-    """Return the rules of the audit that find something; the second voucher has no signed act."""
-    return sorted({each.rule for each in delivery.findings(shop)} - {"signatures"})
+    """Return the rules of the audit that find something: nobody signed for the second voucher or
+    the freezes here, and the second voucher has days of its own."""
+    made_up = ("issue", f"voucher {SECOND}")
+    left = [each for each in delivery.findings(shop) if (each.rule, each.subject) != made_up]
+    return sorted({each.rule for each in left} - {"signatures"})
 
 
 def draws(shop: Town, month: str) -> dict[str, int]:
