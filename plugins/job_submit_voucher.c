@@ -161,7 +161,8 @@ static bool _make_id(char id[ID_LEN + 1])
 }
 
 /* Ask, and tell with it how many questions before had no answer. */
-static void _ask(struct wire_question *q, const char *who, struct wire_answer *answer)
+static void _ask(struct wire_question *q, int64_t deadline_us, const char *who,
+		 struct wire_answer *answer)
 {
 	static const char *const mode[] = {
 		[REFUSE] = "refused", [LET_IN] = "let in", [LET_WAIT] = "made to wait",
@@ -176,7 +177,7 @@ static void _ask(struct wire_question *q, const char *who, struct wire_answer *a
 			 "shorten --array or --constraint", who, WIRE_OUT_MAX);
 		return;
 	}
-	link_ask(q, answer);
+	link_ask(q, deadline_us, answer);
 	if (answer->verdict == WIRE_NONE)
 		slurm_error("voucher: no answer: %s: %s: %s; %llu unanswered so far", who,
 			    answer->why, mode[settings.when_unavailable], answer->unanswered);
@@ -254,7 +255,8 @@ static int _unanswered(job_desc_msg_t *job, const char *voucher, const char *who
 }
 
 /* Take a hold for a job; *taken says that voucherd has it. */
-static int _hold(job_desc_msg_t *job, char id[ID_LEN + 1], bool *taken, char **err_msg)
+static int _hold(job_desc_msg_t *job, int64_t deadline_us, char id[ID_LEN + 1], bool *taken,
+		 char **err_msg)
 {
 	const char *voucher = _voucher(job);
 	struct wire_question q;
@@ -278,7 +280,7 @@ static int _hold(job_desc_msg_t *job, char id[ID_LEN + 1], bool *taken, char **e
 	wire_put_text(&q, "voucher", voucher);
 	wire_put_text(&q, "array", job->array_inx);
 	_put_priced(&q, job);
-	_ask(&q, who, &answer);
+	_ask(&q, deadline_us, who, &answer);
 	if (answer.verdict == WIRE_NO)
 		return _refuse(err_msg, "%s", answer.say);
 	if (answer.verdict == WIRE_NONE)
@@ -302,7 +304,8 @@ static _Thread_local struct {
 	char ids[HET_MOST][ID_LEN + 1];
 } het;
 
-static void _note_component(const job_desc_msg_t *job, const char *id, bool taken, int rc)
+static void _note_component(const job_desc_msg_t *job, int64_t deadline_us, const char *id,
+			    bool taken, int rc)
 {
 	struct wire_answer answer = { .verdict = WIRE_YES };
 
@@ -313,13 +316,13 @@ static void _note_component(const job_desc_msg_t *job, const char *id, bool take
 	het.uid = job->user_id;
 	if (taken && (het.count < HET_MOST))
 		memcpy(het.ids[het.count++], id, ID_LEN + 1);
-	/* What cannot be told now lapses by itself: the queue never shows it. */
+	/* What cannot be told in the time of this call lapses: the queue never shows it. */
 	while ((rc != SLURM_SUCCESS) && het.count && (answer.verdict == WIRE_YES)) {
 		struct wire_question q;
 
 		wire_begin(&q, "DROP", "hold", het.ids[--het.count]);
 		wire_put_number(&q, "uid", het.uid);
-		_ask(&q, "a refused component's sibling", &answer);
+		_ask(&q, deadline_us, "a refused component's sibling", &answer);
 	}
 }
 
@@ -330,13 +333,14 @@ static void _note_component(const job_desc_msg_t *job, const char *id, bool take
  */
 int job_submit(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 {
+	int64_t deadline_us = link_deadline();
 	char id[ID_LEN + 1];
 	bool taken = false;
 	int rc;
 
 	(void) submit_uid;	/* root may submit for others: the job's user pays */
-	rc = _hold(job, id, &taken, err_msg);
-	_note_component(job, id, taken, rc);
+	rc = _hold(job, deadline_us, id, &taken, err_msg);
+	_note_component(job, deadline_us, id, taken, rc);
 	return rc;
 }
 
@@ -374,7 +378,7 @@ static int _modify(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	wire_begin(&q, "MODIFY", "job", id);
 	wire_put_number(&q, "uid", submit_uid);
 	_put_priced(&q, job);
-	_ask(&q, who, &answer);
+	_ask(&q, link_deadline(), who, &answer);
 	if (answer.verdict == WIRE_NO)
 		return _refuse(err_msg, "%s", answer.say);
 	/* A job cannot be made to wait for its change, so queue is closed here. */

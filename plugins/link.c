@@ -5,7 +5,7 @@
  * From Slurm 23.02 several hooks run at once, so LINKS connections are kept.
  * The deadline counts everything: waiting for a connection, making it, the
  * answer. After breaker_misses misses in a row nobody is made to wait for
- * breaker_open_ms; then one more miss opens the breaker again.
+ * breaker_open_ms; then one question alone tries, and the others go on unasked.
  */
 #include <errno.h>
 #include <poll.h>
@@ -74,11 +74,13 @@ static enum io _recv(int fd, char *line, size_t *len, int64_t deadline_us)
 
 	for (*len = 0; *len < WIRE_IN_MAX; ) {
 		int64_t left_us = deadline_us - _now_us();
+		struct timespec left;
 		ssize_t n;
 
 		if (left_us <= 0)
 			return IO_LATE;
-		if (poll(&poller, 1, (left_us + 999) / 1000) <= 0)
+		left = (struct timespec) { left_us / 1000000, left_us % 1000000 * 1000 };
+		if (ppoll(&poller, 1, &left, NULL) <= 0)
 			continue;	/* out of time, or a signal: the clock decides */
 		n = recv(fd, line + *len, WIRE_IN_MAX - *len, 0);
 		if (n <= 0)
@@ -125,6 +127,25 @@ static void _exchange(struct link *link, const struct wire_question *q, int64_t 
 	}
 }
 
+static int64_t _until_us(void)
+{
+	return _now_us() + set->breaker_open_ms * INT64_C(1000);
+}
+
+/*
+ * Without a lock, so that nobody queues while voucherd is away. When the
+ * breaker's time is over one caller finds itself the probe, and opens it anew
+ * for all others.
+ */
+static bool _may_ask(bool *probe)
+{
+	long long until_us = open_until_us;
+
+	*probe = until_us && (_now_us() >= until_us) &&
+		 atomic_compare_exchange_strong(&open_until_us, &until_us, _until_us());
+	return *probe || !until_us;
+}
+
 static void _count(const struct wire_answer *answer)
 {
 	if (answer->verdict != WIRE_NONE) {
@@ -132,40 +153,44 @@ static void _count(const struct wire_answer *answer)
 		if (atomic_exchange(&open_until_us, 0))
 			slurm_info("voucher: link: voucherd answers again");
 	} else if (++misses >= set->breaker_misses) {
-		int64_t now_us = _now_us();
-		int64_t until_us = now_us + set->breaker_open_ms * INT64_C(1000);
-
 		/* Several questions may be under way when it opens: one line is enough. */
-		if (atomic_exchange(&open_until_us, until_us) <= now_us)
+		if (!atomic_exchange(&open_until_us, _until_us()))
 			slurm_error("voucher: link: %s: not asking for %u ms after %u misses in a "
 				    "row", answer->why, set->breaker_open_ms, misses);
 	}
 }
 
-/*
- * Ask q and wait for the answer, at most deadline_ms; WIRE_NONE and why when
- * there is none. Any number of threads may call it, under any lock of
- * slurmctld: no lock of slurmctld is ever taken here.
- */
-void link_ask(const struct wire_question *q, struct wire_answer *answer)
+/* By when a call of the hook that begins now is over, however often it asks. */
+int64_t link_deadline(void)
 {
-	int64_t window_us = set->deadline_ms * INT64_C(1000), deadline_us = _now_us() + window_us;
+	return _now_us() + set->deadline_ms * INT64_C(1000);
+}
+
+/*
+ * Ask q and wait for the answer until deadline_us of link_deadline(); WIRE_NONE
+ * and why when there is none. Any number of threads may call it, under any
+ * lock of slurmctld: no lock of slurmctld is ever taken here.
+ */
+void link_ask(const struct wire_question *q, int64_t deadline_us, struct wire_answer *answer)
+{
 	struct timespec until = {
 		.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000,
 	};
 	struct link *link = &links[turn++ % LINKS];
-	bool fair;
+	bool probe, fair;
 
 	memset(answer, 0, sizeof(*answer));
+	answer->why = "not asked, the breaker is open";
+	if (!_may_ask(&probe)) {
+		answer->unanswered = ++unanswered;
+		return;
+	}
 	if (pthread_mutex_clocklock(&link->lock, CLOCK_MONOTONIC, &until)) {
 		answer->why = "all connections are busy";
 	} else {
-		int64_t now_us = _now_us();
-
 		/* A question that queued for most of its time says nothing about voucherd. */
-		fair = deadline_us - now_us >= window_us / 2;
-		answer->why = "not asked, the breaker is open";
-		if (now_us >= open_until_us) {
+		fair = deadline_us - _now_us() >= set->deadline_ms * INT64_C(500);
+		if (probe || !open_until_us) {	/* it may have opened meanwhile */
 			_exchange(link, q, deadline_us, answer);
 			if (fair || (answer->verdict != WIRE_NONE))
 				_count(answer);

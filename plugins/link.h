@@ -20,7 +20,8 @@ bool settings_load(struct settings *settings);
 
 void link_open(const struct settings *settings);
 void link_close(void);
-void link_ask(const struct wire_question *q, struct wire_answer *answer);
+int64_t link_deadline(void);
+void link_ask(const struct wire_question *q, int64_t deadline_us, struct wire_answer *answer);
 unsigned long long link_missed(void);
 void link_told(unsigned long long missed);
 

@@ -5,6 +5,7 @@ and plays slurmctld to it; every misbehaviour of voucherd must end before the de
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -418,6 +419,23 @@ def test_a_heterogeneous_job_leaves_no_hold_when_a_part_is_refused(site: Site) -
     assert {question["uid"] for question in dropped} == {"1000"}
 
 
+def test_giving_holds_back_takes_no_longer_than_the_deadline(site: Site) -> None:
+    """slurmctld waits for one deadline, however many parts a refused job has."""
+    voucherd, hook = site.voucherd(), site.hook(more="breaker_misses = 1000\n")
+    for het in range(40):
+        assert hook.submit(het=het).rc == 0
+
+    def slow(question: Question) -> bytes:
+        time.sleep(0.04)
+        return no(question) if question["verb"] == "HOLD" else yes(question)
+
+    voucherd.answer = slow
+    done = hook.submit(het=40)
+    assert (done.rc, done.err) == (ACCOUNTING_POLICY, "voucher X: too dear")
+    assert done.ms < DEADLINE_MS + 100
+    assert len([q for q in voucherd.questions if q["verb"] == "DROP"]) >= 2
+
+
 def test_a_whole_heterogeneous_job_keeps_its_holds(site: Site) -> None:
     """Nothing is given back of a job that came before, or of one without parts."""
     voucherd, hook = site.voucherd(), site.hook()
@@ -484,6 +502,7 @@ MISBEHAVIOURS: dict[str, Callable[[Question], bytes | None]] = {
     "closed": lambda q: b"",
     "garbage": lambda q: b"\x00\xff\x1b[2J garbage\n",
     "wrong echo": lambda q: b"1 YES hold=" + b"0" * 32 + b" job=1 held=1 say=a\n",
+    "another version": lambda q: b"2" + yes(q)[1:],
     "half a line": lambda q: yes(q)[:-1],
     "two lines": lambda q: yes(q) * 2,
     "more than a line": lambda q: yes(q) + b"1 YES",
@@ -530,6 +549,62 @@ def test_a_late_answer_is_never_taken_for_the_next_question(site: Site) -> None:
     done = hook.submit()
     assert done.rc == 0
     assert f"hold={voucherd.questions[-1]['hold']}" in done.admin
+
+
+def drip(connection: socket.socket) -> None:
+    """Send a byte every 3 ms, and never the newline."""
+    with contextlib.suppress(OSError):
+        while connection.recv(4096):
+            for byte in b"1 YES hold=0":
+                connection.sendall(bytes([byte]))
+                time.sleep(0.003)
+
+
+@pytest.mark.parametrize("how", ["silence", "slow", "drip"])
+def test_a_question_ends_within_a_millisecond_of_its_deadline(site: Site, how: str) -> None:
+    """As the median: what one wake-up costs is the machine's."""
+    voucherd = site.voucherd()
+    hook = site.hook(more="deadline_ms = 20\nbreaker_misses = 1000\n")
+
+    def slow(question: Question) -> bytes:
+        time.sleep(0.03)
+        return yes(question)
+
+    voucherd.answer = slow if how == "slow" else lambda q: None
+    if how == "drip":
+        voucherd._serve = drip
+    over = sorted(hook.submit().ms - 20 for _ in range(21))
+    assert over[0] >= 0
+    assert over[10] < 1, over
+
+
+def test_a_full_backlog_is_told_at_once(site: Site) -> None:
+    """Where voucherd accepts nobody any more the kernel says so, and nobody waits."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(site.socket))
+        listener.listen(0)
+        for _ in range(8):  # the kernel takes one or two more than the backlog says
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            full = client.connect_ex(str(site.socket))
+        assert full == errno.EAGAIN
+        hook = site.hook()
+        done = sorted(hook.submit().ms for _ in range(3))
+    assert done[1] < DEADLINE_MS / 2
+    assert "voucher CD24-0007: cannot connect: refused; 1 unanswered" in hook.log
+    assert "not asking for 10000 ms after 3 misses in a row" in hook.log
+
+
+def test_a_socket_without_anybody_is_told_at_once(site: Site) -> None:
+    """A voucherd that was killed leaves its socket in the folder."""
+    voucherd, hook = site.voucherd(), site.hook()
+    assert hook.submit().rc == 0
+    voucherd.close()
+    assert site.socket.exists()
+    done = hook.submit()
+    assert (done.rc, done.err) == (ACCOUNTING_POLICY, f"voucher CD24-0007: {NO_ANSWER}")
+    assert done.ms < DEADLINE_MS / 2
 
 
 def test_nobody_at_the_socket_is_told_at_once(site: Site) -> None:
@@ -627,6 +702,18 @@ def test_the_breaker_opens_after_three_misses_and_closes_again(site: Site) -> No
         assert time.monotonic() < opened_at + 10, hook.log
     assert time.monotonic() > opened_at + 0.7
     assert "voucherd answers again" in hook.log
+
+
+def test_one_question_alone_tries_whether_voucherd_is_back(site: Site) -> None:
+    """When the breaker has been open for its time one job waits for all; the others go on."""
+    voucherd = site.voucherd()
+    hook = site.hook(more="breaker_misses = 1\nbreaker_open_ms = 1000\n")
+    voucherd.answer = lambda q: None
+    assert hook.submit().ms >= DEADLINE_MS
+    time.sleep(1.1)
+    done = hook.call("submit", threads=32, voucher="CD24-0007", uid=1000)
+    assert len(voucherd.questions) == 2
+    assert len([d for d in done if d.ms >= DEADLINE_MS / 2]) == 1
 
 
 def test_two_misses_do_not_open_the_breaker(site: Site) -> None:
