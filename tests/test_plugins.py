@@ -673,6 +673,57 @@ def test_memory_does_not_grow(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
     assert max(sizes) < sizes[0] + 2_000, sizes
 
 
+@pytest.mark.thorough
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
+def test_valgrind_finds_nothing(site: Site, tmp_path: Path) -> None:
+    """100,000 submits, answered and not, read nothing unset and leave nothing behind."""
+    plain = tmp_path / "plain"
+    make(f"{plain}/test/test_hook", f"BUILD={plain}", "SANITIZE=-O1 -g")
+    voucherd = site.voucherd()
+    voucherd.answer = lambda q: (voucherd.lines.clear(), voucherd.questions.clear(), yes(q))[-1]
+    conf = site.folder / "voucher.conf"
+    conf.write_text(
+        f"socket = {site.socket}\nwhen_unavailable = open\ndeadline_ms = 5000\nask_for = ai\n"
+        "breaker_open_ms = 600000\nopen_most = 1000000\n"
+    )
+    with subprocess.Popen(
+        ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=definite,possible",
+         "--errors-for-leak-kinds=definite,possible", "--error-exitcode=9",
+         plain / "test" / "test_hook", plain / "test" / "job_submit_voucher.so"],
+        env={**os.environ, "VOUCHER_CONF": str(conf)}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        log: list[str] = []
+        stderr = process.stderr
+        reader = threading.Thread(
+            target=lambda: log.extend(
+                line
+                for line in stderr
+                if line.startswith("==") or "70000 unanswered so far" in line
+            )
+        )
+        reader.start()
+        assert process.stdout.readline() == "ready\n"
+        told = []
+        for voucher, times in (("voucher=A ", 20_000), ("", 10_000), ("voucher=A ", 70_000)):
+            if times == 70_000:
+                voucherd.close()
+            process.stdin.write(f"submit {voucher}times={times} uid=1 partition=ai\n")
+            process.stdin.flush()
+            told.append(process.stdout.readline())
+        process.stdin.close()
+        code = process.wait(timeout=240)
+        reader.join()
+    assert code == 0, log
+    assert len(log) == 1, log  # every miss was one, and valgrind said nothing
+    assert [line.startswith("rc=0 ") for line in told] == [True] * 3, told
+    assert "held=?" in told[2]
+
+
 @pytest.mark.skipif(not shutil.which("clang"), reason="only clang has libFuzzer")
 def test_corpus_of_the_fuzzer(tmp_path: Path) -> None:
     """Everything that the fuzzer has found of interest is parsed without a fault."""
