@@ -32,7 +32,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
 SlurmUser=root
 AuthInfo=socket={munge}
-StateSaveLocation={folder}/state
+StateSaveLocation={state}
 SlurmctldPidFile={folder}/pid
 SlurmctldLogFile={folder}/slurmctld.log
 PluginDir={plugins}:{debian}
@@ -172,38 +172,49 @@ class Controller:
         """Run one of Slurm's commands."""
         return _do(list(command), self.env)
 
-    def empty(self) -> None:
-        """Cancel all jobs and wait until none is remembered."""
-        if self.ask("squeue", "--noheader", "--format=%i"):
-            self.ask("scancel", "--state=PENDING")
-        wait_for(
-            f"{self.name}: an empty queue",
-            lambda: not self.ask("squeue", "--noheader", "--states=all", "--format=%i"),
-        )
-
     def memory_bytes(self) -> int:
         """Return the memory that is its own: without program text and mapped files."""
         text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         return int(text.partition("RssAnon:")[2].split()[0]) * 1024
 
 
+def empty(*controllers: Controller) -> None:
+    """Cancel all jobs and wait until none is remembered."""
+    for one in controllers:
+        if one.ask("squeue", "--noheader", "--format=%i"):
+            one.ask("scancel", "--state=PENDING")
+    for one in controllers:
+        wait_for(
+            f"{one.name}: an empty queue",
+            lambda to=one: not to.ask("squeue", "--noheader", "--states=all", "--format=%i"),
+        )
+
+
 @contextlib.contextmanager
 def controller(
-    name: str, folder: Path, plugins: Path, munge_socket: Path, hook: str, env: Mapping[str, str]
+    name: str,
+    folder: Path,
+    state: Path,
+    plugins: Path,
+    munge_socket: Path,
+    hook: str,
+    env: Mapping[str, str],
 ) -> Iterator[Controller]:
     """Run a slurmctld.
 
     Args:
         folder: Its own, new.
+        state: Where it writes each job's script to, and removes it.
         plugins: What `build` made.
         hook: What JobSubmitPlugins says; '' for none.
         env: What its plugins find in the environment beside the usual.
     """
-    (folder / "state").mkdir(parents=True)
+    folder.mkdir()
     conf = CONF.format(
         cluster=CLUSTER, host=socket.gethostname().partition(".")[0], port=_free_port(),
         munge=munge_socket, folder=folder, plugins=plugins, debian=_plugin_folder(), nodes=NODES,
-        hook=f"JobSubmitPlugins={hook}" if hook else "", gres="Gres=gpu:ascend_910b:8",
+        state=state, hook=f"JobSubmitPlugins={hook}" if hook else "",
+        gres="Gres=gpu:ascend_910b:8",
     )  # fmt: skip
     (folder / "slurm.conf").write_text(conf, encoding="utf-8")
     (folder / "gres.conf").write_text(

@@ -9,7 +9,7 @@ each round. It is called through a plugin that notes how long it took (peers/tim
 
 `ratio` is ours to no plugin in the same round, the median over rounds with its interval (95 %).
 In the rounds a submit without an answer is refused, so it counts as a false refusal; `stopped` is
-ours with voucherd stopped by SIGSTOP and the breaker open, jobs let in.
+ours with voucherd stopped by SIGSTOP and the breaker open, in mode queue.
 With --count so many more are submitted as fast as it goes, and with --soak 100 a second for so
 many seconds, both while `svoucher collect` takes in 500 runs every 5 seconds (sacct and sacctmgr
 are played, for nothing runs here); jobs are cancelled as others come. Every job that got in must
@@ -37,8 +37,8 @@ import numpy as np
 from sqlalchemy import select
 
 from accounting.book import ledger, schema
-from bench.cluster import ROOT, cpu_s, missing
-from bench.site import ACCOUNTS, HOOKS, MODE, Bench, collecting, ready, voucherd
+from bench.cluster import ROOT, cpu_s, empty, missing
+from bench.site import ACCOUNTS, HOOKS, PREFIX, Bench, collecting, ready, voucherd
 
 RESULTS = ROOT / "bench" / "results" / "hook.json"
 SUBMITTERS = 4
@@ -104,14 +104,13 @@ def one_round(
                 before = {who: cpu_s(pid) for who, pid in groups.items()}
                 first = WARM_UP + (turn - 1) * part if turn else 0
                 rows = submit(bench, name, first, part if turn else WARM_UP)
-                if name not in MODE and not rows[:, 0].all():
+                if name != "ours" and not rows[:, 0].all():
                     raise SystemExit(f"{name}: {int((rows[:, 0] == 0).sum())} submits failed")
                 if turn:
                     sums[name]["s"] += took_s(rows)
                     for who, pid in groups.items():
                         sums[name][who] += cpu_s(pid) - before[who]
-    for slurmctld in bench.up.values():
-        slurmctld.empty()
+    empty(*bench.up.values())
     figures = {
         name: {"per_s": part * PARTS / own["s"]}
         | {f"{who}_cpu_us": own[who] / (part * PARTS) * 1e6 for who in groups}
@@ -172,7 +171,7 @@ def long_run(bench: Bench, name: str, jobs: int, per_s: int) -> dict[str, Any]:
         with collecting(bench, home) as collected:
             rows = submit(bench, "ours", 0, jobs, per_s)
         gone = daemon.poll() is not None
-    bench.up["ours"].empty()
+    empty(bench.up["ours"])
     own = bench.records("ours")[at:]
     figures = {
         f"{name}_submits": len(own),
@@ -253,7 +252,8 @@ def main() -> int:
         raise SystemExit("uid 0 alone can submit for 1,000 users: run it as root")
     if missing():
         raise SystemExit(f"as root: apt-get install {' '.join(missing())}")
-    with tempfile.TemporaryDirectory(prefix="voucher-bench-") as folder:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is up is to be stopped
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         figures = measure(Path(folder), options) | {"python": platform.python_version()}
     figures["bounds_missed"] = missed(figures)
     RESULTS.parent.mkdir(exist_ok=True)

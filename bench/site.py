@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -35,9 +36,13 @@ LOOK_S = 30
 """How often voucherd looks at the queue unless a site says otherwise."""
 COLLECT_EVERY_S, COLLECT_RUNS = 5, 500
 HOOKS = {"none": "", "noop_c": "noop", "noop_lua": "lua", "ours": "timed", "stopped": "timed"}
-MODE = {"ours": "closed", "stopped": "open"}
+MODE = {"ours": "closed", "stopped": "queue"}
 RECORD = np.dtype([("began_ns", "<i8"), ("took_ns", "<i4"), ("rc", "<i4"), ("said", "S240")])
 """As in peers/timed.c."""
+PREFIX = "voucher-bench-"
+STATE = "/dev/shm"
+"""ext4 shuns the inodes of files that were removed in the last minutes and searches long for
+others, so there each round would be slower than the one before."""
 SACCT = "#!/bin/sh\nexec cat {folder}/ended\n"
 SACCTMGR = f"#!/bin/sh\necho {CLUSTER}\n"
 
@@ -79,8 +84,11 @@ def ready(folder: Path, most_jobs: int) -> Iterator[Bench]:
                     "TIMED_PLUGIN": str(plugins / "job_submit_voucher.so"),
                     "TIMED_RECORDS": str(records), "VOUCHER_CONF": str(conf),
                 }  # fmt: skip
+            state = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="voucher-bench-", dir=STATE))
+            )
             up[name] = stack.enter_context(
-                controller(name, folder / name, plugins, bound, hook, env)
+                controller(name, folder / name, state, plugins, bound, hook, env)
             )
         yield Bench(folder, up, named)
 
