@@ -4,10 +4,12 @@
  *
  *	make fuzz; build/fuzz_wire -max_total_time=600 corpus
  *
+ * Built WITHOUT_FUZZER it goes over the files it is given, with any compiler.
  * The first byte chooses the question. Whatever comes: nothing is read or
  * written out of bounds, and what is taken for an answer is safe to show, to
  * write into AdminComment, and to the question that was asked.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,14 +29,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	struct wire_question q;
 	struct wire_answer a;
-	char *line;
+	char *line, *text;
 	unsigned which;
 
 	if (!size)
 		return 0;
 	which = data[0] % 3;
 	wire_begin(&q, asked[which].verb, asked[which].key, asked[which].id);
-	line = malloc(size);	/* exactly as long as it is, so that ASan sees its end */
+	line = malloc(size - 1);	/* exactly as long as it is, so that ASan sees its end */
 	memcpy(line, data + 1, size - 1);
 	if (wire_parse(&q, line, size - 1, &a)) {
 		_must((a.verdict == WIRE_YES) || (a.verdict == WIRE_NO));
@@ -49,10 +51,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	/* What goes out: any text becomes one line that ends, or is not sent. */
 	wire_begin(&q, "HOLD", "hold", "0f");
-	line[size - 1] = '\0';
-	wire_put_text(&q, "features", line);
+	text = strndup(line, size - 1);
+	wire_put_text(&q, "features", text);
 	if (wire_end(&q))
 		_must(memchr(q.line, '\n', q.len) == q.line + q.len - 1);
 	free(line);
+	free(text);
 	return 0;
 }
+
+#ifdef WITHOUT_FUZZER
+int main(int argc, char **argv)
+{
+	static uint8_t data[1 << 16];
+
+	for (int i = 1; i < argc; i++) {
+		FILE *file = fopen(argv[i], "rb");
+
+		_must(file != NULL);
+		LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof(data), file));
+		fclose(file);
+	}
+	return 0;
+}
+#endif

@@ -675,7 +675,6 @@ def test_memory_does_not_grow(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
 def test_valgrind_finds_nothing(site: Site, tmp_path: Path) -> None:
     """100,000 submits, answered and not, read nothing unset and leave nothing behind."""
     plain = tmp_path / "plain"
@@ -724,14 +723,12 @@ def test_valgrind_finds_nothing(site: Site, tmp_path: Path) -> None:
     assert "held=?" in told[2]
 
 
-@pytest.mark.skipif(not shutil.which("clang"), reason="only clang has libFuzzer")
-def test_corpus_of_the_fuzzer(tmp_path: Path) -> None:
+def test_corpus_of_the_fuzzer(build: Path) -> None:
     """Everything that the fuzzer has found of interest is parsed without a fault."""
-    make("fuzz", f"BUILD={tmp_path}")
     corpus = sorted((PLUGINS / "corpus").iterdir())
     assert len(corpus) > 5
     done = subprocess.run(
-        [tmp_path / "fuzz_wire", *corpus], capture_output=True, text=True, check=False
+        [build / "test_corpus", *corpus], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
