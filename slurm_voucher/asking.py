@@ -47,8 +47,8 @@ class Wanted:
     @property
     def vague(self) -> bool:
         """Whether it is not known what the job will be given: the dearest is held for."""
-        gres = "".join(f"{option.kind.gres}," for option in self.options)
-        return len(self.options) > 1 or any(":" not in card for card in gres.split(",") if card)
+        cards = (card for option in self.options for card in option.kind.gres.split(",") if card)
+        return len(self.options) > 1 or any(":" not in card for card in cards)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def wanted(rules: Rules, fields: Mapping[str, str]) -> Wanted:
     """Work out the most that a job asks for.
 
     Args:
-        fields: Fields of a HOLD question; of a queued job, see estimate.most.
+        fields: Fields of a HOLD question; of a queued job, see estimate.options.
 
     Raises:
         NotEligible, InvalidInput: It is not known what it can use, or its partitions are of
@@ -86,7 +86,7 @@ def wanted(rules: Rules, fields: Mapping[str, str]) -> Wanted:
     return Wanted(options, providers.pop())
 
 
-def providers(rules: Rules, fields: Mapping[str, str]) -> set[str | None]:
+def providers_of(rules: Rules, fields: Mapping[str, str]) -> set[str | None]:
     """Return whose machines a job may get; None among them stands for ones without a price."""
     found: set[str | None] = set()
     with contextlib.suppress(NotEligible):  # Slurm knows no such partition either

@@ -97,7 +97,7 @@ class Desk:
         self._writing: list[Change] = []
         self._head, self._turn = -1, -1
         self._fresh_until = 0.0
-        self._second = 0
+        self._second = 0  # the second that these two are of
         self._wants: dict[Fields, Wanted] = {}
         self._costs: dict[tuple[Fields, Terms], quoting.Quote] = {}
         self._strays: dict[int, deque[int]] = {}
@@ -109,7 +109,7 @@ class Desk:
             return
         self.rules = rules
         self._forget()  # discounts and shares of a fee may be others now
-        self._second = 0
+        self._second = 0  # what was worked out this second no longer holds
 
     def warm(self, now_s: int, seconds: float) -> None:
         """Get to know accounts, for some time, before slurmctld asks with a deadline."""
@@ -160,7 +160,7 @@ class Desk:
         Raises:
             NotEligible: The site wants a voucher here, and not just one account is possible.
         """
-        providers = asking.providers(self.rules, fields)
+        providers = asking.providers_of(self.rules, fields)
         if not providers - {None}:
             return None
         with self._reader.begin() as conn:

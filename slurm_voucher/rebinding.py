@@ -15,10 +15,11 @@ from accounting.book import ledger, schema
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.vouchers import holds, releasing
 from accounting.vouchers.holds import Position
-from slurm_voucher import estimate, marks
+from slurm_voucher import marks
 from slurm_voucher.acting import Act, carry_out
 from slurm_voucher.asking import Asker, Rules, request
 from slurm_voucher.queue import QueuedJob, Snapshot
+from slurm_voucher.reconcile import together
 
 
 def rebind(
@@ -106,12 +107,7 @@ def _place(
         request(conn, rules, new, Asker(account, job.uid), job.fields, now_s=now_s, submit_s=now_s)
         for job in own
     ]
-    dearest = max(asked, key=lambda one: one.task_micro)
-    tasks = sum(estimate.array_tasks(job.fields.get("array", "")) for job in own)
-    wanted = holds.Request(
-        new, dearest.cluster, account, first.uid, tasks, dearest.task_micro,
-        dearest.task_eligible_micro, dearest.asked,
-    )  # fmt: skip
+    wanted = together(asked, own)
     holds.place(conn, wanted, rules.policy, now_s)
     releasing.bind(conn, new, wanted.cluster, first.array_job_id, first.submit_s, now_s)
     return new

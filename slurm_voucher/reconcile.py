@@ -159,7 +159,7 @@ class _Look:
         """Return the account that a job names, or its user's only one where it waited unasked."""
         if job.marks.voucher is not None:
             return job.marks.voucher
-        providers = asking.providers(self.rules, job.fields)
+        providers = asking.providers_of(self.rules, job.fields)
         found = asking.usable(self.conn, self.rules, job.uid, providers, self.began_s)
         if len(found) != 1:
             raise NotEligible(
@@ -169,8 +169,8 @@ class _Look:
         return found[0]
 
     def _request(self, hold_id: str, own: Sequence[QueuedJob], account: str) -> holds.Request:
-        """Work out what all jobs of a hold need: the dearest, times the tasks that are there."""
-        dearest = None
+        """Work out what all jobs of a hold need."""
+        asked = []
         for job in own:
             if not job.ended:
                 # What runs is charged by when it began, what waits by when it will.
@@ -180,11 +180,8 @@ class _Look:
                     self.conn, self.rules, hold_id, Asker(account, job.uid), job.fields,
                     now_s=now_s, submit_s=submit_s,
                 )  # fmt: skip
-                if dearest is None or one.task_micro > dearest.task_micro:
-                    dearest = one
-        assert dearest is not None
-        tasks = sum(estimate.array_tasks(job.fields.get("array", "")) for job in own)
-        return replace(dearest, tasks=tasks)
+                asked.append(one)
+        return together(asked, own)
 
     def _bound(self, row: Any, own: Sequence[QueuedJob]) -> bool:
         """Tie a hold to its job; tell whether these jobs are its own."""
@@ -227,22 +224,17 @@ class _Look:
         known = before is not None and before.turn == held.turn
         base_micro = before.asked_micro if before and known else asked.task_micro
         less = 0 < asked.task_micro < min(base_micro, held.task_micro)
-        target_micro = max(asked.task_micro, held.task_micro)
-        if less and same:
-            target_micro = -(-held.task_micro * asked.task_micro // base_micro)
-            base_micro = asked.task_micro
-        share = target_micro * asked.task_eligible_micro // max(asked.task_micro, 1)
-        wanted = replace(asked, task_micro=target_micro, task_eligible_micro=share)
-        after = holds.follow(self.conn, held, wanted, lower=same)
+        after = holds.follow(
+            self.conn, held, _wanted(held, asked, base_micro if less and same else None), lower=same
+        )
         if after.task_micro != held.task_micro:
             lower = after.task_micro < held.task_micro
             (self.done.lowered if lower else self.done.raised).append(held.id)
-        if not less:
-            base_micro = asked.task_micro
         # What waits longer than its vouchers are valid is worth less and less of them.
         lasts = asked.task_eligible_micro == asked.task_micro or not any(j.waiting for j in own)
-        done = lasts and not (less and not same)
-        self.checked[held.id] = Seen(now, after.turn, base_micro, done)
+        unproved = less and not same
+        shown_micro = base_micro if unproved else asked.task_micro
+        self.checked[held.id] = Seen(now, after.turn, shown_micro, lasts and not unproved)
 
     def _with_the_past(
         self, held: Held, asked: holds.Request, own: Sequence[QueuedJob]
@@ -293,7 +285,7 @@ class _Look:
             amount = held.live * held.task_micro if held else job.marks.held_micro
             voucher = held.account if held else job.marks.voucher
             if stop or waits != job.marks.waits:
-                mark = replace_marks(job, voucher, amount, waits)
+                mark = _comment(job, voucher, amount, waits)
                 verb = "hold" if stop else "release" if ours and code is None else ""
                 act = Act(job.act_on, verb, job.job_id, mark)
                 if act not in self.done.acts:
@@ -308,6 +300,23 @@ class _Look:
 
     def _problem(self, job: QueuedJob, what: str, why: object) -> None:
         self.done.problems.append(f"job {job.job_id}: hold {job.hold} {what}: {why}")
+
+
+def together(asked: Sequence[holds.Request], jobs: Sequence[QueuedJob]) -> holds.Request:
+    """Return the hold for all jobs of one: the dearest, times the tasks that are there."""
+    dearest = max(asked, key=lambda one: one.task_micro)
+    tasks = sum(estimate.array_tasks(job.fields.get("array", "")) for job in jobs)
+    return replace(dearest, tasks=tasks)
+
+
+def _wanted(held: Held, asked: holds.Request, base_micro: int | None) -> holds.Request:
+    """Return what a task is to be held for: what it can cost, and no less than now unless the
+    queue showed `base_micro` before; then less by as much."""
+    micro = max(asked.task_micro, held.task_micro)
+    if base_micro is not None:
+        micro = -(-held.task_micro * asked.task_micro // base_micro)
+    share_micro = micro * asked.task_eligible_micro // max(asked.task_micro, 1)
+    return replace(asked, task_micro=micro, task_eligible_micro=share_micro)
 
 
 def _ended(jobs: Sequence[QueuedJob]) -> bool:
@@ -335,9 +344,7 @@ def _cash_micro(held: Held, where: Position) -> int:
     return held.task_micro - held.task_eligible_micro * where.ratio_bp // BP
 
 
-def replace_marks(
-    job: QueuedJob, voucher: str | None, held_micro: int | None, waits: str | None
-) -> str:
+def _comment(job: QueuedJob, voucher: str | None, held_micro: int | None, waits: str | None) -> str:
     """Return a job's AdminComment with what is known by now."""
     own = job.marks._replace(voucher=voucher, held_micro=held_micro, waits=waits)
     return marks.write(job.comment, own)

@@ -48,10 +48,6 @@ class Voucherd:
         """Cluster, price list and policy as they are now."""
         return self.desk.rules
 
-    def load_rules(self, cluster: partitions.Cluster) -> None:
-        """Read policy and price list in force from the book, for a cluster as Slurm tells it."""
-        self.desk.follow(looking.rules(self.engine, cluster))
-
     def answer(self, line: bytes, now_s: int) -> bytes:
         """Answer one question; every error becomes a NO with words, whatever it is."""
         echo: dict[str, str] = {}

@@ -86,6 +86,11 @@ def line(verb: str, fields: dict[str, str]) -> bytes:
     return f"1 {verb}{pairs}\n".encode()
 
 
+def load_rules(daemon: Voucherd) -> None:
+    """Let a voucherd go on by the price list that is in force now, as a look at the queue does."""
+    daemon.desk.follow(looking.rules(daemon.engine, CLUSTER))
+
+
 def read(answer: bytes) -> dict[str, str]:
     """Read an answer as the hook does."""
     assert answer.endswith(b"\n")
@@ -141,7 +146,7 @@ def priced(daemon, town, partition: str, name: str = "one-1", discounts: str = "
     text += f"discounts: {discounts}\n"
     text += f"clusters: {{chengdu: {{partitions: {{ai: {{provider: cdaicc, {partition}}}}}}}}}"
     delivery.load_prices(town, text, name)
-    daemon.load_rules(CLUSTER)
+    load_rules(daemon)
 
 
 def test_hold_with_a_discount(daemon, town) -> None:
@@ -177,7 +182,7 @@ def test_hold_of_several_partitions_is_the_dearest(daemon, town, names: str) -> 
     """A job that may run in two partitions is held for in the dearer one, and is told so."""
     text = towns.TARIFF.partition("clusters:")[0].replace("cd-2024-1", "two-1")
     delivery.load_prices(town, f"{text}clusters:\n  chengdu:\n    partitions:{TWO_PARTS}", "two-1")
-    daemon.load_rules(CLUSTER)
+    load_rules(daemon)
     answer = ask(daemon, "HOLD", **JOB | {"partition": names})
 
     assert answer["held"] == str(2 * CARD_HOUR)
@@ -189,7 +194,7 @@ def test_partitions_of_two_providers_are_refused(daemon, town) -> None:
     two = TWO_PARTS.replace("sc: {provider: cdaicc", "sc: {provider: nscc-cd")
     text = towns.TARIFF.partition("clusters:")[0].replace("cd-2024-1", "two-2")
     delivery.load_prices(town, f"{text}clusters:\n  chengdu:\n    partitions:{two}", "two-2")
-    daemon.load_rules(CLUSTER)
+    load_rules(daemon)
     answer = ask(daemon, "HOLD", **JOB | {"partition": "ai,sc"})
 
     assert answer["code"] == "not_eligible"

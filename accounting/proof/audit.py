@@ -60,6 +60,7 @@ _UNWORKABLE = (
     AttributeError,
     RecursionError,
 )
+"""What a rule stumbles over where a row is missing, or holds what was never written."""
 
 
 def _checked(check: Callable[[Books], Found], books: Books) -> Found:

@@ -28,6 +28,18 @@ def serve_(site: Site) -> None:
     serving.serve(site.config)
 
 
+STATUS = {
+    "asked": "questions since voucherd was started",
+    "refused": "refused",
+    "unavailable": "no answer because of the book",
+    "mistakes": "mistakes of voucherd, see its log",
+    "missed": "questions that the hook had no answer to",
+    "waiting": "changes of holds that wait for the book",
+    "looked_ago_s": "seconds since the last look at the queue",
+}
+"""voucherd's figures, and what each is called."""
+
+
 @click.command("status")
 @output_options
 @pass_site
@@ -38,24 +50,14 @@ def status_(site: Site, show: Show) -> None:
     Example: svoucher status
     """
     told = listening.ask(site.config.socket, "STATUS")
-    live, held, tasks = schema.hold.c.live, schema.hold.c.task_micro, func.count()
+    hold = schema.hold.c
+    query = select(func.count(), func.sum(hold.live * hold.task_micro)).where(hold.live > 0)
     with site.read() as conn:
-        count, micro = conn.execute(select(tasks, func.sum(live * held)).where(live > 0)).one()
+        count, micro = conn.execute(query).one()
     figures = dict.fromkeys(STATUS, "0") | {"looked_ago_s": "unknown"}
     figures |= {name: figure for name, figure in told.items() if name in STATUS}
     figures |= {"holds": str(count), "held": yuan_micro(int(micro or 0))}
     show([{"what": STATUS.get(name, name), "figure": figure} for name, figure in figures.items()])
-
-
-STATUS = {
-    "asked": "questions since voucherd was started",
-    "refused": "refused",
-    "unavailable": "no answer because of the book",
-    "mistakes": "mistakes of voucherd, see its log",
-    "missed": "questions that the hook had no answer to",
-    "waiting": "changes of holds that wait for the book",
-    "looked_ago_s": "seconds since the last look at the queue",
-}
 
 
 @click.command("holds")
