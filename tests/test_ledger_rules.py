@@ -214,7 +214,7 @@ class Account(RuleBasedStateMachine):
             i for i, h in model.items() if h.live and not h.bound and h.lapses_s <= self.now_s
         )
         lapse = self.twice(lambda conn: releasing.expire_unseen(conn, CLUSTER, set(), self.now_s))
-        assert sorted(lapse) == gone
+        assert sorted(hold for hold, _ in lapse) == gone
         for hold_id in gone:
             model[hold_id].live = 0
 
