@@ -57,7 +57,7 @@ class Looker:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._engine = ledger.connect(config.book, durable=False)
-        self._checked: reconcile.Checked = {}
+        self._memory = reconcile.Memory()
         self._rules: Rules | None = None
 
     def look(self) -> Looked:
@@ -72,7 +72,7 @@ class Looker:
         try:
             now = rules(self._engine, cluster)
             if now != self._rules:
-                self._checked.clear()  # every hold is worked out again
+                self._memory = reconcile.Memory()  # every hold is worked out again
             with self._engine.begin() as conn:
                 done = reconcile.apply(
                     conn,
@@ -80,7 +80,7 @@ class Looker:
                     snapshot,
                     began_s=began_s,
                     nothing_waits=nothing_waits,
-                    checked=self._checked,
+                    memory=self._memory,
                 )
         except DBAPIError as error:
             reason = str(error.orig).partition("\n")[0]

@@ -5,7 +5,7 @@ A job that the queue shows is a fact: its hold is what it can still cost, whethe
 Where an account is short its newest waiting jobs wait, in the queue and by name, until it is not.
 """
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from slurm_voucher import asking, estimate, marks
 from slurm_voucher.acting import Act
 from slurm_voucher.asking import Asker, Rules
 from slurm_voucher.queue import QueuedJob, Snapshot
+from slurm_voucher.standing import Standings
 
 CHECKS_MAX = 1000
 """Changed holds that one look works out; the next look goes on."""
@@ -50,18 +51,27 @@ class Seen:
     Attributes:
         jobs: Fields of its jobs.
         turn: The last change of the hold that it knew.
-        asked_micro: What a task could cost, by what the queue shows.
+        asked_micro: What a task could cost, by what the queue shows. None: it is not known.
         done: False: work it out again, though nothing has changed.
     """
 
     jobs: Sequence[Mapping[str, str]]
     turn: int
-    asked_micro: int
+    asked_micro: int | None
     done: bool
 
 
-Checked = MutableMapping[str, Seen]
-"""What the last look saw, by hold."""
+@dataclass
+class Memory:
+    """What is kept from one look to the next by the same rules.
+
+    Attributes:
+        seen: What the last look saw, by hold: only what changed is worked out again.
+        standings: Who may spend which account.
+    """
+
+    seen: dict[str, Seen] = field(default_factory=dict)
+    standings: Standings = field(default_factory=Standings)
 
 
 def apply(
@@ -71,24 +81,24 @@ def apply(
     *,
     began_s: int,
     nothing_waits: bool,
-    checked: Checked,
+    memory: Memory,
 ) -> Reconciled:
     """Bring holds in line with one complete snapshot of the queue.
 
     Args:
         began_s: When the snapshot was begun.
         nothing_waits: Whether slurmdbd has everything; if not, nothing is voided.
-        checked: Kept from one look to the next by the same rules, so that only what changed is
-            worked out again.
+        memory: What the looks before knew.
     """
-    return _Look(conn, rules, began_s, checked).at(snapshot, nothing_waits)
+    return _Look(conn, rules, began_s, memory).at(snapshot, nothing_waits)
 
 
 class _Look:
     """One look: what it is made by, and what it has done so far."""
 
-    def __init__(self, conn: Connection, rules: Rules, began_s: int, checked: Checked) -> None:
-        self.conn, self.rules, self.began_s, self.checked = conn, rules, began_s, checked
+    def __init__(self, conn: Connection, rules: Rules, began_s: int, memory: Memory) -> None:
+        self.conn, self.rules, self.began_s = conn, rules, began_s
+        self.seen, self.standings = memory.seen, memory.standings
         self.done = Reconciled()
         self.cluster = rules.cluster.name
         self.checks = 0
@@ -101,14 +111,15 @@ class _Look:
         by_hold: dict[str, list[QueuedJob]] = {}
         for job in snapshot.jobs:
             by_hold.setdefault(job.hold, []).append(job)
+        self.standings.refresh(self.conn)
         live = self._live()
         self._enter(by_hold, live)
         for hold_id, own in by_hold.items():
             row = live.get(hold_id)
             if row is not None and self._bound(row, own):
                 self._follow(Held.of(row), own)
-        for hold_id in self.checked.keys() - by_hold.keys():
-            del self.checked[hold_id]
+        for hold_id in self.seen.keys() - by_hold.keys():
+            del self.seen[hold_id]
         self._say_who_waits(by_hold, self._live())
         self._expire(set(by_hold))
         if nothing_waits:
@@ -175,7 +186,9 @@ class _Look:
             if not job.ended:
                 # What runs is charged by when it began, what waits by when it will.
                 now_s = self.began_s if job.start_s is None else min(job.start_s, self.began_s)
-                submit_s = self.began_s if job.waiting else job.submit_s
+                # Of a user who may not spend by now it is still followed what the job can cost.
+                by_now = job.waiting and hold_id not in self.why
+                submit_s = self.began_s if by_now else job.submit_s
                 one = asking.request(
                     self.conn, self.rules, hold_id, Asker(account, job.uid), job.fields,
                     now_s=now_s, submit_s=submit_s,
@@ -208,21 +221,22 @@ class _Look:
         with what it showed before, and the hold becomes less by as much.
         """
         now = [dict(job.fields) | {"state": _state(job)} for job in own if not job.ended]
-        before = self.checked.get(held.id)
+        self._judge(held, own)
+        before = self.seen.get(held.id)
         same = before is not None and before.jobs == now and before.turn == held.turn
         if not now or (before is not None and same and before.done) or self.checks >= CHECKS_MAX:
             return
         self.checks += 1
+        known_micro = before.asked_micro if before and before.turn == held.turn else None
         try:
             asked = self._with_the_past(held, self._request(held.id, own, held.account), own)
         except VoucherError as error:
             self.why[held.id] = error
             if not all(job.waiting for job in own if not job.ended):
                 self._problem(own[0], "may be below what the job can cost", error)
-            self.checked[held.id] = Seen(now, held.turn, held.task_micro, done=False)
+            self.seen[held.id] = Seen(now, held.turn, known_micro, done=False)
             return
-        known = before is not None and before.turn == held.turn
-        base_micro = before.asked_micro if before and known else asked.task_micro
+        base_micro = asked.task_micro if known_micro is None else known_micro
         less = 0 < asked.task_micro < min(base_micro, held.task_micro)
         after = holds.follow(
             self.conn, held, _wanted(held, asked, base_micro if less and same else None), lower=same
@@ -234,7 +248,15 @@ class _Look:
         lasts = asked.task_eligible_micro == asked.task_micro or not any(j.waiting for j in own)
         unproved = less and not same
         shown_micro = base_micro if unproved else asked.task_micro
-        self.checked[held.id] = Seen(now, after.turn, shown_micro, lasts and not unproved)
+        self.seen[held.id] = Seen(now, after.turn, shown_micro, lasts and not unproved)
+
+    def _judge(self, held: Held, own: Sequence[QueuedJob]) -> None:
+        """See whether jobs that wait may still be paid by their account, changed or not."""
+        if any(job.waiting for job in own):
+            asker = Asker(held.account, held.uid)
+            barred = self.standings.of(self.conn, self.cluster, asker, self.began_s).barred
+            if barred is not None:
+                self.why[held.id] = barred
 
     def _with_the_past(
         self, held: Held, asked: holds.Request, own: Sequence[QueuedJob]

@@ -1,6 +1,7 @@
 """slurm_voucher/reconcile.py: holds follow the queue, and end on evidence alone."""
 
 from dataclasses import replace
+from datetime import date
 
 import fakeslurm
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import insert, select
 from town import ACCOUNT, NOW, POLICY, UNIT, instant
 
 from accounting.book import schema
-from accounting.vouchers import holds, registry, releasing
+from accounting.vouchers import freezing, holds, registry, releasing
 from slurm_voucher import marks, queue, reconcile
 from slurm_voucher.acting import Act
 from slurm_voucher.asking import Asker, Rules, request
@@ -56,7 +57,7 @@ def hold(site, hold_id=FIRST, now_s=NOW_S, **fields):
         holds.place(conn, wanted, POLICY, now_s)
 
 
-def look(site, *rows, after_s=10, nothing_waits=True, collected_s=None, checked=None, rules=RULES):
+def look(site, *rows, after_s=10, nothing_waits=True, collected_s=None, memory=None, rules=RULES):
     """Look at a queue of these rows, some seconds after the submit."""
     snapshot = queue.read(squeue(*rows))
     with site.begin() as conn:
@@ -64,7 +65,7 @@ def look(site, *rows, after_s=10, nothing_waits=True, collected_s=None, checked=
             collected(conn, NOW_S + collected_s)
         return reconcile.apply(
             conn, rules, snapshot, began_s=NOW_S + after_s, nothing_waits=nothing_waits,
-            checked={} if checked is None else checked,
+            memory=reconcile.Memory() if memory is None else memory,
         )  # fmt: skip
 
 
@@ -236,9 +237,9 @@ def minutes(number):
 def test_what_the_queue_never_showed_stays_held(site) -> None:
     """A job whose whole node the queue does not show while it waits keeps its hold."""
     hold(site, tres_per_node="gpu:ascend_910b:8")
-    checked: reconcile.Checked = {}
+    memory = reconcile.Memory()
     for after_s in (10, 20, 30, 40):
-        look(site, queued(ONE), after_s=after_s, checked=checked)
+        look(site, queued(ONE), after_s=after_s, memory=memory)
 
     assert live(site) == [("1", 1, 8 * CARD_HOUR, ONE)]
 
@@ -246,10 +247,10 @@ def test_what_the_queue_never_showed_stays_held(site) -> None:
 def test_smaller_job_gives_back_when_two_looks_have_shown_it(site) -> None:
     """A job that was made shorter by half holds half, after the second look that shows it."""
     hold(site, tres_per_node="gpu:ascend_910b:8")
-    checked: reconcile.Checked = {}
-    look(site, queued(ONE), checked=checked)
+    memory = reconcile.Memory()
+    look(site, queued(ONE), memory=memory)
     short = queued(ONE, time_limit=minutes(30))
-    looks = [look(site, short, after_s=after_s, checked=checked) for after_s in (20, 30, 40)]
+    looks = [look(site, short, after_s=after_s, memory=memory) for after_s in (20, 30, 40)]
 
     assert [each.lowered for each in looks] == [[], [FIRST], []]
     assert live(site) == [("1", 1, 4 * CARD_HOUR, ONE)]
@@ -258,9 +259,9 @@ def test_smaller_job_gives_back_when_two_looks_have_shown_it(site) -> None:
 def test_change_between_two_looks_starts_the_count_anew(site) -> None:
     """A raise that voucherd let pass after a look is not taken back by the next one."""
     hold(site, time_limit="120")
-    checked: reconcile.Checked = {}
-    look(site, queued(ONE, time_limit=minutes(120)), checked=checked)
-    look(site, queued(ONE), after_s=20, checked=checked)
+    memory = reconcile.Memory()
+    look(site, queued(ONE, time_limit=minutes(120)), memory=memory)
+    look(site, queued(ONE), after_s=20, memory=memory)
     with site.begin() as conn:
         held = holds.find_live(conn, FIRST)
         fields = held.asked | {"time_limit": "240"}
@@ -268,7 +269,7 @@ def test_change_between_two_looks_starts_the_count_anew(site) -> None:
                         submit_s=NOW_S)  # fmt: skip
         holds.write_raised(conn, held.raised(asked)[0])
 
-    assert look(site, queued(ONE), after_s=30, checked=checked).lowered == []
+    assert look(site, queued(ONE), after_s=30, memory=memory).lowered == []
     assert live(site) == [("1", 1, 4 * CARD_HOUR, ONE)]
 
 
@@ -281,10 +282,10 @@ def running(job_id, cards, **changes):
 def test_running_job_that_shrinks_keeps_what_it_has_used(site) -> None:
     """Of an hour on 8 cards half is over when 4 of them are given back: 8 half, 4 for the hour."""
     hold(site, tres_per_node="gpu:ascend_910b:8")
-    checked: reconcile.Checked = {}
-    look(site, running(ONE, 8), checked=checked)
+    memory = reconcile.Memory()
+    look(site, running(ONE, 8), memory=memory)
     for after_s in (1800, 1800):
-        look(site, running(ONE, 2), after_s=after_s, checked=checked)
+        look(site, running(ONE, 2), after_s=after_s, memory=memory)
 
     assert live(site) == [("1", 1, 4 * CARD_HOUR + 2 * CARD_HOUR, ONE)]
 
@@ -362,17 +363,104 @@ def test_as_many_wait_as_it_takes(site) -> None:
     assert sorted(each.job_id for each in done.acts) == [ONE, OTHER + 2, OTHER + 3, OTHER + 4]
 
 
-def test_job_of_a_frozen_unit_waits_by_name(site) -> None:
-    """A waiting job whose unit may not spend any more is held, one that runs is not."""
-    hold(site)
-    hold(site, "2" * 32)
+def freeze(site, day):
+    """Let the regulator freeze the unit from a day on."""
+    with site.begin() as conn:
+        draft = freezing.draft_freeze(conn, UNIT, day, "blacklisted")
+    act = site.signed(draft)
+    with site.begin() as conn:
+        freezing.accept_freeze(conn, act, POLICY, towns.stamp())
+
+
+def unfreeze(site, last_on):
+    """Let the regulator end the freeze after a day."""
+    with site.begin() as conn:
+        draft = freezing.draft_unfreeze(conn, UNIT, last_on, "taken off", POLICY)
+    act = site.signed(draft)
+    with site.begin() as conn:
+        freezing.accept_unfreeze(conn, act, POLICY, towns.stamp())
+
+
+def leave(site, until_s):
+    """Let the user's membership end at an instant."""
     with site.begin() as conn:
         registry.end_member(
-            conn, UNIT, cluster="chengdu", uid=UID, until_s=NOW_S + 5, stamp=towns.stamp()
+            conn, UNIT, cluster="chengdu", uid=UID, until_s=until_s, stamp=towns.stamp()
         )
-    done = look(site, queued(ONE), running(TWO, 2))
+
+
+SEEN_BEFORE = pytest.mark.parametrize("seen_before", [False, True])
+"""Whether a look has seen the jobs already, which have not changed since."""
+
+
+@SEEN_BEFORE
+def test_job_of_a_frozen_unit_waits_by_name(site, seen_before) -> None:
+    """A waiting job whose unit is frozen is held by the next look, one that runs is not."""
+    hold(site)
+    hold(site, "2" * 32)
+    memory = reconcile.Memory()
+    if seen_before:
+        assert acts(look(site, queued(ONE), running(TWO, 2), memory=memory)) == []
+    freeze(site, date(2024, 7, 1))
+    done = look(site, queued(ONE), running(TWO, 2), after_s=20, memory=memory)
+
+    assert acts(done) == [("hold", ONE, "not_eligible")]
+
+
+@SEEN_BEFORE
+def test_job_of_a_member_who_left_waits_by_name(site, seen_before) -> None:
+    """A waiting job whose user has left the unit is held by the next look, one that runs is not."""
+    hold(site)
+    hold(site, "2" * 32)
+    memory = reconcile.Memory()
+    if seen_before:
+        assert acts(look(site, queued(ONE), running(TWO, 2), memory=memory)) == []
+    leave(site, NOW_S + 15)
+    done = look(site, queued(ONE), running(TWO, 2), after_s=20, memory=memory)
 
     assert acts(done) == [("hold", ONE, "not_allowed")]
+
+
+def test_freeze_counts_from_its_first_day_to_its_last(site) -> None:
+    """A freeze that was signed before holds a waiting job from the day it begins until it ends."""
+    hold(site)
+    freeze(site, date(2024, 7, 2))
+    memory = reconcile.Memory()
+    midnight_s = instant("2024-07-02T00:00:00+08:00") - NOW_S
+    assert acts(look(site, queued(ONE), after_s=midnight_s - 1, memory=memory)) == []
+    done = look(site, queued(ONE), after_s=midnight_s, memory=memory)
+    assert acts(done) == [("hold", ONE, "not_eligible")]
+
+    unfreeze(site, date(2024, 7, 2))
+    waits = queued(ONE, admin_comment=done.acts[0].comment, **STOPPED)
+    assert acts(look(site, waits, after_s=midnight_s + 86_399, memory=memory)) == []
+    assert acts(look(site, waits, after_s=midnight_s + 86_400, memory=memory)) == [
+        ("release", ONE, "")
+    ]
+
+
+def test_job_of_a_frozen_unit_is_followed(site) -> None:
+    """A waiting job that was made dearer while its unit is frozen is held for all of it."""
+    hold(site)
+    memory = reconcile.Memory()
+    look(site, queued(ONE), memory=memory)
+    freeze(site, date(2024, 7, 2))
+    done = look(site, queued(ONE, time_limit=minutes(120)), after_s=86_400, memory=memory)
+
+    assert (done.raised, acts(done)) == ([FIRST], [("hold", ONE, "not_eligible")])
+    assert live(site) == [("1", 1, 2 * CARD_HOUR, ONE)]
+
+
+def test_job_that_was_not_worked_out_for_a_while_keeps_its_hold(site) -> None:
+    """A whole node that the queue does not show stays held when a price was gone for a look."""
+    hold(site, tres_per_node="gpu:ascend_910b:8")
+    memory = reconcile.Memory()
+    no_prices = replace(RULES, prices=replace(PRICES, partitions={}))
+    look(site, queued(ONE), memory=memory, rules=no_prices)
+    for after_s in (20, 30, 40):
+        look(site, queued(ONE), after_s=after_s, memory=memory)
+
+    assert live(site) == [("1", 1, 8 * CARD_HOUR, ONE)]
 
 
 @pytest.mark.parametrize("comment", [mark(FIRST, CARD_HOUR), f"{mark(FIRST, CARD_HOUR)};waits=x"])
@@ -411,13 +499,13 @@ def test_whole_node_that_runs_is_known(site) -> None:
 def test_only_what_changed_is_worked_out_again(site) -> None:
     """What the queue said last time is not worked out again, and is forgotten with its job."""
     hold(site)
-    checked: reconcile.Checked = {}
-    look(site, queued(ONE), checked=checked)
+    memory = reconcile.Memory()
+    look(site, queued(ONE), memory=memory)
     no_prices = replace(RULES, prices=replace(PRICES, partitions={}))
 
-    assert look(site, queued(ONE), after_s=20, checked=checked, rules=no_prices).problems == []
-    assert look(site, after_s=30, checked=checked, rules=no_prices).problems == []
-    assert checked == {}
+    assert look(site, queued(ONE), after_s=20, memory=memory, rules=no_prices).problems == []
+    assert look(site, after_s=30, memory=memory, rules=no_prices).problems == []
+    assert memory.seen == {}
 
 
 def test_many_changes_take_several_looks(site, monkeypatch) -> None:
@@ -428,9 +516,9 @@ def test_many_changes_take_several_looks(site, monkeypatch) -> None:
         queued(ONE, admin_comment=mark(f"{n:032x}", 1)) | {"job_id": n}
         for n in range(1, number + 1)
     ]
-    checked: reconcile.Checked = {}
+    memory = reconcile.Memory()
 
-    looks = [look(site, *rows, after_s=10 * n, checked=checked) for n in (1, 2, 3, 4)]
+    looks = [look(site, *rows, after_s=10 * n, memory=memory) for n in (1, 2, 3, 4)]
     assert [len(each.rebuilt) for each in looks] == [number, 0, 0, 0]
     assert [len(each.raised) for each in looks] == [0, number - 1, 1, 0]
 
