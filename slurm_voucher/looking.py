@@ -58,7 +58,7 @@ class Looker:
         self._config = config
         self._engine = ledger.connect(config.book, durable=False)
         self._memory = reconcile.Memory()
-        self._rules: Rules | None = None
+        self._told: Rules | None = None
 
     def look(self) -> Looked:
         """Look at the queue, and bring the holds in line with it.
@@ -71,8 +71,6 @@ class Looker:
         snapshot, nothing_waits = queue.snapshot(), queue.nothing_waits_for_slurmdbd()
         try:
             now = rules(self._engine, cluster)
-            if now != self._rules:
-                self._memory = reconcile.Memory()  # every hold is worked out again
             with self._engine.begin() as conn:
                 done = reconcile.apply(
                     conn,
@@ -86,7 +84,7 @@ class Looker:
             reason = str(error.orig).partition("\n")[0]
             raise BookUnavailable(f"book: {reason}; the next look tries again") from None
         done.problems += acting.carry_out(done.acts)
-        new, self._rules = None if now == self._rules else now, now
+        new, self._told = None if now == self._told else now, now
         return Looked(len(snapshot), done, new)
 
 

@@ -63,13 +63,15 @@ class Seen:
 
 @dataclass
 class Memory:
-    """What is kept from one look to the next by the same rules.
+    """What is kept from one look to the next.
 
     Attributes:
-        seen: What the last look saw, by hold: only what changed is worked out again.
+        rules: Of the last look.
+        seen: What it saw, by hold: only what changed is worked out again.
         standings: Who may spend which account.
     """
 
+    rules: Rules | None = None
     seen: dict[str, Seen] = field(default_factory=dict)
     standings: Standings = field(default_factory=Standings)
 
@@ -90,6 +92,9 @@ def apply(
         nothing_waits: Whether slurmdbd has everything; if not, nothing is voided.
         memory: What the looks before knew.
     """
+    if rules != memory.rules:
+        memory.rules = rules
+        memory.seen = {hold: replace(one, done=False) for hold, one in memory.seen.items()}
     return _Look(conn, rules, began_s, memory).at(snapshot, nothing_waits)
 
 
@@ -218,7 +223,8 @@ class _Look:
         More is held at once. Less, once two looks have shown it with no change of the hold
         between them: the first may have begun before a change that was let pass was made. The
         queue does not say all that the hook said (--exclusive), so what it shows now is compared
-        with what it showed before, and the hold becomes less by as much.
+        with what it showed before, and the hold becomes less by as much; or more, where prices
+        are others and the job is not.
         """
         now = [dict(job.fields) | {"state": _state(job)} for job in own if not job.ended]
         self._judge(held, own)
@@ -238,8 +244,9 @@ class _Look:
             return
         base_micro = asked.task_micro if known_micro is None else known_micro
         less = 0 < asked.task_micro < min(base_micro, held.task_micro)
+        follows = same and (less or asked.task_micro > base_micro > 0)
         after = holds.follow(
-            self.conn, held, _wanted(held, asked, base_micro if less and same else None), lower=same
+            self.conn, held, _wanted(held, asked, base_micro if follows else None), lower=same
         )
         if after.task_micro != held.task_micro:
             lower = after.task_micro < held.task_micro
@@ -332,11 +339,12 @@ def together(asked: Sequence[holds.Request], jobs: Sequence[QueuedJob]) -> holds
 
 
 def _wanted(held: Held, asked: holds.Request, base_micro: int | None) -> holds.Request:
-    """Return what a task is to be held for: what it can cost, and no less than now unless the
-    queue showed `base_micro` before; then less by as much."""
-    micro = max(asked.task_micro, held.task_micro)
+    """Return what a task is to be held for: what it can cost, and no less than now; where the
+    queue, or the price list, showed `base_micro` before, less or more by as much."""
+    micro = held.task_micro
     if base_micro is not None:
-        micro = -(-held.task_micro * asked.task_micro // base_micro)
+        micro = -(-micro * asked.task_micro // base_micro)
+    micro = max(asked.task_micro, micro)
     share_micro = micro * asked.task_eligible_micro // max(asked.task_micro, 1)
     return replace(asked, task_micro=micro, task_eligible_micro=share_micro)
 

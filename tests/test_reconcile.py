@@ -12,6 +12,7 @@ from sqlalchemy import insert, select
 from town import ACCOUNT, NOW, POLICY, UNIT, instant
 
 from accounting.book import schema
+from accounting.rates import tariff
 from accounting.vouchers import freezing, holds, registry, releasing
 from slurm_voucher import marks, queue, reconcile
 from slurm_voucher.acting import Act
@@ -254,6 +255,44 @@ def test_smaller_job_gives_back_when_two_looks_have_shown_it(site) -> None:
 
     assert [each.lowered for each in looks] == [[], [FIRST], []]
     assert live(site) == [("1", 1, 4 * CARD_HOUR, ONE)]
+
+
+def by_prices(yuan):
+    """Return the rules with another price of a PFLOPS·hour in the partition of the jobs."""
+    text = towns.TARIFF.replace('yuan_per_pflops_hour: "30.00"', f'yuan_per_pflops_hour: "{yuan}"')
+    assert text != towns.TARIFF
+    return replace(RULES, prices=tariff.load(text, "another list"))
+
+
+@pytest.mark.parametrize("cards", [1, 8])
+def test_cheaper_price_list_gives_back_and_a_dearer_one_takes(site, cards) -> None:
+    """At half of the price a waiting job holds half, also for a whole node that the queue does
+    not show, and all of it by the old one."""
+    hold(site, tres_per_node=f"gpu:ascend_910b:{cards}")
+    memory = reconcile.Memory()
+    look(site, queued(ONE), memory=memory)
+    done = look(site, queued(ONE), after_s=20, memory=memory, rules=by_prices("15.00"))
+    assert done.lowered == [FIRST]
+    assert live(site) == [("1", 1, cards * CARD_HOUR // 2, ONE)]
+
+    again = look(site, queued(ONE), after_s=30, memory=memory, rules=by_prices("15.00"))
+    assert again == reconcile.Reconciled()
+    done = look(site, queued(ONE), after_s=40, memory=memory)
+    assert done.raised == [FIRST]
+    assert live(site) == [("1", 1, cards * CARD_HOUR, ONE)]
+
+
+def test_cheaper_price_list_lowers_a_changed_job_by_the_second_look(site) -> None:
+    """A job that was made shorter while the price list changed gives back both at the look after
+    the one that shows it."""
+    hold(site, tres_per_node="gpu:ascend_910b:8")
+    memory = reconcile.Memory()
+    look(site, queued(ONE), memory=memory)
+    short, cheap = queued(ONE, time_limit=minutes(30)), by_prices("15.00")
+    looks = [look(site, short, after_s=s, memory=memory, rules=cheap) for s in (20, 30, 40)]
+
+    assert [each.lowered for each in looks] == [[], [FIRST], []]
+    assert live(site) == [("1", 1, 2 * CARD_HOUR, ONE)]
 
 
 def test_change_between_two_looks_starts_the_count_anew(site) -> None:
