@@ -14,12 +14,13 @@ from sqlalchemy.engine import Connection
 from accounting.book import schema
 from accounting.errors import InsufficientBalance, NotEligible, VoucherError
 from accounting.money import BP, MICRO_PER_FEN
+from accounting.rates import quoting
 from accounting.runs import watermarks
 from accounting.vouchers import holds, releasing
 from accounting.vouchers.holds import Held, Position
 from slurm_voucher import asking, estimate, marks
 from slurm_voucher.acting import Act
-from slurm_voucher.asking import Asker, Rules
+from slurm_voucher.asking import Asker, Rules, Terms
 from slurm_voucher.queue import QueuedJob, Snapshot
 from slurm_voucher.standing import Standings
 
@@ -27,6 +28,8 @@ CHECKS_MAX = 1000
 """Changed holds that one look works out; the next look goes on."""
 HELD_MICRO_MAX = 2**63 - 1
 """What a column of the book can take."""
+NOW_S, NEVER_S = 0, 2**62
+"""When a hold is worked out again whose jobs do not change: at the next look, or not at all."""
 
 
 @dataclass
@@ -52,13 +55,15 @@ class Seen:
         jobs: Fields of its jobs.
         turn: The last change of the hold that it knew.
         asked_micro: What a task could cost, by what the queue shows. None: it is not known.
-        done: False: work it out again, though nothing has changed.
+        terms: By which terms its account computed.
+        again_s: From when on to work it out again, though nothing has changed.
     """
 
     jobs: Sequence[Mapping[str, str]]
     turn: int
     asked_micro: int | None
-    done: bool
+    terms: Terms
+    again_s: int
 
 
 @dataclass
@@ -94,7 +99,8 @@ def apply(
     """
     if rules != memory.rules:
         memory.rules = rules
-        memory.seen = {hold: replace(one, done=False) for hold, one in memory.seen.items()}
+        memory.seen = {hold: replace(one, again_s=NOW_S) for hold, one in memory.seen.items()}
+        memory.standings = Standings()
     return _Look(conn, rules, began_s, memory).at(snapshot, nothing_waits)
 
 
@@ -161,7 +167,7 @@ class _Look:
             self._bind(hold_id, by_hold[hold_id][0])
 
     def _rebuilt(self, hold_id: str, own: Sequence[QueuedJob]) -> holds.Request:
-        asked = self._request(hold_id, own, self._account(own[0]))
+        asked, _ = self._request(hold_id, own, self._account(own[0]))
         held_micro = own[0].marks.held_micro
         if held_micro is not None:
             task_micro = -(-held_micro // asked.tasks)
@@ -184,22 +190,27 @@ class _Look:
             )
         return found[0]
 
-    def _request(self, hold_id: str, own: Sequence[QueuedJob], account: str) -> holds.Request:
-        """Work out what all jobs of a hold need."""
-        asked = []
+    def _request(
+        self, hold_id: str, own: Sequence[QueuedJob], account: str
+    ) -> tuple[holds.Request, int]:
+        """Work out what all jobs of a hold need, and until when that stays so by itself."""
+        asked, again_s = [], NEVER_S
         for job in own:
-            if not job.ended:
-                # What runs is charged by when it began, what waits by when it will.
-                now_s = self.began_s if job.start_s is None else min(job.start_s, self.began_s)
-                # Of a user who may not spend by now it is still followed what the job can cost.
-                by_now = job.waiting and hold_id not in self.why
-                submit_s = self.began_s if by_now else job.submit_s
-                one = asking.request(
-                    self.conn, self.rules, hold_id, Asker(account, job.uid), job.fields,
-                    now_s=now_s, submit_s=submit_s,
-                )  # fmt: skip
-                asked.append(one)
-        return together(asked, own)
+            if job.ended:
+                continue
+            # What runs is charged by when it began, what waits by when it will.
+            now_s = self.began_s if job.start_s is None else min(job.start_s, self.began_s)
+            # Of a user who may not spend by now it is still followed what the job can cost.
+            by_now = job.waiting and hold_id not in self.why
+            submit_s = self.began_s if by_now else job.submit_s
+            asker = Asker(account, job.uid)
+            want = asking.wanted(self.rules, job.fields)
+            by = asking.terms(self.conn, self.rules, asker, want.provider, submit_s)
+            _, quote = asking.cost(self.rules, want, by, now_s)
+            asked.append(asking.hold(self.rules, hold_id, asker, want, quote, job.fields))
+            if job.waiting:
+                again_s = min(again_s, _bears_until(quote, by, now_s))
+        return together(asked, own), again_s
 
     def _bound(self, row: Any, own: Sequence[QueuedJob]) -> bool:
         """Tie a hold to its job; tell whether these jobs are its own."""
@@ -227,55 +238,57 @@ class _Look:
         are others and the job is not.
         """
         now = [dict(job.fields) | {"state": _state(job)} for job in own if not job.ended]
-        self._judge(held, own)
+        terms = self._terms(held, own)
         before = self.seen.get(held.id)
         same = before is not None and before.jobs == now and before.turn == held.turn
-        if not now or (before is not None and same and before.done) or self.checks >= CHECKS_MAX:
+        if not now or self.checks >= CHECKS_MAX:
+            return
+        if before and same and before.terms == terms and self.began_s < before.again_s:
             return
         self.checks += 1
         known_micro = before.asked_micro if before and before.turn == held.turn else None
         try:
-            asked = self._with_the_past(held, self._request(held.id, own, held.account), own)
+            asked, again_s = self._request(held.id, own, held.account)
+            past_micro = self._past_micro(held, own)
         except VoucherError as error:
             self.why[held.id] = error
             if not all(job.waiting for job in own if not job.ended):
                 self._problem(own[0], "may be below what the job can cost", error)
-            self.seen[held.id] = Seen(now, held.turn, known_micro, done=False)
+            self.seen[held.id] = Seen(now, held.turn, known_micro, terms, NOW_S)
             return
         base_micro = asked.task_micro if known_micro is None else known_micro
         less = 0 < asked.task_micro < min(base_micro, held.task_micro)
         follows = same and (less or asked.task_micro > base_micro > 0)
-        after = holds.follow(
-            self.conn, held, _wanted(held, asked, base_micro if follows else None), lower=same
-        )
+        wanted = _wanted(held, asked, past_micro, base_micro if follows else None)
+        after = holds.follow(self.conn, held, wanted, lower=same)
         if after.task_micro != held.task_micro:
             lower = after.task_micro < held.task_micro
             (self.done.lowered if lower else self.done.raised).append(held.id)
-        # What waits longer than its vouchers are valid is worth less and less of them.
-        lasts = asked.task_eligible_micro == asked.task_micro or not any(j.waiting for j in own)
-        unproved = less and not same
-        shown_micro = base_micro if unproved else asked.task_micro
-        self.seen[held.id] = Seen(now, after.turn, shown_micro, lasts and not unproved)
+        bears_less = wanted.task_eligible_micro < after.task_eligible_micro
+        shown_micro = base_micro if less and not same else asked.task_micro
+        if not same and (less or bears_less):
+            again_s = NOW_S
+        self.seen[held.id] = Seen(now, after.turn, shown_micro, terms, again_s)
 
-    def _judge(self, held: Held, own: Sequence[QueuedJob]) -> None:
-        """See whether jobs that wait may still be paid by their account, changed or not."""
-        if any(job.waiting for job in own):
-            asker = Asker(held.account, held.uid)
-            barred = self.standings.of(self.conn, self.cluster, asker, self.began_s).barred
-            if barred is not None:
-                self.why[held.id] = barred
+    def _terms(self, held: Held, own: Sequence[QueuedJob]) -> Terms:
+        """Return by which terms a hold's account computes, and see whether jobs of it that wait
+        may still be paid by it."""
+        asker = Asker(held.account, held.uid)
+        standing = self.standings.of(self.conn, self.rules, asker, self.began_s)
+        if standing.barred is not None and any(job.waiting for job in own):
+            self.why[held.id] = standing.barred
+        return standing.terms
 
-    def _with_the_past(
-        self, held: Held, asked: holds.Request, own: Sequence[QueuedJob]
-    ) -> holds.Request:
-        """Add to what a job that runs can cost what it may have cost before it was made smaller:
-        the old hold by the time that has passed."""
-        limit_s = 60 * (estimate.number(own[0].fields, "time_limit") or 0)
-        past_s = max((self.began_s - job.start_s for job in own if job.start_s), default=0)
-        if asked.task_micro >= held.task_micro or not limit_s or past_s <= 0:
-            return asked
-        past_micro = -(-held.task_micro * min(past_s, limit_s) // limit_s)
-        return replace(asked, task_micro=min(held.task_micro, asked.task_micro + past_micro))
+    def _past_micro(self, held: Held, own: Sequence[QueuedJob]) -> int:
+        """Return what a job that runs may have cost until now: its hold by the time that has
+        passed."""
+        found = 0
+        for job in own:
+            limit_s = 60 * (estimate.number(job.fields, "time_limit") or 0)
+            if limit_s and job.start_s is not None and not job.ended:
+                past_s = min(max(self.began_s - job.start_s, 0), limit_s)
+                found = max(found, -(-held.task_micro * past_s // limit_s))
+        return found
 
     # --- who has to wait --------------------------------------------------------------------
 
@@ -338,12 +351,27 @@ def together(asked: Sequence[holds.Request], jobs: Sequence[QueuedJob]) -> holds
     return replace(dearest, tasks=tasks)
 
 
-def _wanted(held: Held, asked: holds.Request, base_micro: int | None) -> holds.Request:
+def _bears_until(quote: quoting.Quote, by: Terms, now_s: int) -> int:
+    """Return until when a voucher bears as much of a job that starts later: all of it, as long as
+    the job would end in time, and nothing, once it has expired; in between it is less each second.
+    """
+    if by.window is None or by.window[1] <= now_s:
+        return NEVER_S
+    whole = quote.fee_micro - quote.eligible_micro <= 1  # one is rounded up, the other down
+    return by.window[1] - quote.limit_s - quoting.LONGEST_S if whole else NOW_S
+
+
+def _wanted(
+    held: Held, asked: holds.Request, past_micro: int, base_micro: int | None
+) -> holds.Request:
     """Return what a task is to be held for: what it can cost, and no less than now; where the
-    queue, or the price list, showed `base_micro` before, less or more by as much."""
+    queue, or the price list, showed `base_micro` before, less or more by as much. What becomes
+    less keeps what it may have cost already."""
     micro = held.task_micro
     if base_micro is not None:
         micro = -(-micro * asked.task_micro // base_micro)
+    if micro < held.task_micro:
+        micro = min(held.task_micro, micro + past_micro)
     micro = max(asked.task_micro, micro)
     share_micro = micro * asked.task_eligible_micro // max(asked.task_micro, 1)
     return replace(asked, task_micro=micro, task_eligible_micro=share_micro)

@@ -1,4 +1,4 @@
-"""Who may spend which account now: asked once, and kept as long as nothing can have changed it.
+"""Who may spend which account now, by which terms: kept as long as nothing can have changed it.
 
 Of a waiting job it is asked at every look at the queue, and the book takes a millisecond for each
 answer. An answer stands until the chain has an entry that is more than usage, or until the instant
@@ -14,7 +14,8 @@ from accounting.book import ledger, schema
 from accounting.errors import VoucherError
 from accounting.vouchers import holds
 from accounting.vouchers.registry import find
-from slurm_voucher.asking import Asker
+from slurm_voucher import asking
+from slurm_voucher.asking import Asker, Rules, Terms
 from slurm_voucher.desk import USAGE
 
 
@@ -24,15 +25,17 @@ class Standing:
 
     Attributes:
         until_s: Until when that is so by itself.
+        terms: By which terms the account computes.
         barred: Why the user may not spend it. None: the user may.
     """
 
     until_s: int
+    terms: Terms
     barred: VoucherError | None
 
 
 class Standings:
-    """What is known of users and their accounts on one cluster."""
+    """What is known of users and their accounts, by the same rules."""
 
     def __init__(self) -> None:
         self._head = 0
@@ -47,13 +50,15 @@ class Standings:
                 self._known.clear()
         self._head = head
 
-    def of(self, conn: Connection, cluster: str, asker: Asker, at_s: int) -> Standing:
+    def of(self, conn: Connection, rules: Rules, asker: Asker, at_s: int) -> Standing:
         """Return how a user stands with an account at an instant, whatever the partition."""
         known = self._known.get(asker)
         if known is None or at_s >= known.until_s:
-            barred = _barred(conn, cluster, asker, at_s)
-            known = Standing(holds.stands_until(conn, asker.account, at_s), barred)
-            self._known[asker] = known
+            known = self._known[asker] = Standing(
+                until_s=holds.stands_until(conn, asker.account, at_s),
+                terms=asking.terms_of(conn, rules, asker.account),
+                barred=_barred(conn, rules.cluster.name, asker, at_s),
+            )
         return known
 
 

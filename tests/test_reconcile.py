@@ -22,6 +22,7 @@ UID = 2001
 RULES = Rules(fakeslurm.CLUSTER, PRICES, POLICY)
 NOW_S = instant(NOW)
 SUBMIT = {"set": True, "infinite": False, "number": NOW_S}
+LIKE_IT = replace(PRICES, version="another")
 CARD_HOUR = 11_280_000
 """376 TFLOPS for an hour at 30 yuan per PFLOPS·hour, micro-yuan."""
 ONE, TWO, ARRAY, WIDE = 117, 118, 119, 127
@@ -327,6 +328,79 @@ def test_running_job_that_shrinks_keeps_what_it_has_used(site) -> None:
         look(site, running(ONE, 2), after_s=after_s, memory=memory)
 
     assert live(site) == [("1", 1, 4 * CARD_HOUR + 2 * CARD_HOUR, ONE)]
+
+
+# --- what a voucher can still bear -----------------------------------------------------------
+
+END_S = instant("2025-01-01T00:00:00+08:00") - NOW_S
+"""The end of the voucher, seconds after the submit."""
+
+
+def eligible(site, account=ACCOUNT):
+    """Return what the vouchers may bear of what is held on an account."""
+    with site.begin() as conn:
+        return holds.position(conn, account, POLICY).held_eligible_micro
+
+
+def test_waiting_job_is_worth_less_of_a_voucher_that_expires(site) -> None:
+    """Of an hour that begins half an hour before a voucher's end half is eligible, then nothing."""
+    hold(site)
+    memory = reconcile.Memory()
+    parts = []
+    for after_s in (10, END_S - 7200, END_S - 1800, END_S, END_S + 30):
+        look(site, queued(ONE), after_s=after_s, memory=memory)
+        parts.append(eligible(site))
+
+    assert parts == [CARD_HOUR, CARD_HOUR, CARD_HOUR // 2, 0, 0]
+    assert live(site) == [("1", 1, CARD_HOUR, ONE)]
+
+
+def test_voucher_that_expired_unseen_bears_nothing(site) -> None:
+    """A voucherd that starts after a voucher's end sees it by its second look."""
+    hold(site)
+    memory = reconcile.Memory()
+    for after_s in (END_S + 10, END_S + 20):
+        look(site, queued(ONE), after_s=after_s, memory=memory)
+
+    assert eligible(site) == 0
+
+
+def test_running_job_keeps_what_it_began_with(site) -> None:
+    """A job that runs beyond the voucher's end keeps the part that it had when it began."""
+    hold(site)
+    memory = reconcile.Memory()
+    for after_s in (10, END_S, END_S + 10):
+        look(site, running(ONE, 1), after_s=after_s, memory=memory)
+
+    assert eligible(site) == CARD_HOUR
+
+
+def test_voucher_that_is_issued_while_a_job_waits_bears_its_part(site) -> None:
+    """A job on an account that had cash alone is worth a voucher's share once there is one."""
+    with site.begin() as conn:
+        account = towns.add_contract(conn, "2024-AI-002")
+        application = towns.add_application(conn, "2024-AI-002")
+        towns.pay(conn, "1000.00", "BANK-3", account)
+    memory = reconcile.Memory()
+    rows = [queued(ONE, admin_comment=mark(FIRST, voucher=account))]
+    for after_s in (10, 20):
+        look(site, *rows, after_s=after_s, memory=memory)
+    assert eligible(site, account) == 0
+    towns.confirm(site, application)
+    look(site, *rows, after_s=30, memory=memory)
+
+    assert eligible(site, account) == CARD_HOUR
+
+
+def test_running_job_is_not_raised_by_the_time_that_passes(site) -> None:
+    """A whole node that was held for, of which a job runs on one card, is not held for again when
+    half of its time is over and a price list comes that costs the same."""
+    hold(site, tres_per_node="gpu:ascend_910b:8")
+    memory = reconcile.Memory()
+    look(site, running(ONE, 1), after_s=360, memory=memory)
+    look(site, running(ONE, 1), after_s=1800, memory=memory, rules=replace(RULES, prices=LIKE_IT))
+
+    assert live(site) == [("1", 1, 8 * CARD_HOUR, ONE)]
 
 
 # --- who has to wait -------------------------------------------------------------------------

@@ -1,17 +1,20 @@
 """slurm_voucher/standing.py: who may spend an account is asked when it can have changed."""
 
+import fakeslurm
 import pytest
 import town as towns
-from town import ACCOUNT, CLUSTER, NOW, UID, UNIT, instant
+from prices import PRICES
+from town import ACCOUNT, CLUSTER, NOW, POLICY, UID, UNIT, instant
 
 from accounting.book import ledger
 from accounting.book.ledger import Entry
 from accounting.vouchers import registry
 from slurm_voucher import standing
-from slurm_voucher.asking import Asker
+from slurm_voucher.asking import Asker, Rules
 from slurm_voucher.standing import Standings
 
 NOW_S = instant(NOW)
+RULES = Rules(fakeslurm.CLUSTER, PRICES, POLICY)
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def code(town, standings, at_s, uid=UID):
     """Return why a user may not spend the account at an instant, as one look asks it."""
     with town.begin() as conn:
         standings.refresh(conn)
-        barred = standings.of(conn, CLUSTER, Asker(ACCOUNT, uid), at_s).barred
+        barred = standings.of(conn, RULES, Asker(ACCOUNT, uid), at_s).barred
     return None if barred is None else barred.code
 
 
