@@ -25,7 +25,7 @@ from slurm_voucher.queue import QueuedJob, Snapshot
 from slurm_voucher.standing import Standings
 
 CHECKS_MAX = 1000
-"""Changed holds that one look works out; the next look goes on."""
+"""Changed holds that one look works out, those that have waited longest; the next look goes on."""
 HELD_MICRO_MAX = 2**63 - 1
 """What a column of the book can take."""
 NOW_S, NEVER_S = 0, 2**62
@@ -56,6 +56,7 @@ class Seen:
         turn: The last change of the hold that it knew.
         asked_micro: What a task could cost, by what the queue shows. None: it is not known.
         terms: By which terms its account computed.
+        at_s: When it was last worked out.
         again_s: From when on to work it out again, though nothing has changed.
     """
 
@@ -63,6 +64,7 @@ class Seen:
     turn: int
     asked_micro: int | None
     terms: Terms
+    at_s: int
     again_s: int
 
 
@@ -112,9 +114,10 @@ class _Look:
         self.seen, self.standings = memory.seen, memory.standings
         self.done = Reconciled()
         self.cluster = rules.cluster.name
-        self.checks = 0
         self.why: dict[str, VoucherError] = {}
         """Why the jobs of a hold may not run now, by hold."""
+        self.judged: set[str] = set()
+        """Holds that are what their jobs can cost: only such a job is released."""
 
     def at(self, snapshot: Snapshot, nothing_waits: bool) -> Reconciled:
         """Work through a snapshot."""
@@ -125,10 +128,9 @@ class _Look:
         self.standings.refresh(self.conn)
         live = self._live()
         self._enter(by_hold, live)
-        for hold_id, own in by_hold.items():
-            row = live.get(hold_id)
-            if row is not None and self._bound(row, own):
-                self._follow(Held.of(row), own)
+        due = self._due(by_hold, live)
+        for held, own, terms in due[:CHECKS_MAX]:
+            self._follow(held, own, terms)
         for hold_id in self.seen.keys() - by_hold.keys():
             del self.seen[hold_id]
         self._say_who_waits(by_hold, self._live())
@@ -163,6 +165,7 @@ class _Look:
         if made:
             holds.enter(self.conn, made, self.rules.policy, self.began_s)
             self.done.rebuilt = [request.id for request in made]
+            self.judged.update(self.done.rebuilt)
         for hold_id in self.done.rebuilt:
             self._bind(hold_id, by_hold[hold_id][0])
 
@@ -228,7 +231,31 @@ class _Look:
             self.conn, hold_id, self.cluster, job.array_job_id, job.submit_s, self.began_s
         )
 
-    def _follow(self, held: Held, own: Sequence[QueuedJob]) -> None:
+    def _due(
+        self, by_hold: Mapping[str, Sequence[QueuedJob]], live: Mapping[str, Any]
+    ) -> list[tuple[Held, Sequence[QueuedJob], Terms]]:
+        """List what is to be worked out, with its terms; what has waited longest comes first."""
+        found = []
+        for hold_id, own in by_hold.items():
+            row = live.get(hold_id)
+            if row is None or not self._bound(row, own) or _ended(own):
+                continue
+            held = Held.of(row)
+            terms, before = self._terms(held, own), self.seen.get(hold_id)
+            still = before and before.terms == terms and self.began_s < before.again_s
+            if still and self._same(held, own):
+                self.judged.add(hold_id)
+                continue
+            since_s = before.at_s if before else min(job.submit_s for job in own)
+            found.append((since_s, (held, own, terms)))
+        return [case for _, case in sorted(found, key=lambda one: one[0])]
+
+    def _same(self, held: Held, own: Sequence[QueuedJob]) -> bool:
+        """Tell whether the last look saw a hold and its jobs as they are now."""
+        before = self.seen.get(held.id)
+        return before is not None and (before.jobs, before.turn) == (_shown(own), held.turn)
+
+    def _follow(self, held: Held, own: Sequence[QueuedJob], terms: Terms) -> None:
         """Let a hold be what its jobs can cost now.
 
         More is held at once. Less, once two looks have shown it with no change of the hold
@@ -237,15 +264,7 @@ class _Look:
         with what it showed before, and the hold becomes less by as much; or more, where prices
         are others and the job is not.
         """
-        now = [dict(job.fields) | {"state": _state(job)} for job in own if not job.ended]
-        terms = self._terms(held, own)
-        before = self.seen.get(held.id)
-        same = before is not None and before.jobs == now and before.turn == held.turn
-        if not now or self.checks >= CHECKS_MAX:
-            return
-        if before and same and before.terms == terms and self.began_s < before.again_s:
-            return
-        self.checks += 1
+        now, before, same = _shown(own), self.seen.get(held.id), self._same(held, own)
         known_micro = before.asked_micro if before and before.turn == held.turn else None
         try:
             asked, again_s = self._request(held.id, own, held.account)
@@ -254,8 +273,9 @@ class _Look:
             self.why[held.id] = error
             if not all(job.waiting for job in own if not job.ended):
                 self._problem(own[0], "may be below what the job can cost", error)
-            self.seen[held.id] = Seen(now, held.turn, known_micro, terms, NOW_S)
+            self.seen[held.id] = Seen(now, held.turn, known_micro, terms, self.began_s, NOW_S)
             return
+        self.judged.add(held.id)
         base_micro = asked.task_micro if known_micro is None else known_micro
         less = 0 < asked.task_micro < min(base_micro, held.task_micro)
         follows = same and (less or asked.task_micro > base_micro > 0)
@@ -268,7 +288,7 @@ class _Look:
         shown_micro = base_micro if less and not same else asked.task_micro
         if not same and (less or bears_less):
             again_s = NOW_S
-        self.seen[held.id] = Seen(now, after.turn, shown_micro, terms, again_s)
+        self.seen[held.id] = Seen(now, after.turn, shown_micro, terms, self.began_s, again_s)
 
     def _terms(self, held: Held, own: Sequence[QueuedJob]) -> Terms:
         """Return by which terms a hold's account computes, and see whether jobs of it that wait
@@ -313,7 +333,8 @@ class _Look:
                 if error is None and short_micro > 0:
                     short_micro -= held.live * _cash_micro(held, where)
                     error = InsufficientBalance("")
-                self._wait(own, error.code if error else None, held)
+                if error is not None or held.id in self.judged:
+                    self._wait(own, error.code if error else None, held)
 
     def _wait(self, own: Sequence[QueuedJob], code: str | None, held: Held | None) -> None:
         """Have jobs wait for a reason, or go on (None); only what is not so yet is done."""
@@ -381,8 +402,13 @@ def _ended(jobs: Sequence[QueuedJob]) -> bool:
     return all(job.ended for job in jobs)
 
 
-def _state(job: QueuedJob) -> str:
-    return "stopped" if job.stopped else "waiting" if job.waiting else "running"
+def _shown(jobs: Sequence[QueuedJob]) -> list[dict[str, str]]:
+    """Return what the queue shows of jobs that says what they can cost."""
+    return [
+        dict(job.fields) | {"state": "waiting" if job.waiting else "running"}
+        for job in jobs
+        if not job.ended
+    ]
 
 
 def _newest(held_and_jobs: tuple[Held, Sequence[QueuedJob]]) -> tuple[int, str]:

@@ -636,6 +636,73 @@ def test_many_changes_take_several_looks(site, monkeypatch) -> None:
     assert [len(each.raised) for each in looks] == [0, number - 1, 1, 0]
 
 
+def many(number, **changes):
+    """Return rows of jobs 1, 2, 3, … with a hold each, one submitted after the other."""
+    return [
+        queued(ONE, **({"admin_comment": mark(f"{n:032x}", CARD_HOUR)} | changes))
+        | {"job_id": n, "submit_time": minutes(NOW_S + n)}
+        for n in range(1, number + 1)
+    ]
+
+
+def stopped(row):
+    """Return a row of a job that voucherd holds."""
+    return row | STOPPED | {"admin_comment": f"{row['admin_comment']};waits=not_eligible"}
+
+
+def test_jobs_that_cannot_be_worked_out_stand_in_nobodys_way(site, monkeypatch) -> None:
+    """A job that got longer is held for though more jobs than a look takes cannot be worked out,
+    and each of those is tried again in its turn."""
+    look(site, *many(4))
+    monkeypatch.setattr(reconcile, "CHECKS_MAX", 2)
+    *bad, last = many(4)
+    bad = [row | {"partition": "gone"} for row in bad]
+    memory = reconcile.Memory()
+    longer = last | {"time_limit": minutes(120)}
+
+    looks = [look(site, *bad, longer, after_s=10 * n, memory=memory) for n in range(2, 6)]
+    assert [len(each.raised) for each in looks] == [0, 1, 0, 0]
+    held = [{act.job_id for act in each.acts} for each in looks]
+    assert held == [{1, 2}, {3}, {1, 2}, {3, 1}]
+
+
+def test_only_what_was_worked_out_is_released(site, monkeypatch) -> None:
+    """A voucherd that starts releases the jobs that it holds as it works them out, and none that
+    it cannot."""
+    rows = many(5)
+    look(site, *rows)
+    monkeypatch.setattr(reconcile, "CHECKS_MAX", 2)
+    rows[3]["partition"] = "gone"
+    rows = [stopped(row) for row in rows]
+    memory = reconcile.Memory()
+
+    looks = [look(site, *rows, after_s=10 * n, memory=memory) for n in (2, 3, 4)]
+    assert [sorted(acts(each)) for each in looks] == [
+        [("release", n, "") for n in some] for some in ([1, 2], [1, 2, 3], [1, 2, 3, 5])
+    ]
+
+
+def test_new_price_list_releases_nothing_before_it_is_worked_out(site, monkeypatch) -> None:
+    """A job that waits for a price goes on when the list that has it was seen to have it."""
+    rows = [stopped(row) for row in many(3)]
+    look(site, *rows)
+    memory, no_prices = reconcile.Memory(), replace(RULES, prices=replace(PRICES, partitions={}))
+    look(site, *rows, memory=memory, after_s=20, rules=no_prices)
+    monkeypatch.setattr(reconcile, "CHECKS_MAX", 2)
+
+    looks = [look(site, *rows, after_s=10 * n, memory=memory) for n in (3, 4)]
+    assert [len(each.acts) for each in looks] == [2, 3]
+
+
+def test_copied_mark_releases_nothing(site) -> None:
+    """A job that says it waits by the hold of another is not released."""
+    hold(site)
+    look(site, queued(ONE))
+    copied = stopped(queued(TWO, job_state=["PENDING"], admin_comment=mark(FIRST, CARD_HOUR)))
+
+    assert look(site, copied, after_s=20).acts == []
+
+
 # --- ending ----------------------------------------------------------------------------------
 
 
