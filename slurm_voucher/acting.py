@@ -1,7 +1,8 @@
 """What voucherd has Slurm do: hold a waiting job, say why, and let it go again.
 
-Jobs that run are never touched. Why a job waits stands in AdminComment (`waits=CODE`), which its
-user can read and not change; only jobs that say so are released.
+Jobs that run are left alone, but for a mark that is not so any more. Why a job waits stands in
+AdminComment (`waits=CODE`), which its user can read and not change; only jobs that say so, and
+that nobody else holds, are released.
 """
 
 from collections.abc import Iterable

@@ -16,6 +16,15 @@ TIMEOUT_S = 60
 AGAIN = frozenset({"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESIZING"})
 """With one of these a job is still there, whatever else its state says."""
 FINAL = frozenset(ENDED) - AGAIN
+TO_BE_HELD = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT"})
+"""A job was requeued with one of these: whoever did so decides when it goes on."""
+NOT_BY_US = frozenset({"JobHeldUser", "JobHoldMaxRequeue", "job requeued in held state"})
+"""Reasons of a held job that `scontrol hold` by an administrator does not give it: by voucherd it
+is JobHeldAdmin.
+
+Source:
+    slurm/src/common/job_state_reason.c; slurmctld/job_mgr.c, job_requeue
+"""
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class QueuedJob:
         start_s: When it started; None while it waits.
         waiting: Whether it waits in the queue.
         stopped: Whether it waits with priority 0: somebody holds it.
+        not_by_us: Whether that is a hold as voucherd makes none: its user's, or of a requeue.
         marks: What stands in its AdminComment of ours.
         comment: All of its AdminComment.
         fields: What a hold for it would ask, as in a HOLD question.
@@ -47,6 +57,7 @@ class QueuedJob:
     start_s: int | None
     waiting: bool
     stopped: bool
+    not_by_us: bool
     marks: Marks
     comment: str
     fields: Mapping[str, str]
@@ -127,6 +138,13 @@ def _ended(row: Mapping[str, Any]) -> bool:
     return bool(names & FINAL) and not names & AGAIN
 
 
+def _not_by_us(row: Mapping[str, Any]) -> bool:
+    states = row["job_state"]
+    names = {states} if isinstance(states, str) else set(states)
+    reasons = {str(row.get(key)).replace("_", " ") for key in ("state_reason", "state_description")}
+    return bool(names & TO_BE_HELD or reasons & NOT_BY_US)
+
+
 def _of_array(row: Mapping[str, Any]) -> int:
     return _number(row.get("array_job_id")) or int(row["job_id"])
 
@@ -136,6 +154,7 @@ def _job(row: Mapping[str, Any], found: Marks) -> QueuedJob:
     if submit_s is None:
         raise ValueError(f"job {row['job_id']} has no submit time")
     waiting = "PENDING" in row["job_state"]
+    stopped = waiting and _number(row.get("priority")) == 0
     return QueuedJob(
         job_id=int(row["job_id"]),
         array_job_id=_of_array(row),
@@ -145,7 +164,8 @@ def _job(row: Mapping[str, Any], found: Marks) -> QueuedJob:
         act_on=_number(row.get("het_job_id")) or _of_array(row),
         start_s=None if waiting else _number(row.get("start_time")) or None,
         waiting=waiting,
-        stopped=waiting and _number(row.get("priority")) == 0,
+        stopped=stopped,
+        not_by_us=stopped and _not_by_us(row),
         marks=found,
         comment=row.get("admin_comment") or "",
         fields=_fields(row),

@@ -318,10 +318,11 @@ class _Look:
         """Find which waiting jobs are to be held in the queue, and which let go again."""
         waiting: dict[str, list[tuple[Held, Sequence[QueuedJob]]]] = {}
         for hold_id, own in by_hold.items():
+            held = Held.of(live[hold_id]) if hold_id in live else None
+            self._unmark(own, held)
             if not any(job.waiting for job in own):
                 continue
-            if hold_id in live:
-                held = Held.of(live[hold_id])
+            if held is not None:
                 waiting.setdefault(held.account, []).append((held, own))
             elif hold_id in self.why:
                 self._wait(own, self.why[hold_id].code, None)
@@ -336,23 +337,32 @@ class _Look:
                 if error is not None or held.id in self.judged:
                     self._wait(own, error.code if error else None, held)
 
+    def _unmark(self, own: Sequence[QueuedJob], held: Held | None) -> None:
+        """Take the reason off jobs that wait no more: one started before our hold reached it, or
+        somebody else let it go; requeued and held it would pass for ours."""
+        for job in own:
+            if job.marks.waits is not None and not job.waiting and not job.ended:
+                self._act(job, "", held, None)
+
     def _wait(self, own: Sequence[QueuedJob], code: str | None, held: Held | None) -> None:
         """Have jobs wait for a reason, or go on (None); only what is not so yet is done."""
         for job in own:
             if not job.waiting:
                 continue
-            ours = job.stopped and job.marks.waits is not None
+            ours = job.stopped and not job.not_by_us and job.marks.waits is not None
             # A job that somebody else holds waits anyway.
             stop = code is not None and not job.stopped
             waits = code if ours or stop else None
-            amount = held.live * held.task_micro if held else job.marks.held_micro
-            voucher = held.account if held else job.marks.voucher
             if stop or waits != job.marks.waits:
-                mark = _comment(job, voucher, amount, waits)
                 verb = "hold" if stop else "release" if ours and code is None else ""
-                act = Act(job.act_on, verb, job.job_id, mark)
-                if act not in self.done.acts:
-                    self.done.acts.append(act)
+                self._act(job, verb, held, waits)
+
+    def _act(self, job: QueuedJob, verb: str, held: Held | None, waits: str | None) -> None:
+        amount = held.live * held.task_micro if held else job.marks.held_micro
+        voucher = held.account if held else job.marks.voucher
+        act = Act(job.act_on, verb, job.job_id, _comment(job, voucher, amount, waits))
+        if act not in self.done.acts:
+            self.done.acts.append(act)
 
     # --- what is over -----------------------------------------------------------------------
 

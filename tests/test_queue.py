@@ -59,6 +59,7 @@ def test_recorded_fields() -> None:
         start_s=None,
         waiting=True,
         stopped=False,
+        not_by_us=False,
         marks=Marks("CD24-0001", "1" * 32, 9_024_000),
         comment=f"{MARK};held=9024000",
         fields={

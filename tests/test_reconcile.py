@@ -586,6 +586,50 @@ def test_only_our_own_jobs_are_released(site, comment) -> None:
     assert acts(done) == ([("release", ONE, "")] if ours else [])
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "SUSPENDED"])
+def test_job_that_started_all_the_same_waits_no_more(site, state) -> None:
+    """A job that started before voucherd's hold reached it is not marked as one that waits."""
+    hold(site)
+    done = look(
+        site, running(ONE, 1) | {"admin_comment": f"{mark(FIRST)};waits=x", "job_state": [state]}
+    )
+
+    assert done.acts == [Act(ONE, "", ONE, mark(FIRST, CARD_HOUR))]
+
+
+def test_job_that_runs_and_is_marked_is_no_money_for_others(site) -> None:
+    """What a job that runs has is not counted as what those that wait can leave to others."""
+    big = {"time_limit": minutes(60 * 5_000)}  # 56,400 each, of 50,000 on the voucher and in cash
+    hold(site)
+    runs = running(ONE, 1, **big) | {"admin_comment": f"{mark(FIRST)};waits=x"}
+    waits = other(admin_comment=mark("2" * 32), **big) | {"submit_time": minutes(NOW_S - 60)}
+    done = look(site, runs, waits)
+
+    assert acts(done) == [("", ONE, ""), ("hold", OTHER, "insufficient_balance")]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"state_reason": "JobHeldUser"},
+        {"state_reason": "job_requeued_in_held_state"},
+        {"state_reason": "JobHeldUser", "state_description": "job requeued in held state"},
+        {"state_reason": "JobHoldMaxRequeue"},
+        {"job_state": ["PENDING", "REQUEUE_HOLD"]},
+        {"job_state": ["PENDING", "SPECIAL_EXIT"]},
+    ],
+)
+def test_job_that_another_holds_by_now_is_not_released(site, how) -> None:
+    """A job that is marked as ours and was requeued to be held, or is held by its user, stays so;
+    the mark goes."""
+    hold(site)
+    marked = queued(ONE, admin_comment=f"{mark(FIRST)};waits=x", **STOPPED)
+    assert acts(look(site, marked | {"state_reason": "JobHeldAdmin"})) == [("release", ONE, "")]
+    done = look(site, marked | how, after_s=20)
+
+    assert done.acts == [Act(ONE, "", ONE, mark(FIRST, CARD_HOUR))]
+
+
 def test_array_is_held_and_marked_as_a_whole(site) -> None:
     """Tasks of an array that wait are held and released by the array's number, each marked."""
     big = {"time_limit": minutes(60 * 20_000)}
