@@ -1,8 +1,8 @@
 """Holds against the queue: bind what is seen, rebuild what was lost, follow what was changed, end
-what is proved over; and find the jobs that have to wait for their voucher.
+what is proved over.
 
 A job that the queue shows is a fact: its hold is what it can still cost, whether that fits or not.
-Where an account is short its newest waiting jobs wait, in the queue and by name, until it is not.
+Which jobs have to wait for their voucher then is for waits.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,11 @@ from sqlalchemy.engine import Connection
 
 from accounting.book import schema
 from accounting.errors import InsufficientBalance, NotEligible, VoucherError
-from accounting.money import BP, MICRO_PER_FEN
 from accounting.rates import quoting
 from accounting.runs import watermarks
 from accounting.vouchers import holds, releasing
-from accounting.vouchers.holds import Held, Position
-from slurm_voucher import asking, estimate, marks
+from accounting.vouchers.holds import Held
+from slurm_voucher import asking, estimate, waits
 from slurm_voucher.acting import Act
 from slurm_voucher.asking import Asker, Rules, Terms
 from slurm_voucher.queue import QueuedJob, Snapshot
@@ -133,7 +132,10 @@ class _Look:
             self._follow(held, own, terms)
         for hold_id in self.seen.keys() - by_hold.keys():
             del self.seen[hold_id]
-        self._say_who_waits(by_hold, self._live())
+        now = {hold_id: Held.of(row) for hold_id, row in self._live().items()}
+        self.done.acts = waits.acts(
+            self.conn, self.rules.policy, by_hold, now, self.why, self.judged
+        )
         self._expire(set(by_hold))
         if nothing_waits:
             present = {hold for hold, own in by_hold.items() if not _ended(own)}
@@ -310,60 +312,6 @@ class _Look:
                 found = max(found, -(-held.task_micro * past_s // limit_s))
         return found
 
-    # --- who has to wait --------------------------------------------------------------------
-
-    def _say_who_waits(
-        self, by_hold: Mapping[str, Sequence[QueuedJob]], live: Mapping[str, Any]
-    ) -> None:
-        """Find which waiting jobs are to be held in the queue, and which let go again."""
-        waiting: dict[str, list[tuple[Held, Sequence[QueuedJob]]]] = {}
-        for hold_id, own in by_hold.items():
-            held = Held.of(live[hold_id]) if hold_id in live else None
-            self._unmark(own, held)
-            if not any(job.waiting for job in own):
-                continue
-            if held is not None:
-                waiting.setdefault(held.account, []).append((held, own))
-            elif hold_id in self.why:
-                self._wait(own, self.why[hold_id].code, None)
-        for account, some in waiting.items():
-            where = holds.position(self.conn, account, self.rules.policy)
-            short_micro = _short_micro(where)
-            for held, own in sorted(some, key=_newest, reverse=True):
-                error = self.why.get(held.id)
-                if error is None and short_micro > 0:
-                    short_micro -= held.live * _cash_micro(held, where)
-                    error = InsufficientBalance("")
-                if error is not None or held.id in self.judged:
-                    self._wait(own, error.code if error else None, held)
-
-    def _unmark(self, own: Sequence[QueuedJob], held: Held | None) -> None:
-        """Take the reason off jobs that wait no more: one started before our hold reached it, or
-        somebody else let it go; requeued and held it would pass for ours."""
-        for job in own:
-            if job.marks.waits is not None and not job.waiting and not job.ended:
-                self._act(job, "", held, None)
-
-    def _wait(self, own: Sequence[QueuedJob], code: str | None, held: Held | None) -> None:
-        """Have jobs wait for a reason, or go on (None); only what is not so yet is done."""
-        for job in own:
-            if not job.waiting:
-                continue
-            ours = job.stopped and not job.not_by_us and job.marks.waits is not None
-            # A job that somebody else holds waits anyway.
-            stop = code is not None and not job.stopped
-            waits = code if ours or stop else None
-            if stop or waits != job.marks.waits:
-                verb = "hold" if stop else "release" if ours and code is None else ""
-                self._act(job, verb, held, waits)
-
-    def _act(self, job: QueuedJob, verb: str, held: Held | None, waits: str | None) -> None:
-        amount = held.live * held.task_micro if held else job.marks.held_micro
-        voucher = held.account if held else job.marks.voucher
-        act = Act(job.act_on, verb, job.job_id, _comment(job, voucher, amount, waits))
-        if act not in self.done.acts:
-            self.done.acts.append(act)
-
     # --- what is over -----------------------------------------------------------------------
 
     def _expire(self, seen: set[str]) -> None:
@@ -419,26 +367,3 @@ def _shown(jobs: Sequence[QueuedJob]) -> list[dict[str, str]]:
         for job in jobs
         if not job.ended
     ]
-
-
-def _newest(held_and_jobs: tuple[Held, Sequence[QueuedJob]]) -> tuple[int, str]:
-    held, own = held_and_jobs
-    return max(job.submit_s for job in own), held.id
-
-
-def _short_micro(where: Position) -> int:
-    """Return by how much an account does not cover what is accrued and held on it."""
-    if where.owed_fen > where.credit_fen:
-        return HELD_MICRO_MAX
-    return -where.free_cash_fen * MICRO_PER_FEN
-
-
-def _cash_micro(held: Held, where: Position) -> int:
-    """Return what of a task's fee its vouchers will surely not bear."""
-    return held.task_micro - held.task_eligible_micro * where.ratio_bp // BP
-
-
-def _comment(job: QueuedJob, voucher: str | None, held_micro: int | None, waits: str | None) -> str:
-    """Return a job's AdminComment with what is known by now."""
-    own = job.marks._replace(voucher=voucher, held_micro=held_micro, waits=waits)
-    return marks.write(job.comment, own)
