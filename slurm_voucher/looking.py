@@ -64,22 +64,22 @@ class Looker:
         """Look at the queue, and bring the holds in line with it.
 
         Raises:
-            SlurmUnavailable, BookUnavailable: One of them does not answer; nothing was changed.
+            SlurmUnavailable, BookUnavailable: One of them does not answer; the next look goes on
+                with what this one did not do.
         """
         began_s = int(time.time())
         cluster = partitions.load(self._config)
         snapshot, nothing_waits = queue.snapshot(), queue.nothing_waits_for_slurmdbd()
         try:
             now = rules(self._engine, cluster)
-            with self._engine.begin() as conn:
-                done = reconcile.apply(
-                    conn,
-                    now,
-                    snapshot,
-                    began_s=began_s,
-                    nothing_waits=nothing_waits,
-                    memory=self._memory,
-                )
+            done = reconcile.apply(
+                self._engine,
+                now,
+                snapshot,
+                began_s=began_s,
+                nothing_waits=nothing_waits,
+                memory=self._memory,
+            )
         except DBAPIError as error:
             reason = str(error.orig).partition("\n")[0]
             raise BookUnavailable(f"book: {reason}; the next look tries again") from None

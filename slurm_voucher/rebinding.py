@@ -18,8 +18,8 @@ from accounting.vouchers.holds import Position
 from slurm_voucher import marks
 from slurm_voucher.acting import Act, carry_out
 from slurm_voucher.asking import Asker, Rules, request
+from slurm_voucher.following import together
 from slurm_voucher.queue import QueuedJob, Snapshot
-from slurm_voucher.reconcile import together
 
 
 def rebind(

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass, field
 
 import pytest
+import town as towns
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -198,8 +199,8 @@ class Account(RuleBasedStateMachine):
         self.next()
 
         def step(conn):
-            releasing.absent(conn, CLUSTER, set(), first_s, 0)
-            return releasing.absent(conn, CLUSTER, set(), self.now_s, self.now_s)
+            towns.absent(conn, set(), first_s, 0)
+            return towns.absent(conn, set(), self.now_s, self.now_s)
 
         assert sorted(self.twice(step)) == gone
         for hold_id in gone:
@@ -213,8 +214,8 @@ class Account(RuleBasedStateMachine):
         gone = sorted(
             i for i, h in model.items() if h.live and not h.bound and h.lapses_s <= self.now_s
         )
-        lapse = self.twice(lambda conn: releasing.expire_unseen(conn, CLUSTER, set(), self.now_s))
-        assert sorted(hold for hold, _ in lapse) == gone
+        lapsed = self.twice(lambda conn: towns.lapse(conn, self.now_s))
+        assert sorted(lapsed) == gone
         for hold_id in gone:
             model[hold_id].live = 0
 

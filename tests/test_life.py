@@ -299,8 +299,8 @@ class Life(RuleBasedStateMachine):
         now_s = towns.instant(self.at())
         gone = {n for n, hold in self.holds.items() if hold.live and hold.lapses_s <= now_s}
         with self.town.begin() as conn:
-            lapsed = releasing.expire_unseen(conn, CLUSTER, set(), now_s)
-        assert {hold for hold, _ in lapsed} == gone
+            lapsed = towns.lapse(conn, now_s)
+        assert set(lapsed) == gone
         for name in gone:
             self.holds[name].live = False
 

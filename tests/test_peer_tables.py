@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import town as towns
 from hypothesis import given
 from hypothesis import strategies as st
 from test_holds import NOW_S
@@ -155,7 +156,7 @@ class Peer:
         """Let time pass: what the queue never showed lapses."""
         self.now_s += seconds
         with self.town.begin() as conn:
-            releasing.expire_unseen(conn, CLUSTER, set(), self.now_s)
+            towns.lapse(conn, self.now_s)
 
     def looked_up(self, event):
         """Return what the book says where a table looks, in the table's form."""

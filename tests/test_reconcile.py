@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import fakeslurm
 import pytest
@@ -11,7 +12,7 @@ from prices import PRICES
 from sqlalchemy import insert, select
 from town import ACCOUNT, NOW, POLICY, UNIT, instant
 
-from accounting.book import schema
+from accounting.book import ledger, schema
 from accounting.rates import tariff
 from accounting.vouchers import freezing, holds, registry, releasing
 from slurm_voucher import marks, queue, reconcile
@@ -62,13 +63,13 @@ def hold(site, hold_id=FIRST, now_s=NOW_S, **fields):
 def look(site, *rows, after_s=10, nothing_waits=True, collected_s=None, memory=None, rules=RULES):
     """Look at a queue of these rows, some seconds after the submit."""
     snapshot = queue.read(squeue(*rows))
-    with site.begin() as conn:
-        if collected_s is not None:
+    if collected_s is not None:
+        with site.begin() as conn:
             collected(conn, NOW_S + collected_s)
-        return reconcile.apply(
-            conn, rules, snapshot, began_s=NOW_S + after_s, nothing_waits=nothing_waits,
-            memory=reconcile.Memory() if memory is None else memory,
-        )  # fmt: skip
+    return reconcile.apply(
+        site.engine, rules, snapshot, began_s=NOW_S + after_s, nothing_waits=nothing_waits,
+        memory=reconcile.Memory() if memory is None else memory,
+    )  # fmt: skip
 
 
 def collected(conn, at_s):
@@ -229,6 +230,16 @@ def test_larger_change_than_the_balance_makes_the_job_wait(site) -> None:
     assert live(site) == [("1", 1, 10_000 * CARD_HOUR, ONE)]
     text = f"voucher={ACCOUNT};hold={FIRST};held={10_000 * CARD_HOUR};waits=insufficient_balance"
     assert done.acts == [Act(ONE, "hold", ONE, text)]
+
+
+def test_change_that_no_book_can_take_stops_no_other(site) -> None:
+    """A job that became too large to be held for waits by name, and another one is followed."""
+    look(site, *many(2))
+    rows = many(2, time_limit=minutes(120))
+    rows[0] |= {"time_limit": minutes(10**10 - 1), "array_task_string": "0-4000000"}
+    done = look(site, *rows, after_s=20)
+
+    assert (done.raised, acts(done)) == ([f"{2:032x}"], [("hold", 1, "insufficient_balance")])
 
 
 def minutes(number):
@@ -745,6 +756,90 @@ def test_copied_mark_releases_nothing(site) -> None:
     copied = stopped(queued(TWO, job_state=["PENDING"], admin_comment=mark(FIRST, CARD_HOUR)))
 
     assert look(site, copied, after_s=20).acts == []
+
+
+# --- while others write ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def between(monkeypatch):
+    """Let holds be written one by one, and something happen in between."""
+
+    def happens(what):
+        monkeypatch.setattr(reconcile, "TOGETHER", 1)
+        monkeypatch.setattr(reconcile, "time", SimpleNamespace(sleep=lambda _: what()))
+
+    return happens
+
+
+LONGER = {"time_limit": minutes(120)}
+
+
+def test_look_that_changes_nothing_does_not_wait_for_the_book(site) -> None:
+    """While somebody else writes, a look sees that all is as it was."""
+    memory, rows = reconcile.Memory(), many(3)
+    for after_s in (10, 20):
+        look(site, *rows, after_s=after_s, memory=memory)
+
+    with site.begin() as conn:
+        ledger.lock(conn)
+        assert look(site, *rows, after_s=30, memory=memory) == reconcile.Reconciled()
+
+
+def test_others_write_between_two_holds(site, between) -> None:
+    """Whoever wants to write waits for one transaction of a look, not for all of it."""
+    rows, paid = many(3, **LONGER), []
+
+    def pay():
+        with site.begin() as conn:
+            towns.pay(conn, "1.00", f"BANK-{len(paid) + 7}")
+        paid.append(len(live(site)))
+
+    look(site, *many(3))
+    between(pay)
+
+    assert look(site, *rows, after_s=20).raised == [f"{n:032x}" for n in (1, 2, 3)]
+    assert paid == [3, 3]
+
+
+def test_hold_that_another_changed_meanwhile_is_left_to_the_next_look(site, between) -> None:
+    """A job that is made longer still while a look writes keeps what was held for that."""
+    look(site, *many(2))
+    memory, last = reconcile.Memory(), f"{2:032x}"
+
+    def change():
+        fields = {"tres_per_node": "gres/gpu:ascend_910b:1", "time_limit": "240"}
+        with site.begin() as conn:
+            asked = request(conn, RULES, last, Asker(ACCOUNT, UID), fields, now_s=NOW_S,
+                            submit_s=NOW_S)  # fmt: skip
+            holds.write_raised(conn, holds.find_live(conn, last).raised(asked)[0])
+
+    between(change)
+    assert look(site, *many(2, **LONGER), after_s=20, memory=memory).raised == [f"{1:032x}"]
+    assert [micro for _, _, micro, _ in live(site)] == [2 * CARD_HOUR, 4 * CARD_HOUR]
+
+    last_row = many(2, time_limit=minutes(240))[1]
+    done = look(site, many(1, **LONGER)[0], last_row, after_s=30, memory=memory)
+    assert done == reconcile.Reconciled()
+
+
+def test_next_look_does_what_a_look_left(site, between) -> None:
+    """A look that ends in the middle has done what it has done, and the next one does the rest."""
+    look(site, *many(3))
+    memory, rows = reconcile.Memory(), many(3, **LONGER)
+
+    def end():
+        raise SystemExit
+
+    between(end)
+    with pytest.raises(SystemExit):
+        look(site, *rows, after_s=20, memory=memory)
+    assert [micro for _, _, micro, _ in live(site)] == [2 * CARD_HOUR, CARD_HOUR, CARD_HOUR]
+
+    between(lambda: None)
+    done = look(site, *rows, after_s=30, memory=memory)
+    assert done.raised == [f"{n:032x}" for n in (2, 3)]
+    assert [micro for _, _, micro, _ in live(site)] == [2 * CARD_HOUR] * 3
 
 
 # --- ending ----------------------------------------------------------------------------------

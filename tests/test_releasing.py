@@ -1,6 +1,7 @@
 """A hold ends on evidence, once, and never on a look that failed or came too early."""
 
 import pytest
+import town as towns
 from sqlalchemy import select
 from test_holds import NOW_S, place, position, request
 from town import CLUSTER, POLICY
@@ -45,13 +46,13 @@ def end(town, task, kind="posted", tasks=1, hold=HOLD):
 def absent(town, snapshot_s, *, present=(), collected_s, cluster=CLUSTER):
     """Compare the holds with a snapshot of the queue."""
     with town.begin() as conn:
-        return releasing.absent(conn, cluster, set(present), snapshot_s, collected_s)
+        return towns.absent(conn, set(present), snapshot_s, collected_s, cluster)
 
 
 def expire(town, now_s, *, seen=(), cluster=CLUSTER):
     """Let holds lapse that were never seen."""
     with town.begin() as conn:
-        return [hold for hold, _ in releasing.expire_unseen(conn, cluster, set(seen), now_s)]
+        return towns.lapse(conn, now_s, set(seen), cluster)
 
 
 # --- terminal rows ---------------------------------------------------------------------------
@@ -182,3 +183,25 @@ def test_a_late_row_finds_a_voided_hold_ended(bound):
     absent(bound, FIRST_S, collected_s=0)
     absent(bound, SECOND_S, collected_s=SECOND_S)
     assert not end(bound, "16")
+
+
+def test_hold_that_is_bound_meanwhile_does_not_lapse(held):
+    """A hold that was found unseen, and is seen before it is ended, stays."""
+    with held.begin() as conn:
+        assert releasing.unseen(conn, CLUSTER, set(), LAPSE_S) == [HOLD]
+        releasing.bind(conn, HOLD, CLUSTER, 16, NOW_S, SEEN_S)
+        assert releasing.expire(conn, [HOLD], LAPSE_S) == []
+
+    assert ends(held) == []
+
+
+def test_hold_that_ended_meanwhile_is_not_voided(bound):
+    """Of a hold that was found absent only what has not ended by then is voided, once."""
+    absent(bound, FIRST_S, collected_s=0)
+    for task in ("16", "17"):
+        end(bound, task)
+    assert absent(bound, SECOND_S, collected_s=SECOND_S) == [HOLD]
+    with bound.begin() as conn:
+        assert releasing.note_absent(conn, [HOLD], THIRD_S, THIRD_S) == []
+
+    assert ends(bound) == [("*", "voided", 1), ("16", "posted", 1), ("17", "posted", 1)]

@@ -19,7 +19,7 @@ from accounting import money, policy
 from accounting.book import ledger, schema, signing
 from accounting.book.ledger import Actor, Entry, Stamp
 from accounting.policy import Policy
-from accounting.vouchers import applying, holds, issuing, registry
+from accounting.vouchers import applying, holds, issuing, registry, releasing
 
 HERE = Path(__file__).parent
 NOW = "2024-07-01T10:00:00+08:00"
@@ -200,6 +200,23 @@ def raise_hold(conn: Connection, request: holds.Request, now_s: int) -> holds.Po
         after = holds.admit(after, more, now_s, POLICY, window)
     holds.write_raised(conn, raised)
     return after
+
+
+def absent(
+    conn: Connection, present: set[str], snapshot_s: int, collected_s: int, cluster: str = CLUSTER
+) -> list[str]:
+    """Compare bound holds with a snapshot of the queue, as voucherd does; return what is void."""
+    gone, there = releasing.absent(conn, cluster, present, snapshot_s)
+    releasing.note_present(conn, there)
+    return releasing.note_absent(conn, gone, snapshot_s, collected_s)
+
+
+def lapse(
+    conn: Connection, now_s: int, seen: set[str] | None = None, cluster: str = CLUSTER
+) -> list[str]:
+    """Let holds lapse that the queue never showed, as voucherd does; return them."""
+    unseen = releasing.unseen(conn, cluster, seen or set(), now_s)
+    return [hold for hold, _ in releasing.expire(conn, unseen, now_s)]
 
 
 def people(town: Town) -> None:

@@ -43,6 +43,17 @@ _ENTER = text(
     "ON CONFLICT (id) DO NOTHING"
 )
 
+_FOLLOW = (
+    update(schema.hold)
+    .where(schema.hold.c.id == bindparam("of"), schema.hold.c.turn == bindparam("was"))
+    .values(
+        task_micro=bindparam("micro"),
+        task_eligible_micro=bindparam("eligible_micro"),
+        request=bindparam("asked"),
+        turn=bindparam("now"),
+    )
+)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -510,8 +521,8 @@ def of_job(conn: Connection, cluster: str, job_id: int) -> Held | None:
     return None if row is None else Held.of(row)
 
 
-def follow(conn: Connection, held: Held, request: Request, *, lower: bool) -> Held:
-    """Let a hold be what its jobs in the queue can cost, whether it fits or not.
+def followed(held: Held, request: Request, *, lower: bool) -> Held:
+    """Return what a hold becomes whose jobs in the queue can cost so much, whether it fits or not.
 
     Args:
         lower: Whether it may also become less.
@@ -523,21 +534,32 @@ def follow(conn: Connection, held: Held, request: Request, *, lower: bool) -> He
     eligible_micro = min(task_micro, eligible_micro)
     if (task_micro, eligible_micro) == (held.task_micro, held.task_eligible_micro):
         return held
-    after = replace(
-        held, task_micro=task_micro, task_eligible_micro=eligible_micro, asked=request.asked,
-        turn=next_turn(conn),
-    )  # fmt: skip
-    conn.execute(
-        update(schema.hold)
-        .where(schema.hold.c.id == held.id)
-        .values(
-            task_micro=task_micro,
-            task_eligible_micro=eligible_micro,
-            request=ledger.canonical(dict(request.asked)),
-            turn=after.turn,
-        )
+    return replace(
+        held, task_micro=task_micro, task_eligible_micro=eligible_micro, asked=request.asked
     )
-    return after
+
+
+def write_followed(conn: Connection, some: Sequence[Held]) -> dict[str, Held]:
+    """Write what holds became, but not over what somebody else made of them since they were read.
+
+    Returns:
+        Those that were written, with their new turn.
+    """
+    turn = next_turn(conn)
+    rows = [
+        {
+            "of": held.id,
+            "was": held.turn,
+            "micro": held.task_micro,
+            "eligible_micro": held.task_eligible_micro,
+            "asked": ledger.canonical(dict(held.asked)),
+            "now": turn,
+        }
+        for held in some
+    ]
+    conn.execute(_FOLLOW, rows)
+    written = set(conn.execute(select(schema.hold.c.id).filter_by(turn=turn)).scalars())
+    return {held.id: replace(held, turn=turn) for held in some if held.id in written}
 
 
 def find_live(conn: Connection, hold_id: str) -> Held | None:

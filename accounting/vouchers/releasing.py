@@ -5,9 +5,10 @@ when the job is absent from two complete snapshots of the queue and everything t
 them is collected. Time alone ends only holds that the queue never showed.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, text, update
 from sqlalchemy.engine import Connection
 
 from accounting.book import schema
@@ -15,17 +16,39 @@ from accounting.book.ledger import lock
 from accounting.vouchers.holds import LIVE, next_turn
 
 SNAPSHOTS_NEEDED = 2
+_BIND = text(
+    "INSERT INTO hold_bind (hold, cluster, job_id, submit_s, seen_s) "
+    "VALUES (:hold, :cluster, :job_id, :submit_s, :seen_s) ON CONFLICT (hold) DO NOTHING"
+)
+_END_ALL = (
+    update(schema.hold)
+    .where(schema.hold.c.id == bindparam("of"))
+    .values(live=0, turn=bindparam("now"))
+)
 
 
 def bind(
     conn: Connection, hold_id: str, cluster: str, job_id: int, submit_s: int, now_s: int
 ) -> None:
     """Tie a hold to the job that the queue shows with it; the first binding stands."""
+    bind_all(conn, cluster, {hold_id: (job_id, submit_s)}, now_s)
+
+
+def bind_all(
+    conn: Connection, cluster: str, jobs: Mapping[str, tuple[int, int]], now_s: int
+) -> None:
+    """Tie holds to their jobs, as `bind` does each.
+
+    Args:
+        jobs: Number and submit of the job, by hold.
+    """
     lock(conn)
-    known = conn.execute(select(schema.hold_bind).filter_by(hold=hold_id)).one_or_none()
-    if known is None:
-        row = {"hold": hold_id, "cluster": cluster, "job_id": job_id}
-        conn.execute(insert(schema.hold_bind), row | {"submit_s": submit_s, "seen_s": now_s})
+    rows = [
+        {"hold": hold_id, "cluster": cluster, "job_id": job_id, "submit_s": submit_s}
+        | {"seen_s": now_s}
+        for hold_id, (job_id, submit_s) in jobs.items()
+    ]
+    conn.execute(_BIND, rows)
 
 
 def end(
@@ -63,10 +86,8 @@ def take_back(conn: Connection, hold_id: str, now_s: int) -> bool:
     return end(conn, hold_id, "*", "voided", row.live, now_s, "refused with its other parts")
 
 
-def expire_unseen(
-    conn: Connection, cluster: str, seen: set[str], began_s: int
-) -> list[tuple[str, int]]:
-    """Let holds lapse whose jobs never came into the queue.
+def unseen(conn: Connection, cluster: str, seen: Collection[str], began_s: int) -> list[str]:
+    """List the holds whose jobs never came into the queue, though their time is over.
 
     A job is in the queue a moment after its hold was asked for, or never (--test-only, a job that
     Slurm itself refused): the policy says how much later a snapshot proves it.
@@ -74,50 +95,101 @@ def expire_unseen(
     Args:
         seen: Ids of holds in the complete snapshot of the queue that was just taken.
         began_s: When it was begun.
+    """
+    query = LIVE.where(schema.hold_bind.c.hold.is_(None), schema.hold.c.expires_s <= began_s)
+    rows = conn.execute(query.where(schema.hold.c.cluster == cluster))
+    return [row.id for row in rows if row.id not in seen]
+
+
+def expire(conn: Connection, some: Sequence[str], began_s: int) -> list[tuple[str, int]]:
+    """Let holds lapse that are `unseen`, and still are.
 
     Returns:
         Hold and uid of each.
     """
-    unseen = LIVE.where(schema.hold_bind.c.hold.is_(None), schema.hold.c.expires_s <= began_s)
-    lapsed = []
-    for row in conn.execute(unseen.where(schema.hold.c.cluster == cluster)).all():
-        if row.id not in seen and end(
-            conn, row.id, "*", "expired", row.live, began_s, "never queued"
-        ):
-            lapsed.append((row.id, row.uid))
-    return lapsed
+    lock(conn)
+    query = LIVE.where(schema.hold.c.id.in_(some), schema.hold_bind.c.hold.is_(None))
+    rows = conn.execute(query).all()
+    return [(row.id, row.uid) for row in _end_all(conn, rows, "expired", began_s, "never queued")]
 
 
 def absent(
-    conn: Connection, cluster: str, present: Collection[str], snapshot_s: int, collected_s: int
-) -> list[str]:
-    """Note which bound holds a complete snapshot of the queue does not show; void those that
-    two do not show.
+    conn: Connection, cluster: str, present: Collection[str], snapshot_s: int
+) -> tuple[list[str], list[str]]:
+    """Find the bound holds that a complete snapshot of the queue does not show.
 
     Args:
         present: Ids of holds of jobs that have not ended, in the snapshot.
         snapshot_s: When the snapshot began; holds seen later than that are left alone.
+
+    Returns:
+        Ids of those, and of the ones that it shows and an earlier snapshot did not.
+    """
+    bound = schema.hold_bind.c
+    query = LIVE.where(bound.cluster == cluster, bound.seen_s < snapshot_s)
+    ids = {row.id for row in conn.execute(query)}
+    of = schema.hold.c
+    missing = select(schema.hold_missing.c.hold).join(schema.hold).distinct()
+    missed = set(conn.execute(missing.where(of.cluster == cluster, of.live > 0)).scalars())
+    return sorted(ids - set(present)), sorted(ids & missed & set(present))
+
+
+def note_present(conn: Connection, some: Sequence[str]) -> None:
+    """Forget that snapshots did not show these holds."""
+    lock(conn)
+    conn.execute(delete(schema.hold_missing).where(schema.hold_missing.c.hold.in_(some)))
+
+
+def note_absent(
+    conn: Connection, some: Sequence[str], snapshot_s: int, collected_s: int
+) -> list[str]:
+    """Note that a snapshot does not show these holds; void those that two do not show.
+
+    Args:
+        some: As `absent` returns them.
+        snapshot_s: When the snapshot began.
         collected_s: Up to when ended runs are collected. Only snapshots before it count: the
             row of a job that a later one does not show may still be to come.
 
     Returns:
         Ids of the holds that were voided.
     """
-    voided = []
+    lock(conn)
     table = schema.hold_missing
-    bound = LIVE.where(
-        schema.hold_bind.c.cluster == cluster, schema.hold_bind.c.seen_s < snapshot_s
-    )
-    for row in conn.execute(bound).all():
-        if row.id in present:
-            conn.execute(delete(table).where(table.c.hold == row.id))
-            continue
-        missed = set(conn.execute(select(table.c.snapshot_s).filter_by(hold=row.id)).scalars())
-        if len(missed) < SNAPSHOTS_NEEDED and snapshot_s not in missed:
-            conn.execute(insert(table), {"hold": row.id, "snapshot_s": snapshot_s})
-            missed.add(snapshot_s)
-        if len(missed) >= SNAPSHOTS_NEEDED and collected_s >= max(missed):
-            why = "not in the queue, no row to come"
-            end(conn, row.id, "*", "voided", row.live, snapshot_s, why)
-            voided.append(row.id)
-    return voided
+    missed: dict[str, set[int]] = {hold_id: set() for hold_id in some}
+    for row in conn.execute(select(table).where(table.c.hold.in_(some))):
+        missed[row.hold].add(row.snapshot_s)
+    new = [
+        hold_id
+        for hold_id, at_s in missed.items()
+        if len(at_s) < SNAPSHOTS_NEEDED and snapshot_s not in at_s
+    ]
+    for hold_id in new:
+        missed[hold_id].add(snapshot_s)
+    if new:
+        rows = [{"hold": hold_id, "snapshot_s": snapshot_s} for hold_id in new]
+        conn.execute(insert(table), rows)
+    over = [
+        hold_id
+        for hold_id, at_s in missed.items()
+        if len(at_s) >= SNAPSHOTS_NEEDED and collected_s >= max(at_s)
+    ]
+    left = conn.execute(LIVE.where(schema.hold.c.id.in_(over))).all()
+    why = "not in the queue, no row to come"
+    return [row.id for row in _end_all(conn, left, "voided", snapshot_s, why)]
+
+
+def _end_all(
+    conn: Connection, rows: Sequence[Any], kind: str, now_s: int, evidence: str
+) -> list[Any]:
+    """End all that is left of live holds, as `end` does each; return the rows of those."""
+    table = schema.hold_end
+    query = select(table.c.hold).where(table.c.hold.in_([row.id for row in rows]))
+    known = set(conn.execute(query.where(table.c.task == "*")).scalars())
+    rows = [row for row in rows if row.id not in known]
+    if rows:
+        same = {"task": "*", "kind": kind, "at_s": now_s, "evidence": evidence}
+        conn.execute(insert(table), [same | {"hold": row.id, "tasks": row.live} for row in rows])
+        turn = next_turn(conn)
+        conn.execute(_END_ALL, [{"of": row.id, "now": turn} for row in rows])
+    return list(rows)
