@@ -10,7 +10,7 @@ from accounting.book import ledger, schema
 from accounting.money import MICRO_PER_FEN, fen_up, yuan, yuan_micro
 from accounting.period import day_of
 from accounting.policy import Policy
-from accounting.vouchers import holds, registry
+from accounting.vouchers import holds, registry, spending
 from accounting.vouchers.holds import Position
 from slurm_voucher import asking
 from slurm_voucher.asking import Asker, Rules, Terms
@@ -75,7 +75,7 @@ def quote(
     if account and uid is not None:
         by = asking.terms(conn, rules, Asker(account, uid), want.provider, now_s)
     elif account:
-        by = asking.terms_of(conn, rules, account)
+        by = asking.terms_of(rules, spending.standing(conn, account))
     job, most = asking.cost(rules, want, by, now_s)
     told = [
         f"{job.tasks} × {most.basis.chip or f'{job.kind.cpus} cores'} {job.kind.gres or ''} for"

@@ -8,9 +8,10 @@ from sqlalchemy.engine import Connection
 
 from accounting.errors import NotEligible, TariffMissing
 from accounting.policy import Policy
-from accounting.rates import pricelists, quoting
+from accounting.rates import quoting
 from accounting.rates.tariff import Tariff
-from accounting.vouchers import holds
+from accounting.vouchers import holds, spending
+from accounting.vouchers.spending import Standing
 from slurm_voucher import estimate
 from slurm_voucher.partitions import Cluster
 
@@ -106,7 +107,7 @@ def usable(
     if len(providers) != 1 or None in providers:
         return []
     cluster, provider = rules.cluster.name, str(*providers)
-    return holds.usable(conn, cluster=cluster, uid=uid, provider=provider, at_s=at_s)
+    return spending.usable(conn, cluster=cluster, uid=uid, provider=provider, at_s=at_s)
 
 
 def _provided(rules: Rules, partition: str) -> str:
@@ -129,16 +130,16 @@ def terms(conn: Connection, rules: Rules, asker: Asker, provider: str, submit_s:
         NotEligible, NotAllowed: It may not be.
     """
     cluster = rules.cluster.name
-    holds.may_spend(
+    standing = spending.may_spend(
         conn, asker.account, cluster=cluster, uid=asker.uid, provider=provider, at_s=submit_s
     )
-    return terms_of(conn, rules, asker.account)
+    return terms_of(rules, standing)
 
 
-def terms_of(conn: Connection, rules: Rules, account: str) -> Terms:
+def terms_of(rules: Rules, standing: Standing) -> Terms:
     """Say by which terms an account computes, whoever asks."""
-    discount = pricelists.discount_of(conn, rules.prices, account)
-    return Terms(holds.validity(conn, account), discount)
+    discount = rules.prices.discount_of(standing.account, standing.credit_code)
+    return Terms(standing.window, discount)
 
 
 def cost(rules: Rules, want: Wanted, by: Terms, now_s: int) -> tuple[estimate.Most, quoting.Quote]:

@@ -8,26 +8,27 @@ What others write is seen by two numbers: the head of the chain, and the turn of
 of holds. Accounts that a change concerns are forgotten and read anew when they are asked for.
 """
 
-import contextlib
 import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from accounting.book import ledger, schema
-from accounting.errors import NotAllowed, NotEligible, Unavailable, VoucherError
+from accounting.book import ledger
+from accounting.errors import NotAllowed, NotEligible, Unavailable
 from accounting.rates import quoting
-from accounting.vouchers import holds, releasing
+from accounting.vouchers import holds, registry, releasing
 from accounting.vouchers.holds import Held, Position, Request
 from slurm_voucher import asking, estimate
 from slurm_voucher.asking import Asker, Rules, Terms, Wanted
 from slurm_voucher.config import SELF_PAY
+from slurm_voucher.kept import Kept
+from slurm_voucher.standing import Standings
 
 log = logging.getLogger("voucherd")
 ASKED_AGAIN_S = 10
@@ -41,26 +42,10 @@ WAITING_MAX = 20_000
 STRAYS_MAX = 100
 """Holds of a user whose jobs never came, within STRAYS_S: no more are taken on trust."""
 STRAYS_S = 3600
-USAGE = "charge"
-"""Code of the entries that come all the time, and say which accounts they concern."""
 NAMES = ("hold", "uid", "voucher", "missed")
 """Fields of a HOLD that say nothing of what the job can cost."""
 
-
 Fields = tuple[tuple[str, str], ...]
-
-
-@dataclass
-class Known:
-    """By what an account may be spent.
-
-    Attributes:
-        until_s: Until when `terms` stand by themselves.
-        terms: By which terms a user computes with it at a provider, by (uid, provider).
-    """
-
-    until_s: int
-    terms: dict[tuple[int, str], Terms] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,13 +74,14 @@ class Desk:
         self.without_voucher = without_voucher
         self._engine = engine
         self._reader = ledger.reading(engine)
-        self._accounts: dict[str, Known] = {}
-        self._positions: dict[str, Position] = {}
+        self._watch = ledger.Watch(engine)
+        self._standings = Standings(rules.cluster.name)
+        self._positions: Kept[str, Position] = Kept(self._stand)
         self._recent: OrderedDict[str, Request] = OrderedDict()
         self._raised: dict[str, Held] = {}
         self._waiting: list[Change] = []
         self._writing: list[Change] = []
-        self._head, self._turn = -1, -1
+        self._turn = -1
         self._fresh_until = 0.0
         self._second = 0  # the second that these two are of
         self._wants: dict[Fields, Wanted] = {}
@@ -112,17 +98,23 @@ class Desk:
         self._second = 0  # what was worked out this second no longer holds
 
     def warm(self, now_s: int, seconds: float) -> None:
-        """Get to know accounts, for some time, before slurmctld asks with a deadline."""
+        """Get to know accounts and users, for some time, before slurmctld asks with a deadline."""
         self._refresh()
         end = time.monotonic() + seconds
         with self._reader.begin() as conn:
-            some = holds.spenders(conn, self.rules.cluster.name)
-        for account, provider, uid in some:
+            accounts, users = registry.spenders(conn, self.rules.cluster.name)
+        self._standings.accounts.forgotten |= dict.fromkeys(accounts)
+        self._standings.users.forgotten |= dict.fromkeys(users)
+        self._positions.forgotten |= dict.fromkeys(accounts)
+        for account in accounts:
             if time.monotonic() > end:
-                break
-            with contextlib.suppress(VoucherError):
-                self._terms(Asker(account, uid), provider, now_s, None)
-                self._where(account)
+                return
+            self._standings.of(account, self._reader.begin)
+            self._where(account)
+        for uid in users:
+            if time.monotonic() > end:
+                return
+            self._standings.unit(uid, now_s, self._reader.begin)
 
     # --- what is asked ----------------------------------------------------------------------
 
@@ -206,13 +198,13 @@ class Desk:
         if request is None or request.uid != uid:
             return  # it lapses by itself
         del self._recent[hold_id]
-        self._positions.pop(request.account, None)
+        self._positions.forget([request.account])
         self._waiting.append(Change(request.account, now_s, dropped=hold_id))
 
     def _admit(self, request: Request, by: Terms, now_s: int) -> Position:
         before = self._where(request.account)
         after = holds.admit(before, request, now_s, self.rules.policy, by.window)
-        self._positions[request.account] = after
+        self._positions.put(request.account, after)
         return after
 
     def _make_room(self) -> None:
@@ -294,33 +286,26 @@ class Desk:
         return want
 
     def _terms(self, asker: Asker, provider: str, now_s: int, submit_s: int | None) -> Terms:
-        known = self._accounts.get(asker.account)
-        if known is not None and now_s >= known.until_s:
-            known = None
-        who = (asker.uid, provider)
-        if known is not None and submit_s is None and who in known.terms:
-            return known.terms[who]
-        at_s = now_s if submit_s is None else submit_s
-        with self._reader.begin() as conn:
-            by = asking.terms(conn, self.rules, asker, provider, at_s)
-            if known is None:
-                known = Known(holds.stands_until(conn, asker.account, now_s))
-                self._accounts[asker.account] = known
+        account = self._standings.of(asker.account, self._reader.begin)
         if submit_s is None:
-            known.terms[who] = by
-        return by
+            at_s, unit = now_s, self._standings.unit(asker.uid, now_s, self._reader.begin)
+        else:
+            at_s = submit_s
+            with self._reader.begin() as conn:
+                unit = registry.unit_of(conn, self.rules.cluster.name, asker.uid, at_s)
+        account.insist_on(asker.uid, unit, provider, at_s)
+        return asking.terms_of(self.rules, account)
 
     def _where(self, account: str) -> Position:
         """Return where an account stands, with all holds that are answered."""
-        if account not in self._positions:
-            with self._reader.begin() as conn:
-                self._positions[account] = self._position(conn, account)
-        return self._positions[account]
+        found = self._positions.get(account, self._reader.begin)
+        assert found is not None
+        return found
 
-    def _position(self, conn: Connection, account: str) -> Position:
-        """Read where an account stands in the book, and add what is not there yet."""
-        found = holds.position(conn, account, self.rules.policy)
-        changes = [c for c in (*self._writing, *self._waiting) if c.account == account]
+    def _stand(self, conn: Connection, accounts: list[str]) -> dict[str, Position]:
+        """Read where accounts stand in the book, and add what is not there yet."""
+        found = holds.positions(conn, accounts, self.rules.policy)
+        changes = [c for c in (*self._writing, *self._waiting) if c.account in found]
         ids = [change.placed.id for change in changes if change.placed]
         there = holds.ids(conn, ids) if ids else set()
         dropped = {change.dropped for change in changes}
@@ -328,7 +313,8 @@ class Desk:
             more = change.more
             if more and more.id not in dropped and (change.raised or more.id not in there):
                 eligible_micro = more.tasks * more.task_eligible_micro
-                found = found.plus(more.tasks * more.task_micro, eligible_micro)
+                now = found[change.account]
+                found[change.account] = now.plus(more.tasks * more.task_micro, eligible_micro)
         return found
 
     def _refresh(self) -> None:
@@ -339,23 +325,24 @@ class Desk:
         now = time.monotonic()
         if self._writing or now < self._fresh_until:
             return
-        with self._reader.begin() as conn:
-            head, turn = ledger.head(conn)[0], holds.last_turn(conn)
-            if head != self._head:
-                self._forget(None if head < self._head else _charged(conn, self._head))
-            if turn != self._turn:
-                self._forget(None if turn < self._turn else holds.changed(conn, self._turn))
-        self._head, self._turn = head, turn
+        with self._watch.moved() as moved:
+            if moved:
+                self._catch_up()
         self._fresh_until = now + FRESH_S
 
-    def _forget(self, accounts: set[str] | None = None) -> None:
-        """Forget where these accounts stand; without any, all that is known of all."""
-        if accounts is None:
-            self._accounts.clear()
-            self._positions.clear()
-            return
-        for account in accounts:
-            self._positions.pop(account, None)
+    def _catch_up(self) -> None:
+        with self._reader.begin() as conn:
+            moved, turn = self._standings.refresh(conn), holds.last_turn(conn)
+            if moved is None or turn < self._turn:
+                self._positions.forget_all()
+            else:
+                self._positions.forget(moved | holds.changed(conn, self._turn))
+        self._turn = turn
+
+    def _forget(self) -> None:
+        """Read anew what there is of every account."""
+        self._standings.forget()
+        self._positions.forget_all()
 
     # --- into the book ----------------------------------------------------------------------
 
@@ -390,7 +377,7 @@ class Desk:
         first, last = turns
         for change in self._writing:
             if not change.placed:
-                self._positions.pop(change.account, None)  # they may have met another's change
+                self._positions.forget([change.account])  # they may have met another's change
             if change.raised and self._raised.get(change.raised.id) is change.raised:
                 del self._raised[change.raised.id]
         self._writing = []
@@ -416,12 +403,3 @@ class Desk:
         """Write all that waits, at once."""
         if self._waiting:
             self.written(self.write(self.take()))
-
-
-def _charged(conn: Connection, head: int) -> set[str] | None:
-    """Return the accounts that entries after one concern; None: any."""
-    entry, charge = schema.journal.c, schema.charge.c
-    codes = set(conn.execute(select(entry.code).distinct().where(entry.seq > head)).scalars())
-    if codes - {USAGE}:
-        return None
-    return set(conn.execute(select(charge.account).distinct().where(charge.seq > head)).scalars())

@@ -8,7 +8,7 @@ nor a terminal's control bytes can stand in one.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
@@ -23,8 +23,12 @@ ID_BYTES_MAX = 256
 VERBS = ("HOLD", "MODIFY", "DROP", "PING", "STATUS")
 
 _PLAIN = "-_.:/,+@*[]"
-_KEY = re.compile(r"[a-z_]{1,32}")
-_VALUE = re.compile(r"(?:[A-Za-z0-9\-_.:/,+@*\[\]]|%[0-9A-F]{2})*")
+_PAIR = re.compile(r"[a-z_]{1,32}=(?:[A-Za-z0-9\-_.:/,+@*\[\]]|%[0-9A-F]{2})*+")
+_PAIRS = re.compile(rf"{_PAIR.pattern}(?: {_PAIR.pattern})*+")
+_ENCODED = {
+    code: chr(code) if chr(code).isalnum() or chr(code) in _PLAIN else f"%{code:02X}"
+    for code in range(128)
+}
 
 
 Fields = Mapping[str, str]
@@ -40,6 +44,8 @@ class Question:
 
 def encode(value: str) -> str:
     """Percent-encode a value."""
+    if value.isascii():
+        return value.translate(_ENCODED)  # most are, and an answer has no time to lose
     return quote(value, safe=_PLAIN).replace("~", "%7E")
 
 
@@ -50,7 +56,7 @@ def read(line: bytes) -> Question:
         InvalidInput: Another version, an unknown verb, a key given twice, or odd bytes.
     """
     try:
-        version, verb, *pairs = line.decode("ascii").rstrip("\n").split(" ")
+        version, verb, *rest = line.decode("ascii").rstrip("\n").split(" ", 2)
     except ValueError:
         raise InvalidInput("wire: the line is no question; plugin and voucherd must fit") from None
     if version != VERSION:
@@ -60,13 +66,27 @@ def read(line: bytes) -> Question:
         )
     if verb not in VERBS:
         raise InvalidInput(f"wire: {verb[:16]!r} is no question; known: {', '.join(VERBS)}")
-    fields: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or key in fields or not _KEY.fullmatch(key) or not _VALUE.fullmatch(value):
-            raise InvalidInput(f"wire: {pair[:32]!r} is no key=value given once")
-        fields[key] = unquote_to_bytes(value).decode("utf-8", "replace")
+    if not rest:
+        return Question(verb, {})
+    pairs = rest[0].split(" ")
+    fields = dict(pair.split("=") for pair in pairs) if _PAIRS.fullmatch(rest[0]) else {}
+    if len(fields) < len(pairs):
+        raise InvalidInput(f"wire: {_odd(pairs)[:32]!r} is no key=value given once")
+    for key, value in fields.items():
+        if "%" in value:
+            fields[key] = unquote_to_bytes(value).decode("utf-8", "replace")
     return Question(verb, fields)
+
+
+def _odd(pairs: Sequence[str]) -> str:
+    """Return the first that is no pair, or whose key came before."""
+    known = set[str]()
+    for pair in pairs:
+        key = pair.partition("=")[0]
+        if key in known or not _PAIR.fullmatch(pair):
+            return pair
+        known.add(key)
+    return ""
 
 
 def answer(word: str, fields: Mapping[str, str], say: str = "") -> bytes:
@@ -74,8 +94,9 @@ def answer(word: str, fields: Mapping[str, str], say: str = "") -> bytes:
     line = " ".join([VERSION, word, *(f"{key}={encode(value)}" for key, value in fields.items())])
     plain = say if say.isprintable() else "".join(c if c.isprintable() else "?" for c in say)
     cut = plain.encode("utf-8", "replace")[:SAY_BYTES_MAX].decode("utf-8", "ignore")
-    while cut and len(line) + len(f" say={encode(cut)}\n") > ANSWER_BYTES_MAX:
+    room = ANSWER_BYTES_MAX - len(line) - len(" say=\n")
+    while len(told := encode(cut)) > room and cut:
         cut = cut[:-1]
     if cut:
-        line += f" say={encode(cut)}"
+        line += f" say={told}"
     return line.encode("ascii") + b"\n"

@@ -11,6 +11,7 @@ meanwhile; so is what was not done when a look ends in the middle.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -71,7 +72,7 @@ class Memory:
 
     rules: Rules | None = None
     seen: dict[str, Seen] = field(default_factory=dict)
-    standings: Standings = field(default_factory=Standings)
+    standings: Standings | None = None
 
 
 def apply(
@@ -90,11 +91,12 @@ def apply(
         nothing_waits: Whether slurmdbd has everything; if not, nothing is voided.
         memory: What the looks before knew.
     """
-    if rules != memory.rules:
+    if memory.standings is None or rules != memory.rules:
         memory.rules = rules
         memory.seen = {hold: replace(one, again_s=NOW_S) for hold, one in memory.seen.items()}
-        memory.standings = Standings()
-    return _Look(engine, rules, began_s, memory).at(snapshot, nothing_waits)
+        memory.standings = Standings(rules.cluster.name)
+    look = _Look(engine, rules, began_s, memory.seen, memory.standings)
+    return look.at(snapshot, nothing_waits)
 
 
 class _Look:
@@ -103,9 +105,16 @@ class _Look:
     conn: Connection
     """The book as it was when the look began."""
 
-    def __init__(self, engine: Engine, rules: Rules, began_s: int, memory: Memory) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        rules: Rules,
+        began_s: int,
+        seen: dict[str, Seen],
+        standings: Standings,
+    ) -> None:
         self.engine, self.rules, self.began_s = engine, rules, began_s
-        self.seen, self.standings = memory.seen, memory.standings
+        self.seen, self.standings = seen, standings
         self.done = Reconciled()
         self.cluster = rules.cluster.name
         self.terms: dict[tuple[Asker, str, int], Terms] = {}
@@ -252,10 +261,13 @@ class _Look:
     def _judge(self, held: Held, own: Jobs) -> Terms:
         """See whether jobs that wait may still be paid by their account; return its terms."""
         asker = Asker(held.account, held.uid)
-        standing = self.standings.of(self.conn, self.rules, asker, self.began_s)
-        if standing.barred is not None and any(job.waiting for job in own):
-            self.why[held.id] = standing.barred
-        return standing.terms
+        barred = self.standings.barred(asker, self.began_s, self._begin)
+        if barred is not None and any(job.waiting for job in own):
+            self.why[held.id] = barred
+        return asking.terms_of(self.rules, self.standings.of(held.account, self._begin))
+
+    def _begin(self) -> AbstractContextManager[Connection]:
+        return nullcontext(self.conn)
 
     def _follow(self, held: Held, own: Jobs, now: Seen) -> None:
         """Work out what a hold becomes."""

@@ -10,7 +10,7 @@ from town import ACCOUNT, CLUSTER, POLICY, PROVIDER, UID, UNIT, stamp
 
 from accounting.book import ledger
 from accounting.errors import InvalidInput, NotAllowed, NotEligible
-from accounting.vouchers import freezing, holds
+from accounting.vouchers import freezing, spending
 
 MIDDLE = date(2024, 11, 10)
 
@@ -43,7 +43,7 @@ def unfreeze(town, day):
 def may_spend(town, at):
     """Ask whether the user may spend the voucher at an instant."""
     with town.begin() as conn:
-        return holds.may_spend(
+        return spending.may_spend(
             conn, ACCOUNT, cluster=CLUSTER, uid=UID, provider=PROVIDER, at_s=towns.instant(at)
         )
 

@@ -14,7 +14,7 @@ from accounting import money
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Posting
 from accounting.errors import InsufficientBalance, NotAllowed, NotEligible, VoucherExpired
-from accounting.vouchers import holds, releasing
+from accounting.vouchers import holds, releasing, spending
 from accounting.vouchers.holds import Position, Request
 
 NOW_S = instant(NOW)
@@ -318,13 +318,25 @@ def test_of_two_jobs_of_one_number_the_later_counts(town):
         assert holds.of_job(conn, CLUSTER, 16).id == f"{1:032x}"
 
 
+def test_positions_of_many_are_those_of_each(town):
+    """Where many accounts stand is read at once; one that is not there has nothing."""
+    place(town, request(1, "100"))
+    with town.begin() as conn:
+        towns.pay(conn, "7.00", "BANK-7")
+        some = holds.positions(conn, ["nobody", ACCOUNT], POLICY)
+    assert some[ACCOUNT].held_micro == 100 * 10**6
+    assert some[ACCOUNT].cash_fen == 50_007_00
+    assert (some["nobody"].cash_fen, some["nobody"].available_fen) == (0, 0)
+    assert list(some["nobody"].accrued) == []
+
+
 # --- who may spend ---------------------------------------------------------------------------
 
 
 def may_spend(town, account=ACCOUNT, uid=UID, provider=PROVIDER, at_s=NOW_S):
     """Ask whether a user may spend an account."""
     with town.begin() as conn:
-        return holds.may_spend(
+        return spending.may_spend(
             conn, account, cluster=CLUSTER, uid=uid, provider=provider, at_s=at_s
         )
 

@@ -16,7 +16,7 @@ ROWS = """
     tariff signing registry
     basis keys pricelists granting papers freezing payments debts certificate
     holds examples
-    definition releasing unitfacts credit cancelling
+    definition releasing spending unitfacts credit cancelling
     entitling
     issuing applying
     waiting

@@ -47,6 +47,26 @@ def test_an_entry_keeps_its_rows_and_postings(empty):
         assert ledger.balance(conn, "cash", "nobody") == 0
 
 
+def test_watch_tells_until_it_is_caught_up_with(empty):
+    """Who keeps up is told of each writing of somebody else; SQLite also knows of none."""
+    engine = empty.engine
+    watch, quiet = ledger.Watch(engine), engine.dialect.name != "sqlite"
+    with watch.moved() as first:
+        pass
+    with watch.moved() as nothing:
+        pass
+    with empty.begin() as conn:
+        ledger.write(conn, FACT)
+    with pytest.raises(RuntimeError), watch.moved():
+        raise RuntimeError("not caught up")
+    with watch.moved() as again:
+        pass
+    with watch.moved() as at_last:
+        pass
+
+    assert (first, nothing, again, at_last) == (True, quiet, True, quiet)
+
+
 def test_the_chain_follows(town):
     """Each entry names the hash of the one before, and its own follows from its content."""
     with town.begin() as conn:

@@ -205,7 +205,11 @@ def test_memberships_may_follow_each_other(people):
         join(conn, "rival", "2024-02-01", "2024-03-01")
         days = ("2024-02-15", "2024-03-15", "2024-04-15")
         units = [registry.unit_of(conn, CLUSTER, 7, day(each)) for each in days]
+        known = [registry.units_of(conn, CLUSTER, [7, 8], day(each))[7] for each in days]
+        early = registry.units_of(conn, CLUSTER, [7, 8], day("2024-01-15"))
     assert units == ["rival", UNIT, "rival"]
+    assert known == [("rival", day("2024-03-01")), (UNIT, day("2024-04-01")), ("rival", None)]
+    assert early == {7: (None, day("2024-02-01")), 8: (None, None)}
 
 
 def test_joining_again_changes_nothing(people):

@@ -13,7 +13,7 @@ from accounting import money
 from accounting.book import schema
 from accounting.errors import InvalidInput, NotAllowed, VoucherError
 from accounting.policy import Cap
-from accounting.vouchers import ending, holds, issuing, registry, waiting
+from accounting.vouchers import ending, issuing, registry, spending, waiting
 
 PAPER = "e" * 64
 
@@ -93,7 +93,7 @@ def test_what_is_freed_goes_to_those_who_wait_in_their_order(people):
     with people.begin() as conn:
         again = ending.end_contract(conn, "ended", date(2024, 7, 31), PAPER, rules, stamp())
         with pytest.raises(NotAllowed, match="its contract was ended"):
-            holds.may_spend(
+            spending.may_spend(
                 conn, ended, cluster=towns.CLUSTER, uid=towns.UID, provider=towns.PROVIDER,
                 at_s=instant("2024-08-01T00:00:00+08:00"),
             )  # fmt: skip

@@ -5,10 +5,11 @@ adds. Its hash covers all of it and the hash before it. Nothing else writes to t
 nothing is ever edited: the same key with the same content is the same act, done once.
 """
 
+import contextlib
 import hashlib
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -53,6 +54,9 @@ _HEAD = select(_ENTRY.seq, _ENTRY.hash).order_by(_ENTRY.seq.desc()).limit(1)
 _KEPT = schema.balance.c
 _BALANCE = select(_KEPT.amount_micro).where(
     _KEPT.account == bindparam("of"), _KEPT.owner == bindparam("by")
+)
+_BALANCES = select(_KEPT.owner, _KEPT.amount_micro).where(
+    _KEPT.account == bindparam("of"), _KEPT.owner.in_(bindparam("some", expanding=True))
 )
 """Statements that are asked over and over, made once."""
 _HOT = (schema.journal, schema.posting)
@@ -469,6 +473,27 @@ def lock(conn: Connection) -> None:
         conn.execute(text("SELECT pg_advisory_xact_lock(20230616)"))
 
 
+class Watch:
+    """Tells, for next to nothing, when nobody else can have written since it was last asked."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._dbapi = engine.raw_connection() if engine.dialect.name == "sqlite" else None
+        self._seen: int | None = None
+
+    @contextlib.contextmanager
+    def moved(self) -> Iterator[bool]:
+        """Tell whether the book may have moved; whoever fails to catch up is told again.
+
+        Only SQLite knows it: others always may.
+        """
+        now = None
+        if self._dbapi is not None:
+            # to its end: a statement that stands open would keep the book from being tidied up
+            [(now,)] = self._dbapi.cursor().execute("PRAGMA data_version").fetchall()
+        yield now is None or now != self._seen
+        self._seen = now
+
+
 def head(conn: Connection) -> tuple[int, str]:
     """Return place and hash of the last entry; (0, GENESIS) in an empty chain."""
     row = conn.execute(_HEAD).one_or_none()
@@ -478,6 +503,12 @@ def head(conn: Connection) -> tuple[int, str]:
 def balance(conn: Connection, account: str, owner: str) -> int:
     """Return an account's balance of one owner, micro-yuan, debit positive."""
     return int(conn.execute(_BALANCE, {"of": account, "by": owner}).scalar() or 0)
+
+
+def balances(conn: Connection, account: str, owners: Sequence[str]) -> dict[str, int]:
+    """Return an account's balances of at most KEYS_MAX owners that have one, micro-yuan."""
+    rows = conn.execute(_BALANCES, {"of": account, "some": owners})
+    return {row.owner: int(row.amount_micro) for row in rows}
 
 
 def move(owner: str, fen_by_account: Mapping[str, int]) -> list[Posting]:

@@ -4,7 +4,9 @@ From then on no hold is taken and nothing is deducted for what runs; what ran be
 as ever. Months that have a statement are the past and are kept.
 """
 
+from collections.abc import Collection
 from datetime import date, timedelta
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import select
@@ -167,20 +169,20 @@ def of_unit(conn: Connection, unit: str, last_seq: int = _LAST_SEQ) -> list[tupl
     ]
 
 
-def at(conn: Connection, unit: str, at_s: int) -> Any | None:
-    """Return the freeze (from_s, reason) of a unit that runs at an instant, or None."""
-    for begin_s, end_s in of_unit(conn, unit):
-        if begin_s <= at_s < end_s:
-            query = select(schema.freeze).filter_by(unit=unit, from_s=begin_s)
-            return conn.execute(query).one()
-    return None
+def of_units(conn: Connection, units: Collection[str]) -> dict[str, list[tuple[int, int, str]]]:
+    """Return the times in which units are frozen by now, half-open, and why; see `of_unit`."""
+    begun = schema.freeze.c
+    query = select(schema.freeze).where(begun.unit.in_(units)).order_by(begun.unit, begun.from_s)
+    found: dict[str, list[tuple[int, int, str]]] = {}
+    for unit, rows in groupby(conn.execute(query).all(), lambda row: str(row.unit)):
+        ends = dict(of_unit(conn, unit))
+        found[unit] = [(row.from_s, ends[row.from_s], row.reason) for row in rows]
+    return found
 
 
 def listed(conn: Connection, unit: str) -> list[dict[str, Any]]:
     """List a unit's freezes: from_s, until_s or ALWAYS_S, reason."""
-    ends = dict(of_unit(conn, unit))
-    query = select(schema.freeze).filter_by(unit=unit).order_by(schema.freeze.c.from_s)
     return [
-        {"from_s": row.from_s, "until_s": ends[row.from_s], "reason": row.reason}
-        for row in conn.execute(query)
+        {"from_s": from_s, "until_s": until_s, "reason": reason}
+        for from_s, until_s, reason in of_units(conn, [unit]).get(unit, ())
     ]

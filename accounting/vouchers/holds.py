@@ -6,24 +6,22 @@ it, and each of its tasks ends once: posted (the run was charged), voided (it ne
 expired (the queue never showed it).
 """
 
-import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import BindParameter, bindparam, func, select, text, update
 from sqlalchemy.engine import Connection
 
 from accounting import money
 from accounting.book import ledger, schema
 from accounting.book.ledger import lock
-from accounting.errors import InsufficientBalance, NotAllowed, NotEligible, VoucherExpired
+from accounting.errors import InsufficientBalance, NotAllowed, VoucherExpired
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.period import day_of
 from accounting.policy import Policy
-from accounting.vouchers import freezing
-from accounting.vouchers.registry import find, next_coming_or_going, terms, unit_of
 
 LIVE = (
     select(schema.hold, schema.hold_bind.c.job_id, schema.hold_bind.c.submit_s)
@@ -32,10 +30,44 @@ LIVE = (
 )
 """Holds with tasks that have not ended: how many are `live`, and the job they are bound to.
 An index has these alone: the many that have ended cost nothing."""
-_HELD = select(
-    func.sum(schema.hold.c.live * schema.hold.c.task_micro),
-    func.sum(schema.hold.c.live * schema.hold.c.task_eligible_micro),
-).where(schema.hold.c.account == bindparam("of"), schema.hold.c.live > 0)
+_SOME: BindParameter[Any] = bindparam("some", expanding=True)
+_HOLD, _VOUCHER, _CHARGE = schema.hold.c, schema.voucher.c, schema.charge.c
+_STATEMENT, _LINE = schema.statement.c, schema.statement_line.c
+_HELD = (
+    select(
+        _HOLD.account,
+        func.sum(_HOLD.live * _HOLD.task_micro).label("micro"),
+        func.sum(_HOLD.live * _HOLD.task_eligible_micro).label("eligible_micro"),
+    )
+    .where(_HOLD.account.in_(_SOME), _HOLD.live > 0)
+    .group_by(_HOLD.account)
+)
+_VOUCHERS = (
+    select(schema.voucher)
+    .where(_VOUCHER.account.in_(_SOME))
+    .order_by(_VOUCHER.until_s, _VOUCHER.id)
+)
+_CHARGED = (
+    select(
+        _CHARGE.account,
+        _CHARGE.month,
+        func.sum(_CHARGE.charge_micro),
+        func.sum(_CHARGE.eligible_micro),
+    )
+    .where(_CHARGE.account.in_(_SOME))
+    .group_by(_CHARGE.account, _CHARGE.month)
+)
+_STATED = (
+    select(
+        _STATEMENT.account,
+        _LINE.usage_month,
+        func.sum(_LINE.charge_micro),
+        func.sum(_LINE.eligible_micro),
+    )
+    .join(schema.statement, _STATEMENT.id == _LINE.statement)
+    .where(_STATEMENT.account.in_(_SOME))
+    .group_by(_STATEMENT.account, _LINE.usage_month)
+)
 _LAST_TURN = select(func.max(schema.hold.c.turn))
 _ENTER = text(
     f"INSERT INTO hold ({', '.join(c.name for c in schema.hold.columns)}) "  # noqa: S608 - our own names
@@ -160,12 +192,12 @@ class Position:
     def _share_fen(self, eligible_micro: int) -> int:
         return money.share(max(eligible_micro, 0) // MICRO_PER_FEN, self.ratio_bp)
 
-    @property
+    @cached_property
     def accrued_share_fen(self) -> int:
         """The voucher's share of what is accrued."""
         return min(self.left_fen, sum(self._share_fen(part) for _, part in self.accrued))
 
-    @property
+    @cached_property
     def share_fen(self) -> int:
         """The voucher's share of what is accrued and held (V of DESIGN 3b)."""
         held = self._share_fen(self.held_eligible_micro)
@@ -181,7 +213,7 @@ class Position:
         """On vouchers and neither accrued nor held."""
         return self.left_fen - self.share_fen
 
-    @property
+    @cached_property
     def free_cash_fen(self) -> int:
         """Cash, and credit that is not owed yet, that nothing accrued or held needs; below zero
         when runs outran their holds."""
@@ -212,28 +244,49 @@ class Position:
 
 def position(conn: Connection, account: str, policy: Policy) -> Position:
     """Work out where a voucher account stands."""
-    own = vouchers(conn, account)
-    gone = taken_back(conn)
-    left = sum(ledger.balance(conn, "voucher.left", each.id) for each in own if each.id not in gone)
-    held_micro, held_eligible_micro = conn.execute(_HELD, {"of": account}).one()
-    return Position(
-        left_fen=left // MICRO_PER_FEN,
-        cash_fen=-ledger.balance(conn, "cash", account) // MICRO_PER_FEN,
-        owed_fen=ledger.balance(conn, "receivable", account) // MICRO_PER_FEN,
-        accrued=list(accrued(conn, account).values()),
-        held_micro=int(held_micro or 0),
-        held_eligible_micro=int(held_eligible_micro or 0),
-        ratio_bp=_ratio_bp(own, policy),
-        credit_fen=_credit_fen(conn, account) if policy.payment_mode == "postpaid" else 0,
-        in_full=policy.payment_mode == "reimburse",
-    )
+    return positions(conn, [account], policy)[account]
 
 
-def _credit_fen(conn: Connection, account: str) -> int:
-    """Return the credit limit of an account: the one that was set last."""
+def positions(conn: Connection, accounts: Sequence[str], policy: Policy) -> dict[str, Position]:
+    """Work out where voucher accounts stand: many cost little more than one."""
+    found: dict[str, Position] = {}
+    for i in range(0, len(accounts), ledger.KEYS_MAX):
+        some = accounts[i : i + ledger.KEYS_MAX]
+        own = _vouchers(conn, some)
+        gone = taken_back(conn)
+        left = _balances(conn, "voucher.left", [v.id for each in own.values() for v in each])
+        cash, owed = (_balances(conn, of, some) for of in ("cash", "receivable"))
+        held = {row.account: row for row in conn.execute(_HELD, {"some": some})}
+        sums = _accrued(conn, some)
+        credit = _credit_fen(conn, some) if policy.payment_mode == "postpaid" else {}
+        for account in some:
+            mine, now = own.get(account, ()), held.get(account)
+            found[account] = Position(
+                left_fen=sum(left.get(v.id, 0) for v in mine if v.id not in gone) // MICRO_PER_FEN,
+                cash_fen=-cash.get(account, 0) // MICRO_PER_FEN,
+                owed_fen=owed.get(account, 0) // MICRO_PER_FEN,
+                accrued=list(sums.get(account, {}).values()),
+                held_micro=int(now.micro) if now else 0,
+                held_eligible_micro=int(now.eligible_micro) if now else 0,
+                ratio_bp=_ratio_bp(mine, policy),
+                credit_fen=credit.get(account, 0),
+                in_full=policy.payment_mode == "reimburse",
+            )
+    return found
+
+
+def _balances(conn: Connection, account: str, owners: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for i in range(0, len(owners), ledger.KEYS_MAX):
+        found |= ledger.balances(conn, account, owners[i : i + ledger.KEYS_MAX])
+    return found
+
+
+def _credit_fen(conn: Connection, accounts: Sequence[str]) -> dict[str, int]:
+    """Return the credit limits of accounts: the one that was set last."""
     table = schema.credit_limit
-    query = select(table.c.amount_fen).filter_by(account=account).order_by(table.c.seq.desc())
-    return conn.execute(query.limit(1)).scalar() or 0
+    query = select(table.c.account, table.c.amount_fen).where(table.c.account.in_(accounts))
+    return {row.account: row.amount_fen for row in conn.execute(query.order_by(table.c.seq))}
 
 
 def _ratio_bp(own: Sequence[Any], policy: Policy) -> int:
@@ -245,10 +298,14 @@ def _ratio_bp(own: Sequence[Any], policy: Policy) -> int:
 
 def vouchers(conn: Connection, account: str) -> Sequence[Any]:
     """List an account's vouchers in the order in which they are drawn: earliest expiry first."""
-    table = schema.voucher
-    return conn.execute(
-        select(table).where(table.c.account == account).order_by(table.c.until_s, table.c.id)
-    ).all()
+    return _vouchers(conn, [account]).get(account, ())
+
+
+def _vouchers(conn: Connection, accounts: Sequence[str]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for row in conn.execute(_VOUCHERS, {"some": accounts}):
+        found.setdefault(row.account, []).append(row)
+    return found
 
 
 def taken_back(conn: Connection, last_seq: int | None = None) -> set[str]:
@@ -263,103 +320,20 @@ def taken_back(conn: Connection, last_seq: int | None = None) -> set[str]:
 
 def accrued(conn: Connection, account: str) -> dict[str, tuple[int, int]]:
     """Return (charge, eligible part) in micro-yuan by usage month, of what no statement has yet."""
-    sums: dict[str, tuple[int, int]] = {}
-    for table, sign, month in (
-        (schema.charge, 1, schema.charge.c.month),
-        (schema.statement_line, -1, schema.statement_line.c.usage_month),
-    ):
-        query = select(month, func.sum(table.c.charge_micro), func.sum(table.c.eligible_micro))
-        if table is schema.statement_line:
-            query = query.join(schema.statement, schema.statement.c.id == table.c.statement)
-            query = query.where(schema.statement.c.account == account)
-        else:
-            query = query.where(table.c.account == account)
-        for name, charge, eligible in conn.execute(query.group_by(month)):
-            was = sums.get(name, (0, 0))
-            sums[name] = (was[0] + sign * int(charge), was[1] + sign * int(eligible))
-    return {name: parts for name, parts in sums.items() if parts != (0, 0)}
+    return _accrued(conn, [account]).get(account, {})
 
 
-def may_spend(
-    conn: Connection, account: str, *, cluster: str, uid: int, provider: str, at_s: int
-) -> Any:
-    """Check that a user of a cluster may spend a voucher account at a provider.
-
-    Returns:
-        The account's contract.
-
-    Raises:
-        NotEligible: No such account, or it is for another provider.
-        NotAllowed: The user is no member of the account's unit, or the contract was ended.
-    """
-    contract = conn.execute(select(schema.contract).filter_by(account=account)).one_or_none()
-    if contract is None:
-        raise NotEligible(
-            f"voucher {account[:24]!r}: not known here; check the number on your certificate"
-        )
-    if unit_of(conn, cluster, uid, at_s) != contract.unit:
-        raise NotAllowed(
-            f"voucher {account}: belongs to another unit than user {uid}'s; use your own unit's"
-            " voucher"
-        )
-    frozen = freezing.at(conn, contract.unit, at_s)
-    if frozen is not None:
-        raise NotEligible(
-            f"voucher {account}: unit {contract.unit} is frozen: {frozen.reason}; ask the regulator"
-        )
-    now = terms(conn, contract.id)
-    if now.ended and at_s >= now.until_s:
-        raise NotAllowed(
-            f"voucher {account}: its contract was ended; use another voucher or sign a new contract"
-        )
-    if contract.provider != provider:
-        raise NotEligible(
-            f"voucher {account}: is for provider {contract.provider}, this partition is"
-            f" {provider}'s; choose another partition or voucher"
-        )
-    return contract
-
-
-def usable(conn: Connection, *, cluster: str, uid: int, provider: str, at_s: int) -> list[str]:
-    """List the accounts that a user of a cluster may spend at a provider, with a voucher that is
-    valid at an instant."""
-    unit = unit_of(conn, cluster, uid, at_s)
-    if unit is None:
-        return []
-    contract, voucher = schema.contract.c, schema.voucher.c
-    query = select(contract.account).where(contract.unit == unit, contract.provider == provider)
-    valid = (voucher.from_s <= at_s) & (voucher.until_s > at_s)
-    query = query.join(schema.voucher, (voucher.account == contract.account) & valid).distinct()
-    found = []
-    for account in conn.execute(query.order_by(contract.account)).scalars():
-        with contextlib.suppress(NotEligible, NotAllowed):
-            may_spend(conn, account, cluster=cluster, uid=uid, provider=provider, at_s=at_s)
-            found.append(account)
-    return found
-
-
-def spenders(conn: Connection, cluster: str) -> list[tuple[str, str, int]]:
-    """List each account with its provider and one user of a cluster who may know it."""
-    contract, member = schema.contract.c, schema.member.c
-    query = (
-        select(contract.account, contract.provider, func.min(member.uid))
-        .join(schema.member, (member.unit == contract.unit) & (member.cluster == cluster))
-        .group_by(contract.account, contract.provider)
-        .order_by(contract.account.desc())
-    )
-    return [tuple(row) for row in conn.execute(query)]
-
-
-def stands_until(conn: Connection, account: str, now_s: int) -> int:
-    """Return the next instant at which `may_spend` can say something else by itself: a member
-    comes or goes, a freeze begins or ends, the contract is over."""
-    contract = find(conn, "contract", account=account)
-    edges = [edge for freeze in freezing.of_unit(conn, contract.unit) for edge in freeze]
-    edges += [terms(conn, contract.id).until_s, freezing.ALWAYS_S]
-    member_s = next_coming_or_going(conn, contract.unit, now_s)
-    if member_s is not None:
-        edges.append(member_s)
-    return min(edge for edge in edges if edge > now_s)
+def _accrued(conn: Connection, accounts: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for sign, query in ((1, _CHARGED), (-1, _STATED)):
+        for account, month, charge, eligible in conn.execute(query, {"some": accounts}):
+            sums = found.setdefault(account, {})
+            was = sums.get(month, (0, 0))
+            sums[month] = (was[0] + sign * int(charge), was[1] + sign * int(eligible))
+    return {
+        account: {month: parts for month, parts in sums.items() if parts != (0, 0)}
+        for account, sums in found.items()
+    }
 
 
 def validity(conn: Connection, account: str) -> tuple[int, int] | None:
@@ -494,7 +468,6 @@ def admit(
     """
     fee_micro = request.tasks * request.task_micro
     after = before.plus(fee_micro, request.tasks * request.task_eligible_micro)
-    fee = yuan(money.fen_up(fee_micro))
     if before.owed_fen > before.credit_fen:
         raise InsufficientBalance(
             f"voucher {request.account}: {yuan(before.owed_fen)} yuan is owed, "
@@ -502,6 +475,7 @@ def admit(
         )
     if after.free_cash_fen >= 0:
         return after
+    fee = yuan(money.fen_up(fee_micro))
     if window is not None and now_s >= window[1]:
         raise VoucherExpired(
             f"voucher {request.account}: expired on {day_of(window[1] - 1, policy.timezone)}, this "

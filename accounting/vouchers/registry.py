@@ -3,7 +3,7 @@
 A contract of one unit with one provider is one voucher account, which is what `--voucher` names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -314,20 +314,30 @@ def end_member(
 
 def unit_of(conn: Connection, cluster: str, uid: int, at_s: int) -> str | None:
     """Return the unit for which a user of a cluster computes at an instant, or None."""
-    table = schema.member
-    query = _MEMBERS.where(table.c.cluster == cluster, table.c.uid == uid, table.c.from_s <= at_s)
-    found = conn.execute(query.where(_last_s.is_(None) | (_last_s > at_s))).one_or_none()
-    return None if found is None else str(found.unit)
+    return units_of(conn, cluster, [uid], at_s)[uid][0]
 
 
-def next_coming_or_going(conn: Connection, unit: str, now_s: int) -> int | None:
-    """Return the next instant at which somebody comes to a unit or leaves it, or None."""
-    members = _MEMBERS.where(schema.member.c.unit == unit).subquery().c
-    edges = [
-        conn.execute(select(func.min(edge)).where(edge > now_s)).scalar()
-        for edge in (members.from_s, members.last_s)
-    ]
-    return min((edge for edge in edges if edge is not None), default=None)
+def units_of(
+    conn: Connection, cluster: str, uids: Sequence[int], at_s: int
+) -> dict[int, tuple[str | None, int | None]]:
+    """Return for which unit users of a cluster compute at an instant, or None, and until when
+    that stands by itself; None: for good."""
+    table = schema.member.c
+    query = _MEMBERS.where(table.cluster == cluster, table.uid.in_(uids)).order_by(table.from_s)
+    found: dict[int, tuple[str | None, int | None]] = {}
+    for row in conn.execute(query):
+        if row.uid in found or (row.last_s is not None and row.last_s <= at_s):
+            continue
+        found[row.uid] = (row.unit, row.last_s) if row.from_s <= at_s else (None, row.from_s)
+    return {uid: found.get(uid, (None, None)) for uid in uids}
+
+
+def spenders(conn: Connection, cluster: str) -> tuple[list[str], list[int]]:
+    """List the accounts and the users of a cluster, the newest first."""
+    account, member = schema.contract.c, schema.member.c
+    accounts = conn.execute(select(account.account).order_by(account.seq.desc())).scalars()
+    users = select(member.uid).where(member.cluster == cluster).order_by(member.seq.desc())
+    return list(accounts), list(dict.fromkeys(conn.execute(users).scalars()))
 
 
 def pay_in(
