@@ -16,6 +16,9 @@ from slurm_voucher import estimate
 from slurm_voucher.asking import Terms
 from slurm_voucher.queue import QueuedJob
 
+Jobs = Sequence[Mapping[str, str]]
+"""What the queue shows of a hold's jobs."""
+WAITING, RUNNING = "waiting", "running"
 NOW_S, NEVER_S = 0, 2**62
 """When a hold is worked out again whose jobs do not change: at the next look, or not at all."""
 
@@ -33,12 +36,21 @@ class Seen:
         again_s: From when on to work it out again, though nothing has changed.
     """
 
-    jobs: Sequence[Mapping[str, str]]
+    jobs: Jobs
     turn: int
     asked_micro: int | None
     terms: Terms
     at_s: int
     again_s: int
+
+    def comparable_micro(self, held: Held, jobs: Jobs) -> int | None:
+        """Return what a task could cost, if what the queue shows now can be compared with it.
+
+        What a job was given is shown only while it runs. That it is not shown any more, because
+        the job was requeued or the task that ran has ended, says nothing of what comes next.
+        """
+        ran = _runs(self.jobs) and not _runs(jobs)
+        return self.asked_micro if held.turn == self.turn and not ran else None
 
     def same(self, now: "Seen") -> bool:
         """Tell whether hold and jobs are what they were."""
@@ -133,10 +145,14 @@ def bears_until(quote: quoting.Quote, by: Terms, now_s: int) -> int:
     return by.window[1] - quote.limit_s - quoting.LONGEST_S if whole else NOW_S
 
 
-def shown(jobs: Sequence[QueuedJob]) -> list[dict[str, str]]:
+def shown(jobs: Sequence[QueuedJob]) -> Jobs:
     """Return what the queue shows of jobs that says what they can cost."""
     return [
-        dict(job.fields) | {"state": "waiting" if job.waiting else "running"}
+        dict(job.fields) | {"state": WAITING if job.waiting else RUNNING}
         for job in jobs
         if not job.ended
     ]
+
+
+def _runs(jobs: Jobs) -> bool:
+    return any(job["state"] == RUNNING for job in jobs)

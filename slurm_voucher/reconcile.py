@@ -237,9 +237,9 @@ class _Look:
             if row is None or not self._is_own(row, own) or _ended(own):
                 continue
             held, before = Held.of(row), self.seen.get(hold_id)
-            known_micro = before.asked_micro if before and before.turn == held.turn else None
-            terms = self._judge(held, own)
-            now = Seen(following.shown(own), held.turn, known_micro, terms, self.began_s, NOW_S)
+            shown, terms = following.shown(own), self._judge(held, own)
+            known_micro = before.comparable_micro(held, shown) if before else None
+            now = Seen(shown, held.turn, known_micro, terms, self.began_s, NOW_S)
             if before and before.stands(now):
                 self.judged.add(hold_id)
                 continue

@@ -403,6 +403,35 @@ def test_voucher_that_is_issued_while_a_job_waits_bears_its_part(site) -> None:
     assert eligible(site, account) == CARD_HOUR
 
 
+def test_whole_node_that_is_requeued_stays_held(site) -> None:
+    """A job on a whole node, which the queue shows only while it runs, keeps its hold when it
+    waits again; made shorter by half then it gives back half."""
+    hold(site, tres_per_node="gpu:ascend_910b:8")
+    memory = reconcile.Memory()
+    look(site, running(ONE, 8), memory=memory)
+    for after_s in (20, 30, 40):
+        look(site, queued(ONE), after_s=after_s, memory=memory)
+    assert live(site) == [("1", 1, 8 * CARD_HOUR, ONE)]
+
+    for after_s in (50, 60):
+        look(site, queued(ONE, time_limit=minutes(30)), after_s=after_s, memory=memory)
+    assert live(site) == [("1", 1, 4 * CARD_HOUR, ONE)]
+
+
+def test_whole_nodes_of_an_array_stay_held_when_one_is_done(site) -> None:
+    """Tasks of an array that wait for whole nodes keep their holds when the one that showed what
+    they get has ended."""
+    hold(site, "3" * 32, tres_per_node="gpu:ascend_910b:8", array="3-6")
+    memory = reconcile.Memory()
+    waits = queued(ARRAY, admin_comment=mark("3" * 32), time_limit=minutes(60))
+    runs = running(130, 8, time_limit=minutes(60))
+    look(site, waits, runs, memory=memory)
+    for after_s in (20, 30, 40):
+        look(site, waits, after_s=after_s, memory=memory)
+
+    assert [micro for _, _, micro, _ in live(site)] == [8 * CARD_HOUR]
+
+
 def test_running_job_is_not_raised_by_the_time_that_passes(site) -> None:
     """A whole node that was held for, of which a job runs on one card, is not held for again when
     half of its time is over and a price list comes that costs the same."""
