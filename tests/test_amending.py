@@ -11,9 +11,10 @@ from town import ACCOUNT, CONTRACT, PROVIDER, UNIT, VOUCHER, stamp
 
 from accounting import money
 from accounting.book import ledger
+from accounting.book.ledger import Entry
 from accounting.errors import InvalidInput, NotAllowed, NotEligible
 from accounting.policy import Cap
-from accounting.vouchers import amending, ending, entitling, registry, waiting
+from accounting.vouchers import amending, debts, ending, entitling, registry, waiting
 
 SECOND = f"A-{ACCOUNT}-2"
 
@@ -173,6 +174,40 @@ def test_what_is_less_comes_off(shop, used, fee, cancelled, owed):
     before = head(shop)
     assert amend(shop, fee, at=DECEMBER) == (0, 0, ())
     assert head(shop) == before
+
+
+def test_what_is_owed_already_is_not_asked_for_again(shop):
+    """With 35,000.00 used of a voucher that goes down to 30,000.00 and to 20,000.00, 5,000.00 are
+    owed and then 10,000.00 more; up and down again asks for nothing; paid or not."""
+    take(shop, yuan(1, 70_000))
+    close(shop, "2024-11")
+    owed = []
+    for fee, paper in (("60,000", "a"), ("40,000", "b"), ("50,000", "c"), ("40,000", "d")):
+        owed.append(money.yuan(amend(shop, fee, paper * 64, at=DECEMBER).owed_fen))
+        if paper == "a":
+            with shop.begin() as conn:
+                debts.pay(
+                    conn, f"D-{VOUCHER}-1", amount_fen=100, reference="CZ-1",
+                    paid_on=date(2024, 12, 2), programme=towns.POLICY.name,
+                    stamp=stamp(DECEMBER),
+                )  # fmt: skip
+    assert owed == ["5,000.00", "10,000.00", "0.00", "0.00"]
+    assert balance(shop, "clawback.due", UNIT) == "14,999.00"
+    assert delivery.findings(shop) == []
+
+
+def test_more_asked_back_than_was_borne_is_found(shop):
+    """A debt of which the vouchers bore nothing is found by the audit, and by that rule alone."""
+    take(shop, yuan(1, 70_000))
+    close(shop, "2024-11")
+    for fen in (35_000_00, 15_000_00, 1):
+        with shop.begin() as conn:
+            row, postings = debts.owe(conn, VOUCHER, "amended", fen, "less", towns.POLICY.name)
+            rows = {"debt": [row]}
+            entry = Entry(f"forged:{fen}", "contract.amend", stamp(DECEMBER), rows, postings)
+            ledger.write(conn, entry)
+        found = [(each.rule, each.subject) for each in delivery.findings(shop)]
+        assert found == ([("debts", f"account {ACCOUNT}")] if fen == 1 else [])
 
 
 def test_what_is_accrued_counts_as_used(shop):

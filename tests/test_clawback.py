@@ -5,12 +5,13 @@ from datetime import date
 import delivery
 import pytest
 from delivery import DECEMBER, balance, close, statement, take, yuan
-from town import ACCOUNT, POLICY, UNIT, VOUCHER, stamp
+from town import ACCOUNT, CONTRACT, POLICY, UNIT, VOUCHER, stamp
 
+from accounting import money
 from accounting.book import ledger
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.settle import refunding
-from accounting.vouchers import clawback, debts, holds
+from accounting.vouchers import amending, clawback, debts, holds
 
 DEBT = f"D-{VOUCHER}-1"
 
@@ -62,6 +63,31 @@ def test_what_runs_afterwards_is_the_units(used):
     close(used, "2024-12")
     assert statement(used, "2024-12", "deduction_fen", "cash_fen") == (0, 6_000)
     assert delivery.findings(used) == []
+
+
+@pytest.mark.parametrize(("fee", "owed"), [("60,000", "5,000.00"), ("60", "35,000.00")])
+def test_what_an_amendment_made_it_owe_is_not_asked_for_again(town, fee, owed):
+    """With 35,000.00 used and some of it, or all, owed since the fee went down, the rest is; and
+    nothing that comes back is used."""
+    delivery.load_prices(town)
+    take(town, yuan(1, 70_000))
+    close(town, "2024-11")
+    paper = delivery.hand_in(town, "a" * 64)
+    with town.begin() as conn:
+        amending.amend(
+            conn, CONTRACT, fee_fen=money.fen(fee), effective_on=date(2024, 12, 1), last_day=None,
+            paper_sha256=paper, policy=POLICY, stamp=stamp(DECEMBER),
+        )  # fmt: skip
+    assert balance(town, "clawback.due", UNIT) == owed
+    accept(town, town.signed(draft(town)))
+    assert balance(town, "clawback.due", UNIT) == "35,000.00"
+    lost = yuan(1, 70_000)
+    key = (lost.cluster, lost.job_id, lost.submit_s, lost.start_s)
+    refunding.refund(town.engine, town.archive, key, "lost", POLICY, stamp(DECEMBER))
+    close(town, "2024-12")
+    with town.begin() as conn:
+        assert holds.position(conn, ACCOUNT, POLICY).left_fen == 0
+    assert delivery.findings(town) == []
 
 
 def test_an_unused_voucher_leaves_no_debt(town):

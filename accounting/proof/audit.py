@@ -365,7 +365,8 @@ def reserve(books: Books) -> Found:
 
 
 def owing(books: Books) -> Found:
-    """What units have to give back is what their debts say, less what they paid."""
+    """What units have to give back is what their debts say, less what they paid; and no more than
+    their vouchers ever bore."""
     owed: dict[str, int] = {}
     for row in debts.listed(books.conn):
         if row["paid_fen"] > row["amount_fen"]:
@@ -382,9 +383,30 @@ def owing(books: Books) -> Found:
                 f"unit {unit}",
                 f"clawback.due is {micro} micro-yuan, {fen * MICRO_PER_FEN} by papers",
             )
+    yield from _owed_beyond(books)
     treasury = sum(micro for (name, _), micro in books.sums.items() if name == "treasury.due")
     if treasury != -sum(owed.values()) * MICRO_PER_FEN:
         yield "treasury.due", f"is {treasury} micro-yuan, units owe {sum(owed.values())} fen"
+
+
+def _owed_beyond(books: Books) -> Found:
+    """Find accounts of which more was asked back than was deducted, or may be yet: what an
+    amendment leaves of a voucher is on runs that have no statement."""
+    voucher, debt = schema.voucher.c, schema.debt.c
+    asked = (
+        select(voucher.account, func.sum(debt.amount_fen))
+        .join(schema.debt, debt.voucher == voucher.id)
+        .group_by(voucher.account)
+    )
+    for account, asked_fen in books.conn.execute(asked).all():
+        bore = ("voucher.deducted", "voucher.left", "voucher.expired")
+        own = [each.id for each in holds.vouchers(books.conn, account)]
+        bore_fen = sum(books.sum_of(name, one) for name in bore for one in own) // MICRO_PER_FEN
+        if asked_fen > bore_fen:
+            yield (
+                f"account {account}",
+                f"{yuan(int(asked_fen))} yuan are asked back, its vouchers bore {yuan(bore_fen)}",
+            )
 
 
 def capacity(books: Books) -> Found:

@@ -6,7 +6,8 @@ to those who wait.
 
 Example:
     A voucher of 50,000 for a contract of 100,000, amended to 60,000: it is worth 30,000. With
-    10,000 deducted, 20,000 are cancelled; with 35,000 deducted, 15,000 are and 5,000 are owed.
+    10,000 deducted, 20,000 are cancelled; with 35,000 deducted, 15,000 are and 5,000 are owed;
+    amended once more, to 40,000, another 10,000 are.
 """
 
 from collections.abc import Sequence
@@ -144,14 +145,16 @@ def _recomputed(
     conn: Connection, contract: Any, fee_fen: int, policy: Policy, stamp: Stamp
 ) -> tuple[Amended, dict[str, list[dict[str, Any]]], list[Posting]]:
     """Bring a contract's vouchers down to what they are worth by a lower fee."""
-    own = holds.vouchers(conn, contract.account)
+    gone = holds.taken_back(conn)
+    own = [each for each in holds.vouchers(conn, contract.account) if each.id not in gone]
     if not own:
         return Amended(), {}, []
     left_fen, deducted_fen = (
         sum(ledger.balance(conn, account, each.id) for each in own) // MICRO_PER_FEN
         for account in ("voucher.left", "voucher.deducted")
     )
-    over_fen = max(0, left_fen + deducted_fen - _worth(conn, own, fee_fen, policy))
+    had_fen = left_fen + deducted_fen - debts.owed_fen(conn, [each.id for each in own])
+    over_fen = max(0, had_fen - _worth(conn, own, fee_fen, policy))
     accrued_fen = holds.position(conn, contract.account, policy).accrued_share_fen
     cancelled_fen = min(over_fen, left_fen - accrued_fen)
     ends, postings = cancelling.of_account(conn, contract.account, cancelled_fen, stamp)

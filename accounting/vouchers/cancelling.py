@@ -15,10 +15,12 @@ Cancelled = tuple[list[dict[str, Any]], list[Posting]]
 
 def of_account(conn: Connection, account: str, amount_fen: int, stamp: Stamp) -> Cancelled:
     """Cancel an amount of what is left on an account, from the voucher that expires last on: the
-    others are drawn first."""
+    others are drawn first. What a refund gave back to one that was taken back is nobody's."""
     ends: list[dict[str, Any]] = []
     postings: list[Posting] = []
-    for voucher in reversed(holds.vouchers(conn, account)):
+    gone = holds.taken_back(conn)
+    own = [each for each in holds.vouchers(conn, account) if each.id not in gone]
+    for voucher in reversed(own):
         left_fen = ledger.balance(conn, "voucher.left", voucher.id) // MICRO_PER_FEN
         fen = min(amount_fen, left_fen)
         if fen > 0:

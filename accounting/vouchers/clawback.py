@@ -1,6 +1,7 @@
 """Fraud: the regulator's act takes a whole voucher back. What is left is cancelled, what was
-deducted is owed to the treasury."""
+deducted is owed to the treasury, but for what an amendment made the unit owe before."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -11,15 +12,27 @@ from accounting.book.signing import Act
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.policy import Policy
-from accounting.vouchers import cancelling, debts, waiting
+from accounting.vouchers import cancelling, debts, holds, waiting
 from accounting.vouchers.registry import find
 
 
 def draft(conn: Connection, voucher: str, reason: str) -> dict[str, Any]:
     """Return the act by which the regulator takes a voucher back."""
     row = find(conn, "voucher", id=voucher)
-    body = {"deducted_fen": _fen(conn, "voucher.deducted", voucher), "reason": reason}
+    body = {"deducted_fen": _to_owe_fen(conn, row), "reason": reason}
     return signing.draft(conn, "voucher.clawback", voucher, hash_of(conn, row.seq), body)
+
+
+def _to_owe_fen(conn: Connection, voucher: Any) -> int:
+    """Return what was deducted from a voucher and is not owed already: of it, and of all of its
+    account, whose amendments are owed for the first one."""
+    own = [each.id for each in holds.vouchers(conn, voucher.account)]
+    return max(0, min(_not_owed_fen(conn, some) for some in ([voucher.id], own)))
+
+
+def _not_owed_fen(conn: Connection, vouchers: Sequence[str]) -> int:
+    deducted_fen = sum(_fen(conn, "voucher.deducted", each) for each in vouchers)
+    return deducted_fen - debts.owed_fen(conn, vouchers)
 
 
 def _fen(conn: Connection, account: str, voucher: str) -> int:
@@ -44,14 +57,14 @@ def accept(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> tuple[in
         raise InvalidInput(f"act {act.verb} {voucher.id}: 0 reasons, 1 is needed; draft it again")
     if signing.carried_out(conn, act.sha256) is not None:
         return 0, 0, []
-    deducted_fen = _fen(conn, "voucher.deducted", voucher.id)
+    if ledger.written(conn, key := f"clawback:{voucher.id}") is not None:
+        raise NotAllowed(f"voucher {voucher.id}: was taken back already; it is done once")
+    deducted_fen = _to_owe_fen(conn, voucher)
     if act.body.get("deducted_fen") != deducted_fen:
         raise NotAllowed(
             f"act {act.verb} {voucher.id}: signed for {act.body.get('deducted_fen')} fen, by now "
-            f"{deducted_fen} are deducted; draft it again"
+            f"{deducted_fen} are deducted and not owed; draft it again"
         )
-    if ledger.written(conn, key := f"clawback:{voucher.id}") is not None:
-        raise NotAllowed(f"voucher {voucher.id}: was taken back already; it is done once")
     left_fen = _fen(conn, "voucher.left", voucher.id)
     ends, postings = cancelling.of_voucher(conn, voucher.id, left_fen, stamp)
     rows = {"signed_act": [signing.act_row(act)]} | ({"voucher_end": ends} if ends else {})

@@ -3,6 +3,7 @@
 The provider keeps what it was paid, for it served; the unit owes the treasury.
 """
 
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -52,6 +53,13 @@ def owe(
         Posting("clawback.due", unit, micro),
         Posting("treasury.due", programme, -micro),
     ]
+
+
+def owed_fen(conn: Connection, vouchers: Collection[str]) -> int:
+    """Return what was ever asked back for vouchers, paid or not, fen."""
+    debt = schema.debt.c
+    asked = select(func.coalesce(func.sum(debt.amount_fen), 0)).where(debt.voucher.in_(vouchers))
+    return int(conn.execute(asked).scalar_one())
 
 
 def _unit_of(conn: Connection, voucher: str) -> str:

@@ -309,12 +309,12 @@ def _vouchers(conn: Connection, accounts: Sequence[str]) -> dict[str, list[Any]]
 
 
 def taken_back(conn: Connection, last_seq: int | None = None) -> set[str]:
-    """Return the vouchers that were clawed back after something was deducted, by now or up to an
-    entry: what a refund gives back to one is not used again, it lapses with it."""
-    debt = schema.debt.c
-    query = select(debt.voucher).where(debt.kind == "clawback")
+    """Return the vouchers that were clawed back, by now or up to an entry: what a refund gives
+    back to one is not used again, it lapses with it."""
+    act = schema.signed_act.c
+    query = select(act.subject).where(act.verb == "voucher.clawback")
     if last_seq is not None:
-        query = query.where(debt.seq <= last_seq)
+        query = query.where(act.seq <= last_seq)
     return set(conn.execute(query).scalars())
 
 
