@@ -87,7 +87,6 @@ class Desk:
         self._wants: dict[Fields, Wanted] = {}
         self._costs: dict[tuple[Fields, Terms], quoting.Quote] = {}
         self._strays: dict[int, deque[int]] = {}
-        self._began = time.monotonic()
 
     def follow(self, rules: Rules) -> None:
         """Go on by other rules."""
@@ -100,9 +99,11 @@ class Desk:
     def warm(self, now_s: int, seconds: float) -> None:
         """Get to know accounts and users, for some time, before slurmctld asks with a deadline."""
         self._refresh()
-        end = time.monotonic() + seconds
+        end, cluster = time.monotonic() + seconds, self.rules.cluster.name
         with self._reader.begin() as conn:
-            accounts, users = registry.spenders(conn, self.rules.cluster.name)
+            accounts, users = registry.spenders(conn, cluster)
+            for request in holds.taken_since(conn, cluster, now_s - ASKED_AGAIN_S):
+                self._remember(request)  # slurmctld may ask for it again
         self._standings.accounts.forgotten |= dict.fromkeys(accounts)
         self._standings.users.forgotten |= dict.fromkeys(users)
         self._positions.forgotten |= dict.fromkeys(accounts)
@@ -134,7 +135,7 @@ class Desk:
         asked = {key: value for key, value in fields.items() if key not in NAMES}
         want, by, quote = self._priced(asker, asked, now_s)
         request = asking.hold(self.rules, hold_id, asker, want, quote, asked)
-        first = self._recent.get(hold_id) or self._before_restart(hold_id)
+        first = self._recent.get(hold_id)
         if first is not None:
             if (first.account, first.uid) != (asker.account, asker.uid):
                 raise NotAllowed(f"hold {hold_id}: stands for another job; submit again")
@@ -241,21 +242,6 @@ class Desk:
         self._recent[request.id] = request
         if len(self._recent) > RECENT_MAX:
             self._recent.popitem(last=False)
-
-    def _before_restart(self, hold_id: str) -> Request | None:
-        """Find a hold that another voucherd took just before this one was started."""
-        if time.monotonic() - self._began > ASKED_AGAIN_S:
-            return None
-        with self._reader.begin() as conn:
-            held = holds.find_live(conn, hold_id)
-        if held is None:
-            return None
-        request = Request(
-            hold_id, self.rules.cluster.name, held.account, held.uid, held.tasks,
-            held.task_micro, held.task_eligible_micro, held.asked,
-        )  # fmt: skip
-        self._remember(request)
-        return request
 
     # --- what is known ----------------------------------------------------------------------
 

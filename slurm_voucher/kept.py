@@ -11,7 +11,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 Begin = Callable[[], AbstractContextManager[Connection]]
 """Opens the book to be read, where it has to be."""
-TOGETHER = 100
+TOGETHER = 25
 """How many are read at once: each costs little more than none."""
 
 

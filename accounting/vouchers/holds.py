@@ -438,6 +438,18 @@ def changed(conn: Connection, turn: int) -> set[str]:
     return set(conn.execute(query).scalars())
 
 
+def taken_since(conn: Connection, cluster: str, since_s: int) -> list[Request]:
+    """List the live holds of a cluster that were taken since an instant."""
+    own = LIVE.where(schema.hold.c.cluster == cluster, schema.hold.c.asked_s >= since_s)
+    return [
+        Request(
+            held.id, cluster, held.account, held.uid, held.tasks, held.task_micro,
+            held.task_eligible_micro, held.asked,
+        )
+        for held in map(Held.of, conn.execute(own))
+    ]  # fmt: skip
+
+
 def unseen(conn: Connection, cluster: str, uid: int) -> int:
     """Count the live holds of a user that the queue has not shown."""
     own = LIVE.where(schema.hold.c.cluster == cluster, schema.hold.c.uid == uid)
