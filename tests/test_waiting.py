@@ -11,9 +11,9 @@ from town import NOW, POLICY, UNIT, instant, stamp
 
 from accounting import money
 from accounting.book import schema
-from accounting.errors import InvalidInput, NotAllowed, VoucherError
+from accounting.errors import InvalidInput, NotAllowed, NotEligible, VoucherError
 from accounting.policy import Cap
-from accounting.vouchers import ending, issuing, registry, spending, waiting
+from accounting.vouchers import ending, freezing, issuing, registry, spending, waiting
 
 PAPER = "e" * 64
 
@@ -100,6 +100,42 @@ def test_what_is_freed_goes_to_those_who_wait_in_their_order(people):
     assert again == (0, [])
 
 
+def test_who_waits_gets_what_was_confirmed_and_no_more(people):
+    """Of 20,000 the unit's limit left 5,000, and for these there was no money: when another
+    contract of the unit ends the rules give 12,000, and 5,000 are issued."""
+    caps = (
+        Cap(scope="unit", max_fen=money.fen("15,000"), categories=("general",)),
+        Cap(scope="programme", max_fen=money.fen("12,000"), categories=("general",)),
+    )
+    rules = replace(POLICY, issue=replace(POLICY.issue, caps=caps, min_fen=0))
+    asks(people, "first", "20,000", rules)
+    application, _ = asks(people, "second", "40,000", rules)
+    assert who_waits(people, rules) == [(application, "5,000.00", False)]
+    with people.begin() as conn:
+        _, [voucher] = ending.end_contract(conn, "first", date(2024, 7, 31), PAPER, rules, stamp())
+    assert amount(people, voucher) == ("5,000.00", True)
+    assert who_waits(people, rules) == []
+
+
+def test_frozen_units_wait_on(people):
+    """A unit that is frozen gets nothing, neither by an act nor from what is freed."""
+    rules = limited("10,000")
+    asks(people, "first", "20,000", rules)
+    application, _ = asks(people, "second", "20,000", rules)
+    with people.begin() as conn:
+        towns.add_contract(conn, "third", fee_fen=money.fen("20,000"), policy=rules)
+        third = towns.add_application(conn, "third", policy=rules)
+        drafted = freezing.draft_freeze(conn, UNIT, date(2024, 7, 1), "blacklisted")
+    act = people.signed(drafted)
+    with people.begin() as conn:
+        freezing.accept_freeze(conn, act, rules, stamp())
+        _, issued = ending.end_contract(conn, "first", date(2024, 7, 31), PAPER, rules, stamp())
+    assert issued == []
+    assert who_waits(people, rules) == [(application, "10,000.00", False)]
+    with pytest.raises(NotEligible, match=f"unit {UNIT} is frozen on 2024-07-01"):
+        towns.confirm(people, third, rules=rules)
+
+
 def test_a_contract_ends_once_and_within_its_time(people):
     """A contract ends on a day before its last one, and not again on another."""
     with people.begin() as conn:
@@ -121,6 +157,16 @@ def test_with_the_year_ends_the_waiting(people):
     with people.begin() as conn:
         assert waiting.serve(conn, rules, stamp(new_year)) == []
     assert who_waits(people, rules, new_year) == [(application, "10,000.00", True)]
+
+
+def test_what_lapsed_is_not_issued_where_old_contracts_count(people):
+    """Also by rules that take contracts of other years nobody waits beyond the year."""
+    rules = limited("10,000")
+    rules = replace(rules, contract=replace(rules.contract, signed_in_year=False))
+    asks(people, "first", "20,000", rules)
+    asks(people, "second", "20,000", rules)
+    with people.begin() as conn:
+        assert waiting.serve(conn, rules, stamp("2025-01-01T00:00:00+08:00")) == []
 
 
 def test_who_waits_is_decided_once(people):

@@ -12,7 +12,7 @@ from accounting.errors import VoucherError
 from accounting.money import yuan
 from accounting.policy import Policy
 from accounting.proof.evidence import Books, Found
-from accounting.vouchers import entitling, granting, registry
+from accounting.vouchers import entitling, freezing, granting, registry
 
 
 def amounts(books: Books) -> Found:
@@ -45,10 +45,14 @@ def _otherwise_written(conn: Connection, row: Any, rules: Policy) -> Found:
     """What a voucher says follows from its application, and from the day on which it was issued."""
     application = registry.find(conn, "application", id=row.application)
     entry = select(schema.journal.c.effective_s).filter_by(seq=row.seq)
-    day = period.day_of(conn.execute(entry).scalar_one(), rules.timezone)
+    issued_s = conn.execute(entry).scalar_one()
+    day = period.day_of(issued_s, rules.timezone)
     from_s, until_s = entitling.validity(conn, application.contract, day, rules, row.seq)
+    contract = registry.find(conn, "contract", id=application.contract)
+    if freezing.is_frozen(conn, contract.unit, issued_s, row.seq):
+        yield f"voucher {row.id}", f"was issued while unit {contract.unit} was frozen"
     expected = {
-        "account": registry.find(conn, "contract", id=application.contract).account,
+        "account": contract.account,
         "category": application.category,
         "issued_on": day.isoformat(),
         "from_s": from_s,
@@ -89,6 +93,7 @@ def order(books: Books) -> Found:
                 )
 
 
+_served = schema.journal.alias()
 _WAITED = (
     select(
         schema.waiting.c.seq,
@@ -101,11 +106,13 @@ _WAITED = (
         schema.voucher.c.amount_fen,
         schema.voucher.c.issued_on,
         schema.journal.c.effective_s,
+        _served.c.effective_s.label("issued_s"),
     )
     .join(schema.application, schema.application.c.id == schema.waiting.c.application)
     .join(schema.journal, schema.journal.c.seq == schema.application.c.seq)
     .outerjoin(schema.review, schema.review.c.application == schema.waiting.c.application)
     .outerjoin(schema.voucher, schema.voucher.c.application == schema.waiting.c.application)
+    .outerjoin(_served, _served.c.seq == schema.voucher.c.seq)
     .order_by(schema.application.c.seq)
 )
 
@@ -115,6 +122,8 @@ def _could_have(conn: Connection, earlier: Any, served: Any, policy: Policy) -> 
     limit, its year was not over, and neither had its contract ended nor was it excluded."""
     day = date.fromisoformat(served.issued_on)
     facts = entitling.application_facts(conn, earlier.application, policy, day)
+    if freezing.is_frozen(conn, facts.unit, served.issued_s, served.voucher_seq):
+        return False
     if registry.terms(conn, earlier.contract, served.voucher_seq).ended:
         return False
     if period.day_of(earlier.effective_s, policy.timezone).year != day.year:
@@ -129,4 +138,5 @@ def _could_have(conn: Connection, earlier: Any, served: Any, policy: Policy) -> 
         given = granting.grant(policy, facts, issued)
     except VoucherError:
         return False
-    return given.limit is not None and given.wanted_fen <= given.left_fen
+    wanted_fen = min(given.wanted_fen, earlier.wanted_fen)
+    return given.limit is not None and wanted_fen <= given.left_fen

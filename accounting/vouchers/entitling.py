@@ -16,7 +16,7 @@ from accounting import money, period
 from accounting.book import schema
 from accounting.errors import CapReached, NotEligible
 from accounting.policy import Cap, Policy
-from accounting.vouchers import granting, unitfacts
+from accounting.vouchers import freezing, granting, unitfacts
 from accounting.vouchers.granting import Facts, Grant
 from accounting.vouchers.registry import find, revenue_of, terms
 
@@ -35,20 +35,37 @@ class Entitlement:
 
 
 def entitled(
-    conn: Connection, application_id: str, policy: Policy, effective_s: int
+    conn: Connection,
+    application_id: str,
+    policy: Policy,
+    effective_s: int,
+    most_fen: int | None = None,
 ) -> Entitlement:
     """Work out what is issued for an application at an instant.
 
+    Args:
+        conn: The book.
+        application_id: Which one.
+        policy: The rules.
+        effective_s: The instant.
+        most_fen: What was confirmed, where it was before: never more. None: it was not.
+
     Raises:
-        NotEligible: The rules exclude it, or the contract has ended.
+        NotEligible: The rules exclude it, the unit is frozen, or the contract has ended.
         CapReached: Nothing is left of the unit's limit, or too little of the programme's.
     """
     day = period.day_of(effective_s, policy.timezone)
     facts = application_facts(conn, application_id, policy, day)
+    if freezing.is_frozen(conn, facts.unit, effective_s):
+        raise NotEligible(
+            f"{facts.name}: unit {facts.unit} is frozen on {day}, a voucher is for one that is "
+            "not; wait for its end, or refuse it"
+        )
     grant = granting.grant(
         policy, facts, lambda cap: issued_under(conn, cap, facts, policy, application_id)
     )
-    amount_fen = _with_programme(conn, application_id, grant)
+    wanted_fen = grant.wanted_fen if most_fen is None else min(grant.wanted_fen, most_fen)
+    amount_fen = _with_programme(conn, application_id, grant, wanted_fen)
     contract_id = find(conn, "application", id=application_id).contract
     from_s, until_s = validity(conn, contract_id, day, policy)
     if until_s <= from_s or terms(conn, contract_id).ended:
@@ -75,19 +92,19 @@ def validity(
     return period.instant(day, policy.timezone), min(end_s, _months_later(day, policy))
 
 
-def _with_programme(conn: Connection, application_id: str, grant: Grant) -> int:
+def _with_programme(conn: Connection, application_id: str, grant: Grant, wanted_fen: int) -> int:
     """Take what is left of the programme's limit, where the unit said that less will do."""
-    if grant.limit is None or grant.left_fen >= grant.wanted_fen:
-        return grant.wanted_fen
+    if grant.limit is None or grant.left_fen >= wanted_fen:
+        return wanted_fen
     consents = select(schema.consent).filter_by(application=application_id)
     if grant.left_fen and conn.execute(consents).first() is not None:
         return grant.left_fen
     raise CapReached(
-        f"application {application_id}: {money.yuan(grant.wanted_fen)} yuan wanted, "
+        f"application {application_id}: {money.yuan(wanted_fen)} yuan wanted, "
         f"{money.yuan(grant.left_fen)} of {money.yuan(grant.limit.max_fen)} "
         f"{granting.SPANS[grant.limit.per]} is left for the programme; it waits until money is "
         "freed",
-        grant.wanted_fen,
+        wanted_fen,
     )
 
 

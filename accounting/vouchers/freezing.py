@@ -169,6 +169,11 @@ def of_unit(conn: Connection, unit: str, last_seq: int = _LAST_SEQ) -> list[tupl
     ]
 
 
+def is_frozen(conn: Connection, unit: str, at_s: int, last_seq: int = _LAST_SEQ) -> bool:
+    """Tell whether a unit is frozen at an instant, as of an entry."""
+    return any(begin_s <= at_s < end_s for begin_s, end_s in of_unit(conn, unit, last_seq))
+
+
 def of_units(conn: Connection, units: Collection[str]) -> dict[str, list[tuple[int, int, str]]]:
     """Return the times in which units are frozen by now, half-open, and why; see `of_unit`."""
     begun = schema.freeze.c

@@ -27,7 +27,6 @@ def listed(conn: Connection, policy: Policy, effective_s: int) -> list[dict[str,
         For each application: contract, category, consent, wanted_fen, since_s and whether it
         lapsed with its year.
     """
-    year = period.day_of(effective_s, policy.timezone).year
     consents = set(conn.execute(select(schema.consent.c.application)).scalars())
     return [
         {
@@ -37,7 +36,7 @@ def listed(conn: Connection, policy: Policy, effective_s: int) -> list[dict[str,
             "consent": row.application in consents,
             "wanted_fen": row.wanted_fen,
             "since_s": row.effective_s,
-            "lapsed": period.day_of(row.effective_s, policy.timezone).year < year,
+            "lapsed": _lapsed(row, policy, effective_s),
         }
         for row in conn.execute(_WAITING)
     ]
@@ -70,20 +69,28 @@ def take_less(conn: Connection, application_id: str, stamp: Stamp) -> None:
 
 
 def serve(conn: Connection, policy: Policy, stamp: Stamp) -> list[str]:
-    """Issue to those who wait what there is money for by now; return the new vouchers."""
+    """Issue to those who wait what there is money for by now, and no more than was confirmed;
+    return the new vouchers."""
     lock(conn)
     issued = []
     for row in conn.execute(_WAITING).all():
+        if _lapsed(row, policy, stamp.effective_s):
+            continue
         application = find(conn, "application", id=row.application)
         try:
-            given = entitled(conn, application.id, policy, stamp.effective_s)
+            given = entitled(conn, application.id, policy, stamp.effective_s, row.wanted_fen)
         except (CapReached, NotEligible):
             continue
-        if given.amount_fen <= row.wanted_fen:
-            issued.append(
-                issuing.issue(
-                    conn, application, "voucher.issue", row.act_sha256, "waited", given, policy,
-                    stamp, rows={},
-                )
-            )  # fmt: skip
+        issued.append(
+            issuing.issue(
+                conn, application, "voucher.issue", row.act_sha256, "waited", given, policy,
+                stamp, rows={},
+            )
+        )  # fmt: skip
     return issued
+
+
+def _lapsed(row: Any, policy: Policy, effective_s: int) -> bool:
+    """Tell whether the year in which it was applied for is over."""
+    applied_on, day = (period.day_of(at, policy.timezone) for at in (row.effective_s, effective_s))
+    return applied_on.year < day.year
