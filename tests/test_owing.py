@@ -7,9 +7,12 @@ import delivery
 import pytest
 from delivery import (
     DECEMBER,
+    JANUARY,
     balance,
     claim,
     close,
+    draw,
+    grant,
     invoice,
     open_claim,
     pay_out,
@@ -18,7 +21,7 @@ from delivery import (
     take,
     yuan,
 )
-from town import PROVIDER, Town, stamp
+from town import ACCOUNT, PROVIDER, Town, stamp
 
 from accounting.errors import InvalidInput, NotAllowed, Refused
 from accounting.redeem import owing
@@ -76,6 +79,17 @@ def test_a_debt_is_stated_once(paid: Town) -> None:
         open_claim(paid, "2025-Q1", at=LATER)
     with pytest.raises(NotAllowed, match="it is owed to the treasury; repay it"):
         submit(paid, DEBT)
+
+
+def test_what_a_debt_set_off_is_not_drawn_for(paid: Town) -> None:
+    """A line of 10.00 that a debt took off 30.00 is paid by that: nothing is advanced for it."""
+    take(paid, yuan(3, 20, DECEMBER), at=JANUARY)
+    close(paid, "2025-01")
+    invoice(paid, "2025-01")
+    grant(paid, "50.00")
+    assert owe(paid) == (DEBT, 2_000)
+    with pytest.raises(Refused, match=f"is set off already by debt {DEBT}; draw for lines that"):
+        draw(paid, f"S-{ACCOUNT}-2025-01/1")
 
 
 def test_no_debt_while_a_claim_waits(town: Town) -> None:

@@ -29,6 +29,7 @@ from town import ACCOUNT, PROVIDER, REGULATOR, TREASURY, Town, stamp
 from accounting.book import ledger, schema, signing
 from accounting.errors import InvalidInput, NotAllowed, Refused
 from accounting.redeem import paying, redemption, reviewing
+from accounting.settle import refunding
 
 Q4 = f"C-{PROVIDER}-2024-Q4-1"
 LINES = delivery.LINES
@@ -432,6 +433,51 @@ def test_credits_are_carried_when_what_covers_them_is_refused(claimed: Town) -> 
     review(claimed, third)
     assert pay_out(claimed, second) == (0, 0)
     assert pay_out(claimed, third) == (2_000, 0)
+
+
+def test_credits_are_taken_off_all_of_them_or_nothing_is_approved(claimed: Town) -> None:
+    """With credits of 30 and 10 and a line of 35 the credit of 10 cannot be left out: nothing is
+    approved, and all of it goes into the next claim."""
+    review(claimed, Q4)
+    take(claimed, yuan(1, 140, qos="a"), yuan(2, 60, qos="b"), at=DECEMBER)
+    close(claimed, "2024-12")
+    take(claimed, yuan(3, 100, DECEMBER), at=JANUARY)
+    close(claimed, "2025-01")
+    invoice(claimed, "2025-01")
+    second = open_claim(claimed, "2025-Q1", at="2025-04-05T09:00:00+08:00")
+    submit(claimed, second)
+    with claimed.begin() as conn:
+        lines = {row["line"]: row["amount_fen"] for row in redemption.claim_lines(conn, second)}
+    credit, *_ = sorted(line for line, fen in lines.items() if fen < 0)
+    [new] = [line for line, fen in lines.items() if fen > 0]
+    some = lines | {credit: 0, new: 3_500}
+    assert (len(lines), sum(some.values()) >= 0) == (3, True)
+    draft = drafted(claimed, second, approved_fen=some, reasons=dict.fromkeys(lines, "checked"))
+    with pytest.raises(InvalidInput, match=f"credit {credit} left out; credits are taken off, all"):
+        decide(claimed, draft)
+
+
+def test_what_refunds_outweigh_waits_for_its_invoice(claimed: Town) -> None:
+    """A statement of 50 that gives 200 back has 25 to invoice, and waits for that."""
+    review(claimed, Q4)
+    pay_out(claimed, Q4)
+    take(claimed, yuan(3, 50, DECEMBER), at=DECEMBER)
+    lost = yuan(1, 200)
+    key = (lost.cluster, lost.job_id, lost.submit_s, lost.start_s)
+    refunding.refund(claimed.engine, claimed.archive, key, "lost", claimed.policy, stamp(DECEMBER))
+    close(claimed, "2024-12")
+    line = f"S-{ACCOUNT}-2024-12/2"
+    before = [row["id"] for row in _claimable(claimed) if row["rest_fen"] > 0]
+    invoice(claimed, "2024-12")
+    assert (before, [row["id"] for row in _claimable(claimed) if row["rest_fen"] > 0]) == (
+        [],
+        [line],
+    )
+
+
+def _claimable(town: Town) -> list[Mapping[str, Any]]:
+    with town.begin() as conn:
+        return redemption.claimable(conn, PROVIDER, "2024-Q4")
 
 
 def test_deducted_is_where_it_stands(claimed: Town) -> None:

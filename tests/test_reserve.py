@@ -128,7 +128,8 @@ def test_a_refused_line_of_a_paid_claim_can_be_drawn_for(shop: Town) -> None:
 
 
 def test_credits_leave_less_than_was_drawn(shop: Town) -> None:
-    """40 drawn and a credit of 20: 20 are paid, all of them to the fund, and none from the bank."""
+    """40 drawn and a credit of 20: 20 are paid, all of them to the fund, and none from the bank.
+    The next 50 bring the other 20 to the fund and 30 to the bank."""
     claimed(shop, b="no log")
     pay_out(shop, Q4)
     draw(shop, LINES[1])
@@ -140,6 +141,15 @@ def test_credits_leave_less_than_was_drawn(shop: Town) -> None:
 
     assert pay_out(shop, second) == (0, 2_000)
     assert money(shop) == ("110.00", "-130.00", "140.00")
+    take(shop, yuan(3, 100, DECEMBER), at=JANUARY)
+    close(shop, "2025-01")
+    invoice(shop, "2025-01")
+    third = open_claim(shop, "2025-Q1", at="2025-04-05T09:00:00+08:00")
+    submit(shop, third)
+    review(shop, third)
+
+    assert pay_out(shop, third) == (3_000, 2_000)
+    assert money(shop) == ("130.00", "-130.00", "170.00")
 
 
 def test_a_grant_twice_is_one(shop: Town) -> None:

@@ -234,10 +234,20 @@ def claimed_once(books: Books) -> Found:
 
 
 def credited(books: Books) -> Found:
-    """Every claim took off the credits that stood when it was opened."""
+    """Every claim took off the credits that stood when it was opened, and no review that approves
+    anything left one out."""
+    line, review = schema.claim_line.c, schema.claim_review.c
+    some = select(review.claim).where(review.approved_fen > 0)
+    query = (
+        select(review.claim, review.line)
+        .join(schema.claim_line, (line.claim == review.claim) & (line.line == review.line))
+        .where(line.amount_fen < 0, review.approved_fen == 0, review.claim.in_(some))
+    )
+    for row in books.conn.execute(query):
+        yield f"claim {row.claim}", f"its review approves lines and leaves out credit {row.line}"
     for claim in redemption.claims(books.conn):
-        for line in redemption.credits_left_out(books.conn, claim):
-            yield f"claim {claim['id']}", f"leaves out credit {line}, which stood before it"
+        for credit in redemption.credits_left_out(books.conn, claim):
+            yield f"claim {claim['id']}", f"leaves out credit {credit}, which stood before it"
 
 
 def paid(books: Books) -> Found:
@@ -352,15 +362,23 @@ def reserve(books: Books) -> Found:
                 )
         if fund_fen < 0:
             yield f"provider {provider}", f"{yuan(-fund_fen)} yuan more is drawn than there was"
+    set_off = (
+        select(schema.reserve_draw.c.line, schema.claim_debt.c.claim)
+        .join(schema.claim_line, schema.claim_line.c.line == schema.reserve_draw.c.line)
+        .join(schema.claim_debt, schema.claim_debt.c.claim == schema.claim_line.c.claim)
+        .where(schema.reserve_draw.c.seq > schema.claim_debt.c.seq)
+    )
+    for row in conn.execute(set_off):
+        yield f"line {row.line}", f"was drawn for after debt {row.claim} had set it off"
     of_claims = select(schema.payout, schema.claim.c.claimant)
     for row in conn.execute(
         of_claims.join(schema.claim, schema.claim.c.id == schema.payout.c.claim)
     ):
-        due_fen = 0 if row.claimant else paying.repaid_by(conn, row.claim)
+        due_fen = 0 if row.claimant else paying.repaid_by(conn, row.claim, row.seq)
         if row.repaid_fen != due_fen:
             yield (
                 f"payout {row.claim}",
-                f"repaid {yuan(row.repaid_fen)} yuan to the fund, {yuan(due_fen)} was drawn for it",
+                f"repaid {yuan(row.repaid_fen)} yuan to the fund, {yuan(due_fen)} was drawn",
             )
 
 

@@ -16,6 +16,8 @@ from accounting.errors import NotAllowed, Refused
 from accounting.policy import Policy
 from accounting.redeem import redemption
 
+_NEVER_SEQ = 2**31 - 1
+
 
 def draft_payout(
     conn: Connection, claim_id: str, reference: str, policy: Policy, effective_s: int
@@ -97,16 +99,35 @@ def _approved_by_account(conn: Connection, claim_id: str) -> dict[str, int]:
     return {account: int(fen) for account, fen in conn.execute(query)}
 
 
-def repaid_by(conn: Connection, claim_id: str) -> int:
-    """Return how much of a claim's payout repays advance money drawn for its lines, fen.
+def repaid_by(conn: Connection, claim_id: str, before_seq: int = _NEVER_SEQ) -> int:
+    """Return how much of a claim's payout repays advance money, fen: what was drawn for lines that
+    are paid by now and is not repaid yet.
 
-    Credit lines can leave less than was drawn: then all of it is repaid, the rest stays owed.
+    Credit lines can leave less than that: then all of it is repaid, and the rest by the next one.
+
+    Args:
+        conn: The book.
+        claim_id: Which claim.
+        before_seq: As before the entry of its payout. `_NEVER_SEQ`: it has none.
     """
-    review, draw = schema.claim_review, schema.reserve_draw
-    rows = conn.execute(
-        select(review.c.approved_fen, func.coalesce(draw.c.amount_fen, 0).label("drawn_fen"))
-        .outerjoin(draw, draw.c.line == review.c.line)
-        .where(review.c.claim == claim_id)
-    ).all()
-    drawn_fen = sum(max(0, min(int(row.approved_fen), int(row.drawn_fen))) for row in rows)
-    return min(drawn_fen, sum(int(row.approved_fen) for row in rows))
+    payout, claim = schema.payout.c, schema.claim.c
+    provider = select(claim.provider).where(claim.id == claim_id).scalar_subquery()
+    paid = (
+        select(payout.claim, payout.repaid_fen)
+        .join(schema.claim, claim.id == payout.claim)
+        .where(claim.provider == provider, claim.id != claim_id, payout.seq < before_seq)
+    )
+    repaid = {row.claim: int(row.repaid_fen) for row in conn.execute(paid)}
+    review, draw = schema.claim_review.c, schema.reserve_draw.c
+    approved = (
+        select(func.sum(review.approved_fen).label("approved_fen"), draw.amount_fen)
+        .join(schema.reserve_draw, draw.line == review.line)
+        .where(review.claim.in_([*repaid, claim_id]))
+        .group_by(review.line, draw.amount_fen)
+    )
+    due_fen: int = sum(
+        max(0, min(int(row.approved_fen), row.amount_fen)) for row in conn.execute(approved)
+    )
+    own = select(func.sum(review.approved_fen)).where(review.claim == claim_id)
+    own_fen = int(conn.execute(own).scalar_one())
+    return max(0, min(due_fen - sum(repaid.values()), own_fen))

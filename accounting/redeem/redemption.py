@@ -32,7 +32,7 @@ def claimable(
     until = period.first_day(period.following(quarter))
     line, paper = schema.statement_line, schema.statement
     query = (
-        select(line, paper.c.account, paper.c.month, paper.c.cash_fen.label("paper_cash_fen"))
+        select(line, paper.c.account, paper.c.month)
         .join(paper, paper.c.id == line.c.statement)
         .join(schema.contract, schema.contract.c.account == paper.c.account)
         .where(schema.contract.c.provider == provider, line.c.deduction_fen != 0)
@@ -40,7 +40,7 @@ def claimable(
     )
     if claimant is not None:
         query = query.where(schema.contract.c.unit == claimant)
-    invoiced = set(conn.execute(select(schema.invoice.c.statement)).scalars())
+    open_ = _to_invoice(conn)
     waiting, approved = _taken(conn)
     rows = [
         dict(row) | {"rest_fen": row["deduction_fen"] - approved.get(row["id"], 0)}
@@ -54,7 +54,7 @@ def claimable(
         or (
             row["rest_fen"] > 0
             and period.first_day(row["month"]) < until
-            and _paid(conn, row, invoiced)
+            and _paid(conn, row, open_)
         )
     ]
 
@@ -75,10 +75,23 @@ def _taken(conn: Connection) -> tuple[set[str], dict[str, int]]:
     return waiting, approved
 
 
-def _paid(conn: Connection, line: Mapping[str, Any], invoiced: set[str]) -> bool:
+def _to_invoice(conn: Connection) -> set[str]:
+    """Return the statements with a cash part that has no invoice: credits, which are invoiced in
+    red, take nothing off it."""
+    line, invoice = schema.statement_line.c, schema.invoice.c
+    query = (
+        select(line.statement)
+        .where(line.refund.is_(None), line.statement.not_in(select(invoice.statement)))
+        .group_by(line.statement)
+        .having(func.sum(line.cash_fen) > 0)
+    )
+    return set(conn.execute(query).scalars())
+
+
+def _paid(conn: Connection, line: Mapping[str, Any], to_invoice: set[str]) -> bool:
     if ledger.balance(conn, "receivable", line["account"]) > 0:
         return False
-    return line["statement"] in invoiced or line["paper_cash_fen"] <= 0
+    return line["statement"] not in to_invoice
 
 
 def open_claim(

@@ -58,7 +58,7 @@ def draw(conn: Connection, line_ids: Iterable[str], policy: Policy, stamp: Stamp
     Raises:
         InvalidInput: No such line.
         NotAllowed: Units claim by these rules: the provider waits for nothing.
-        Refused: The fund does not cover a line, or the line is paid already.
+        Refused: The fund does not cover a line, or the line is paid or set off already.
     """
     if policy.claimant == "unit":
         raise NotAllowed(
@@ -160,6 +160,17 @@ def _insist_unpaid(conn: Connection, line_id: str) -> None:
     if paid:
         raise Refused(
             f"reserve: line {line_id} is paid already by claim {paid}; draw for lines that wait"
+        )
+    debt, line = schema.claim_debt.c, schema.claim_line.c
+    set_off = conn.execute(
+        select(debt.claim)
+        .join(schema.claim_line, line.claim == debt.claim)
+        .where(line.line == line_id)
+    ).scalar()
+    if set_off:
+        raise Refused(
+            f"reserve: line {line_id} is set off already by debt {set_off}; draw for lines that "
+            "wait"
         )
 
 

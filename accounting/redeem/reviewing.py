@@ -126,19 +126,19 @@ def _within(fen: int, claimed_fen: int) -> bool:
 
 
 def _total(conn: Connection, claim: Mapping[str, Any], reviews: Sequence[Mapping[str, Any]]) -> int:
-    """Add up what is approved; credit lines may be left out only where they outweigh the rest.
+    """Add up what is approved: with every credit of the claim, or nothing.
 
     Raises:
-        InvalidInput: Credits are left out that the rest covers, or the sum is below zero.
+        InvalidInput: A credit is left out of what is approved, or the sum is below zero.
     """
+    lines = redemption.claim_lines(conn, claim["id"])
+    credit = {line["line"] for line in lines if line["amount_fen"] < 0}
+    left_out = [row["line"] for row in reviews if row["line"] in credit and not row["approved_fen"]]
     total = sum(int(row["approved_fen"]) for row in reviews)
-    credits_fen = sum(
-        min(0, line["amount_fen"]) for line in redemption.claim_lines(conn, claim["id"])
-    )
-    left_out = credits_fen - sum(min(0, row["approved_fen"]) for row in reviews)
-    if total < 0 or (left_out < 0 <= total + left_out):
+    if total < 0 or (left_out and any(row["approved_fen"] for row in reviews)):
+        named = f", credit {left_out[0]} left out" if left_out else ""
         raise InvalidInput(
-            f"act claim.review {claim['id']}: {yuan(total)} yuan approved, {yuan(left_out)} of "
-            "credits left out; credits are taken off as far as the rest covers them, draft it again"
+            f"act claim.review {claim['id']}: {yuan(total)} yuan approved{named}; credits are "
+            "taken off, all of them, or 0.00 is approved: draft it again"
         )
     return total
