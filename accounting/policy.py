@@ -416,6 +416,14 @@ def _contradictions(policy: Policy) -> list[tuple[str, str]]:
                 found.append(
                     (f"issue.caps[{i}].categories", f"{name!r} is unknown; known: {known}")
                 )
+            elif cap.scope == "project" and not policy.categories[name].project:
+                found.append(
+                    (f"issue.caps[{i}].categories", f"{name!r} is for no project; limit the unit")
+                )
+        if not cap.categories:
+            found.append(
+                (f"issue.caps[{i}].categories", f"0 are named, a limit needs 1; known: {known}")
+            )
     states = [
         state for how in States.__struct_fields__ for state in getattr(policy.rating.states, how)
     ]

@@ -136,6 +136,16 @@ def test_another_category_is_refused(town):
         towns.add_application(conn, category="joint_national", paper_sha256="b" * 64)
 
 
+def test_another_project_is_refused(town):
+    """What an amendment added is for the contract's project, or for none as the contract is."""
+    amend(town, "130,000")
+    with (
+        pytest.raises(NotAllowed, match="is for no project, not P-9; one contract has one project"),
+        town.begin() as conn,
+    ):
+        towns.add_application(conn, project="P-9", category=None, paper_sha256="b" * 64)
+
+
 def test_both_vouchers_are_drawn_one_after_the_other(shop):
     """With both vouchers together half of 120,000 is borne, and the audit agrees."""
     amend(shop, "130,000")

@@ -33,6 +33,17 @@ def key_id(home: Home, name: str) -> str:
     return str(json.loads((home.path / f"{name}.pub").read_text())["key"])
 
 
+def test_a_key_is_named_by_itself(tmp_path) -> None:
+    """What is trusted is said by the key's own id, whatever its file says, or does not."""
+    home = furnished(tmp_path / "home")
+    home.ok("key", "make", key(home, "regulator"), "--actor", "regu", "--role", "regulator")
+    own, path = key_id(home, "regulator"), home.path / "regulator.pub"
+    public = json.loads(path.read_text())
+    for said in ({"key": "f" * 16}, {}):
+        path.write_text(json.dumps({k: v for k, v in public.items() if k != "key"} | said))
+        assert home.ok("key", "trust", str(path)) == f"key {own} of regu (regulator) is trusted\n"
+
+
 def test_a_key_is_replaced_and_its_successor_revoked(home: Home) -> None:
     """key list shows which one is in force after a replacement and a revocation."""
     home.ok("key", "make", key(home, "second"), "--actor", "second", "--role", "regulator")

@@ -135,6 +135,16 @@ def test_every_state_that_is_named_has_one_meaning(states, how):
         ),
         (
             '"1,000,000", categories: [general]',
+            '"1,000,000", categories: []',
+            "issue.caps[0].categories: 0 are named, a limit needs 1; known: joint_national",
+        ),
+        (
+            "{scope: unit, per: year,",
+            "{scope: project, per: year,",
+            "issue.caps[0].categories: 'general' is for no project; limit the unit",
+        ),
+        (
+            '"1,000,000", categories: [general]',
             '"1,000,000", categories: [[general]]',
             "issue.caps[0].categories[0]: ['general'] stands where",
         ),

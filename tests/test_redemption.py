@@ -497,6 +497,14 @@ def test_deducted_is_where_it_stands(claimed: Town) -> None:
     assert [*seen, total()] == [14_000, 14_000, 14_000]
 
 
+def test_a_line_is_decided_once(tmp_path: Path) -> None:
+    """Of two amounts for one line none is taken."""
+    out, words = str(tmp_path / "draft.json"), ("--approve=L=6:a", "--approve=L=7:b")
+    for options in (words, ("--refuse=L=a", "--refuse=L=b")):
+        done = Home(tmp_path).run("claim", "review", "C-1", *options, "-o", out)
+        assert (done.exit_code, "a line is named twice" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [

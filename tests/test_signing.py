@@ -264,6 +264,7 @@ def test_what_is_no_private_key_signs_nothing(applied):
         (b"[]", "a JSON object is expected"),
         (b"\xff", "no JSON"),
         (b"[" * 100_000, "no JSON"),
+        (b'{"a": 1, "b": {"fen": 1, "fen": 2}}', "'fen' stands there twice"),
         (b" " * 1_000_001, "larger than 1000000 bytes"),
     ],
 )

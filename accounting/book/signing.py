@@ -8,7 +8,7 @@ the book.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > ACT_BYTES_MAX:
             raise InvalidInput(f"{path}: larger than {ACT_BYTES_MAX} bytes; this is no act or key")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror}; check the path") from None
     except (ValueError, RecursionError) as error:
@@ -96,8 +96,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def trust(conn: Connection, public: Mapping[str, Any], stamp: Stamp) -> None:
-    """Enter a public key into the book.
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Take each key once: of two values a reader sees one, and a program the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:32]!r} stands there twice")
+    return found
+
+
+def trust(conn: Connection, public: Mapping[str, Any], stamp: Stamp) -> dict[str, str]:
+    """Enter a public key into the book; return its row, whose id is worked out from the key.
 
     The first key of a role may be entered by the operator when the book is set up. Later keys
     of a role are refused here: who holds the provider's machine could else appoint its own
@@ -111,13 +121,14 @@ def trust(conn: Connection, public: Mapping[str, Any], stamp: Stamp) -> None:
     lock(conn)
     for known in conn.execute(select(schema.signing_key)).all():
         if all(getattr(known, name) == value for name, value in row.items()):
-            return
+            return row
         if known.role == row["role"] or known.actor == row["actor"]:
             raise NotAllowed(
                 f"key {row['key_id']}: {known.actor} already holds the key of the {known.role}; "
                 "one actor has one role, and a role's key is not replaced by the operator"
             )
     write(conn, Entry(f"key:{row['key_id']}", "key.trust", stamp, {"signing_key": [row]}))
+    return row
 
 
 def key_row(public: Mapping[str, Any]) -> dict[str, str]:

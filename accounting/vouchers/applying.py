@@ -63,14 +63,15 @@ def apply(
     Raises:
         InvalidInput: Contract, category or a fact is unknown.
         NotEligible: The rules do not allow it, or an amendment added nothing.
-        NotAllowed: The contract was applied for in another category or with another paper.
+        NotAllowed: The contract was applied for in another category, for another project or with
+            another paper.
     """
     lock(conn)
     contract = find(conn, "contract", id=contract_id)
     at = _place(conn, contract, paper_sha256)
     if at.before is not None:
-        _insist_on_same(conn, at, category, paper_sha256, policy)
-        category, project = at.before.category, project or at.before.project
+        _insist_on_same(conn, at, category, project, paper_sha256, policy)
+        category, project = at.before.category, at.before.project
         stated = stated or _stated(conn, at.before.id)
     unitfacts.check_stated(policy, stated or {})
     facts = contract_facts(
@@ -156,12 +157,17 @@ def _stated(conn: Connection, application_id: str) -> dict[str, str]:
 
 
 def _insist_on_same(
-    conn: Connection, at: _Place, category: str | None, paper_sha256: str, policy: Policy
+    conn: Connection,
+    at: _Place,
+    category: str | None,
+    project: str | None,
+    paper_sha256: str,
+    policy: Policy,
 ) -> None:
     """Say what differs, where a contract is applied for once more.
 
     Raises:
-        NotAllowed: Another category; or another paper than was handed in or reviewed.
+        NotAllowed: Another category or project; or another paper than was handed in or reviewed.
     """
     known = at.before
     assert known is not None, "there is an application before this one"
@@ -169,6 +175,11 @@ def _insist_on_same(
         raise NotAllowed(
             f"contract {known.contract}: {known.id} is for {known.category}, not {category}; "
             f"one contract has one category ({policy.clause('categories')})"
+        )
+    if project not in (None, known.project):
+        raise NotAllowed(
+            f"contract {known.contract}: {known.id} is for {known.project or 'no project'}, not "
+            f"{project}; one contract has one project"
         )
     if at.same is not None and known.paper_sha256 != paper_sha256:
         verdict = select(schema.review.c.verdict).filter_by(application=known.id)

@@ -45,8 +45,8 @@ def trust(site: Site, file: Path) -> None:
     """
     public = signing.read_json(file)
     with site.begin() as conn:
-        signing.trust(conn, public, site.stamp())
-    click.echo(f"key {public['key']} of {public['actor']} ({public['role']}) is trusted")
+        row = signing.trust(conn, public, site.stamp())
+    click.echo(f"key {row['key_id']} of {row['actor']} ({row['role']}) is trusted")
 
 
 @key_.command("list")

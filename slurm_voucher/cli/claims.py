@@ -217,7 +217,10 @@ def review(
         if not equals or not why.strip():
             raise click.BadParameter(f"{text!r} is no LINE=REASON", param_hint="--refuse")
         reasons[line] = why
-    amounts = dict(_approved(text) for text in partly)
+    said = [_approved(text) for text in partly]
+    amounts = dict(said)
+    if len(reasons) + len(amounts) < len(refused) + len(said):
+        raise click.UsageError("a line is named twice; say once what is approved of it")
     with site.read() as conn:
         act = reviewing.draft_review(conn, claim, reasons, reason, amounts)
     write_draft(act, out)
