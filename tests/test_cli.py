@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fakeslurm import FakeSlurm
+from fakeslurm import ROWS, FakeSlurm, row
 from homes import GOOD, HEADER, PRICES, ROOT, XDMOD, Home, an_account, furnished, one_line
 
 from accounting import policy
@@ -234,6 +234,31 @@ def test_status(home: Home, monkeypatch) -> None:
         "holds": "0",
         "held": "0.000000",
     }
+
+
+def test_jobs_that_were_let_in_without_an_answer(home: Home, tmp_path, monkeypatch) -> None:
+    """holds --unsecured lists jobs that say so, by account, and what is held for them: nothing."""
+    slurm = FakeSlurm(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", f"{slurm.folder}:/usr/bin:/bin")
+    first, *_ = ROWS
+    comments = {"1": "held=?", "2": "held=wait", "3": "held=5"}
+    slurm.queue(
+        *(
+            row(first, admin_comment=f"voucher=CD24-000{n};hold={n * 32};{held}")
+            | {"job_id": int(n)}
+            for n, held in comments.items()
+        )
+    )
+    rows = json.loads(home.ok("holds", "--unsecured", "--json"))
+
+    assert [(each["hold"][0], each["account"], each["held"]) for each in rows] == [
+        ("1", "CD24-0001", None),
+        ("2", "CD24-0002", None),
+    ]
+    assert {each["state"] for each in rows} == {"waiting"}
+    assert json.loads(home.ok("holds", "CD24-0002", "--unsecured", "--json")) == rows[1:]
+    slurm.fails("squeue")
+    one_line(home.run("holds", "--unsecured"), 4, "squeue")
 
 
 def test_quote_of_memory_that_is_none(home: Home) -> None:

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import click
 from sqlalchemy import func, select
@@ -62,9 +64,14 @@ def status_(site: Site, show: Show) -> None:
 
 @click.command("holds")
 @click.argument("account", required=False)
+@click.option(
+    "--unsecured",
+    is_flag=True,
+    help="Jobs in the queue that were let in before voucherd answered, and what is held since.",
+)
 @output_options
 @pass_site
-def holds_(site: Site, account: str | None, show: Show) -> None:
+def holds_(site: Site, account: str | None, unsecured: bool, show: Show) -> None:
     """List holds that have not ended, with the job that the queue showed for each.
 
     \b
@@ -72,8 +79,10 @@ def holds_(site: Site, account: str | None, show: Show) -> None:
     """
     with site.read() as conn:
         rows = conn.execute(holds.LIVE.order_by(schema.hold.c.asked_s, schema.hold.c.id)).all()
-    show(
-        [
+    if unsecured:
+        found = _unsecured(queue.snapshot(), {row.id: row for row in rows})
+    else:
+        found = [
             {
                 "hold": row.id,
                 "account": row.account,
@@ -84,9 +93,27 @@ def holds_(site: Site, account: str | None, show: Show) -> None:
                 "held": yuan_micro(row.live * row.task_micro),
             }
             for row in rows
-            if account in (None, row.account)
         ]
-    )
+    show([row for row in found if account in (None, row["account"])])
+
+
+def _unsecured(snapshot: queue.Snapshot, live: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List jobs that wait or run and say that no answer came, with the hold of each by now."""
+    for problem in snapshot.problems:
+        click.echo(problem, err=True)
+    found: dict[str, dict[str, Any]] = {}
+    for job in snapshot.jobs:
+        if not job.ended and job.marks.held_micro is None:
+            row = live.get(job.hold)
+            found[job.hold] = {
+                "hold": job.hold,
+                "account": job.marks.voucher if row is None else row.account,
+                "job": job.array_job_id,
+                "uid": job.uid,
+                "state": "waiting" if job.waiting else "running",
+                "held": None if row is None else yuan_micro(row.live * row.task_micro),
+            }
+    return list(found.values())
 
 
 @click.command("rebind")

@@ -1,6 +1,7 @@
 """When voucherd does not answer: each way to fail in each mode; and a site's own lua beside us."""
 
 import contextlib
+import json
 import signal
 import socket
 import threading
@@ -116,6 +117,8 @@ def test_unanswered_job(
         assert stages.LOG.read_text(errors="replace").count("voucher: no answer") == told + 1
     if mode != "closed":
         stages.until("the job has its hold", lambda: live.held(job) == HOUR)
+        listed = json.loads(live.svoucher("holds", "--unsecured", "--json").out)
+        assert [row["held"] for row in listed if row["job"] == job] == [HOUR]
         stages.until("the job runs", lambda: "RUNNING" in stages.queue(job))
     stages.until("submits are answered", lambda: "held 9.03" in sbatch(live, "--wrap=true").err)
 
