@@ -75,9 +75,11 @@ def _waits(own: Jobs, code: str | None, held: Held | None) -> Iterator[Act]:
     for job in own:
         if not job.waiting:
             continue
-        ours = job.stopped and not job.not_by_us and job.marks.waits is not None
+        # What the hook held at submit Slurm takes for its user's hold: to wait on it is held anew.
+        hooks = job.stopped and job.marks.waits == marks.UNASKED
+        ours = hooks or (job.stopped and not job.not_by_us and job.marks.waits is not None)
         # A job that somebody else holds waits anyway.
-        stop = code is not None and not job.stopped
+        stop = code is not None and (not job.stopped or (hooks and job.not_by_us))
         waits = code if ours or stop else None
         if stop or waits != job.marks.waits:
             verb = "hold" if stop else "release" if ours and code is None else ""

@@ -308,6 +308,15 @@ def test_the_hold_of_a_job_is_found(town):
         assert not holds.exists(conn, f"{2:032x}")
 
 
+def test_a_lower_fee_raises_no_part_of_a_hold(town):
+    """A change that would cost less, more of it by the voucher, leaves the hold as it is."""
+    place(town, request(1, "100", eligible="0"))
+    with town.begin() as conn:
+        raise_hold(conn, request(1, "80", eligible="80"), NOW_S)
+        held = holds.find_live(conn, f"{1:032x}")
+    assert (held.task_micro, held.task_eligible_micro) == (100 * 10**6, 0)
+
+
 def test_of_two_jobs_of_one_number_the_later_counts(town):
     """Slurm counts job numbers round: the job that was submitted last is meant."""
     for number, submit_s in ((1, NOW_S), (2, NOW_S - 9), (3, NOW_S - 5)):

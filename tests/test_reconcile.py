@@ -471,6 +471,19 @@ def test_job_that_was_let_wait_gets_its_hold_and_goes(site) -> None:
     assert done.acts == [Act(ONE, "release", ONE, text)]
 
 
+def test_job_that_was_let_wait_looks_as_if_its_user_held_it(site) -> None:
+    """Slurm takes what the hook held for its user's hold: it is released, or held by us to wait."""
+    let_wait = STOPPED | {"state_reason": "JobHeldUser"}
+    waits = f"voucher={ACCOUNT};hold={FIRST};held=wait"
+    assert acts(look(site, queued(ONE, admin_comment=waits, **let_wait))) == [("release", ONE, "")]
+    nobodys = other(admin_comment=waits.replace("1", "2"), user_id=7, **let_wait)
+    done = look(site, nobodys)
+
+    assert acts(done) == [("hold", OTHER, "not_eligible")]
+    by_us = {"admin_comment": done.acts[0].comment, "state_reason": "JobHeldAdmin"}
+    assert acts(look(site, nobodys | by_us)) == []
+
+
 def test_job_that_was_let_wait_without_voucher_gets_its_users(site) -> None:
     """A job that named no voucher waits for the only one of its user, if there is one."""
     waits = f"voucher=-;hold={FIRST};held=wait"

@@ -134,9 +134,10 @@ class Held:
         A lower value changes nothing, and only tasks that have not ended are raised.
         """
         tasks = max(self.tasks, request.tasks)
-        task_micro = max(self.task_micro, request.task_micro)
-        wanted_micro = max(self.task_eligible_micro, request.task_eligible_micro)
-        eligible_micro = min(task_micro, wanted_micro)
+        task_micro, eligible_micro = self.task_micro, self.task_eligible_micro
+        if request.task_micro > task_micro:
+            task_micro = request.task_micro
+            eligible_micro = min(task_micro, max(eligible_micro, request.task_eligible_micro))
         live = self.live + tasks - self.tasks
         more = replace(
             request,
