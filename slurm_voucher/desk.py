@@ -235,7 +235,8 @@ class Desk:
         if unseen:
             raise NotAllowed(
                 f"voucher: {len(strays)} submissions of user {uid} did not come into the queue "
-                f"within an hour, and {unseen} is not there yet, 0 are allowed; wait a minute"
+                f"within an hour, and {unseen} is not there yet; 1 at a time is allowed, wait a "
+                "minute"
             )
 
     def _remember(self, request: Request) -> None:

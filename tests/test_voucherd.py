@@ -414,7 +414,7 @@ def test_user_whose_jobs_never_come_has_one_at_a_time(daemon, town, monkeypatch)
     assert (answer["word"], answer["code"]) == ("NO", "not_allowed")
     assert answer["say"] == (
         f"voucher: 3 submissions of user {UID} did not come into the queue within an hour, and 1 "
-        "is not there yet, 0 are allowed; wait a minute"
+        "is not there yet; 1 at a time is allowed, wait a minute"
     )
     bind(town, 16)
     assert ask(daemon, "HOLD", **JOB | {"hold": OTHER_HOLD})["word"] == "YES"
