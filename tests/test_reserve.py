@@ -1,6 +1,7 @@
 """redeem/reserve.py: advance money is drawn once for a line and repaid before anything."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import delivery
@@ -150,6 +151,36 @@ def test_credits_leave_less_than_was_drawn(shop: Town) -> None:
 
     assert pay_out(shop, third) == (3_000, 2_000)
     assert money(shop) == ("130.00", "-130.00", "170.00")
+
+
+def give_back(town: Town, fen: int, reference: str = "ICBC-1") -> int:
+    """Put advance money back."""
+    with town.begin() as conn:
+        day = date(2025, 1, 9)
+        return reserve.give_back(conn, PROVIDER, fen, reference, day, stamp(JANUARY))
+
+
+def test_what_no_payout_repays_is_returned(shop: Town) -> None:
+    """Of 40 drawn and 20 repaid, 20 are returned in two parts, each once, and not a fen more; and
+    the line's own payout repays what is still out alone."""
+    draw(shop, LINES[1])
+    assert [give_back(shop, 1_000), give_back(shop, 1_000)] == [3_000, 3_000]
+    with pytest.raises(NotAllowed, match="return ICBC-1: stands in the book with other facts"):
+        give_back(shop, 999)
+    with pytest.raises(Refused, match=r"30\.01 yuan returned, 30\.00 is drawn and not repaid"):
+        give_back(shop, 3_001, "ICBC-2")
+    for nothing in (0, -1):
+        with pytest.raises(InvalidInput, match=r"is not above 0\.00"):
+            give_back(shop, nothing, "ICBC-2")
+    claimed(shop)
+
+    assert pay_out(shop, Q4) == (11_000, 3_000)
+    assert money(shop) == ("130.00", "-130.00", "140.00")
+    with pytest.raises(Refused, match=r"0\.00 is drawn and not repaid"):
+        give_back(shop, 1, "ICBC-2")
+    with shop.begin() as conn:
+        kinds = [row["what"] for row in reserve.statement(conn, PROVIDER)]
+    assert kinds == ["granted", "drawn", "returned", "repaid"]
 
 
 def test_a_grant_twice_is_one(shop: Town) -> None:

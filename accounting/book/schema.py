@@ -544,6 +544,13 @@ reserve_draw = _of_entry(
     _text("provider", ForeignKey("provider.id")),
     _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
 )
+reserve_return = _of_entry(
+    "reserve_return",
+    _text("reference", pk=True),
+    _text("provider", ForeignKey("provider.id")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    _text("paid_on"),
+)
 
 COVERED = {
     name: table for name, table in metadata.tables.items() if name not in ("journal", "posting")

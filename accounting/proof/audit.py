@@ -335,7 +335,7 @@ def _owed_fen(conn: Connection, provider: str) -> int:
 
 
 def reserve(books: Books) -> Found:
-    """The reserve fund holds what was granted and repaid and not drawn, per provider.
+    """The reserve fund holds what was granted, repaid and returned and not drawn, per provider.
 
     A payout first repays what was drawn for its lines.
     """
@@ -351,17 +351,21 @@ def reserve(books: Books) -> Found:
         )
         granted_fen = _sum(conn, schema.reserve_grant.c.amount_fen, provider=provider)
         drawn_fen = _sum(conn, schema.reserve_draw.c.amount_fen, provider=provider)
-        fund_fen = granted_fen - drawn_fen + repaid_fen
+        returned_fen = _sum(conn, schema.reserve_return.c.amount_fen, provider=provider)
+        fund_fen = granted_fen - drawn_fen + repaid_fen + returned_fen
         for account, fen in (("reserve.fund", fund_fen), ("reserve.owed", -granted_fen)):
             micro = books.sum_of(account, provider)
             if micro != fen * MICRO_PER_FEN:
                 yield (
                     f"provider {provider}",
                     f"{account} is {micro} micro-yuan; granted {yuan(granted_fen)} yuan, drawn "
-                    f"{yuan(drawn_fen)}, repaid {yuan(repaid_fen)}",
+                    f"{yuan(drawn_fen)}, repaid {yuan(repaid_fen)}, returned {yuan(returned_fen)}",
                 )
         if fund_fen < 0:
             yield f"provider {provider}", f"{yuan(-fund_fen)} yuan more is drawn than there was"
+        if returned_fen + repaid_fen > drawn_fen:
+            over_fen = returned_fen + repaid_fen - drawn_fen
+            yield f"provider {provider}", f"{yuan(over_fen)} yuan more came back than was drawn"
     set_off = (
         select(schema.reserve_draw.c.line, schema.claim_debt.c.claim)
         .join(schema.claim_line, schema.claim_line.c.line == schema.reserve_draw.c.line)
@@ -374,7 +378,7 @@ def reserve(books: Books) -> Found:
     for row in conn.execute(
         of_claims.join(schema.claim, schema.claim.c.id == schema.payout.c.claim)
     ):
-        due_fen = 0 if row.claimant else paying.repaid_by(conn, row.claim, row.seq)
+        due_fen = 0 if row.claimant else paying.repaid_by(conn, row.claim)
         if row.repaid_fen != due_fen:
             yield (
                 f"payout {row.claim}",

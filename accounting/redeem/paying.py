@@ -14,7 +14,7 @@ from accounting.book.ledger import Entry, Stamp, hash_of, lock, move, write
 from accounting.book.signing import Act
 from accounting.errors import NotAllowed, Refused
 from accounting.policy import Policy
-from accounting.redeem import redemption
+from accounting.redeem import redemption, reserve
 
 _NEVER_SEQ = 2**31 - 1
 
@@ -99,23 +99,20 @@ def _approved_by_account(conn: Connection, claim_id: str) -> dict[str, int]:
     return {account: int(fen) for account, fen in conn.execute(query)}
 
 
-def repaid_by(conn: Connection, claim_id: str, before_seq: int = _NEVER_SEQ) -> int:
+def repaid_by(conn: Connection, claim_id: str) -> int:
     """Return how much of a claim's payout repays advance money, fen: what was drawn for lines that
-    are paid by now and is not repaid yet.
+    are paid by then and is still out.
 
     Credit lines can leave less than that: then all of it is repaid, and the rest by the next one.
-
-    Args:
-        conn: The book.
-        claim_id: Which claim.
-        before_seq: As before the entry of its payout. `_NEVER_SEQ`: it has none.
     """
     payout, claim = schema.payout.c, schema.claim.c
-    provider = select(claim.provider).where(claim.id == claim_id).scalar_subquery()
+    own_seq = conn.execute(select(payout.seq).where(payout.claim == claim_id)).scalar()
+    before_seq = _NEVER_SEQ if own_seq is None else own_seq
+    provider = redemption.find_claim(conn, claim_id)["provider"]
     paid = (
         select(payout.claim, payout.repaid_fen)
         .join(schema.claim, claim.id == payout.claim)
-        .where(claim.provider == provider, claim.id != claim_id, payout.seq < before_seq)
+        .where(claim.provider == provider, payout.seq < before_seq)
     )
     repaid = {row.claim: int(row.repaid_fen) for row in conn.execute(paid)}
     review, draw = schema.claim_review.c, schema.reserve_draw.c
@@ -130,4 +127,5 @@ def repaid_by(conn: Connection, claim_id: str, before_seq: int = _NEVER_SEQ) -> 
     )
     own = select(func.sum(review.approved_fen)).where(review.claim == claim_id)
     own_fen = int(conn.execute(own).scalar_one())
-    return max(0, min(due_fen - sum(repaid.values()), own_fen))
+    out_fen = reserve.out_fen(conn, provider, before_seq)
+    return max(0, min(due_fen - sum(repaid.values()), out_fen, own_fen))

@@ -1,9 +1,10 @@
 """The reserve fund (备用金): the city's advance money, drawn for deducted lines, repaid first."""
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from accounting.book import ledger, schema, signing
@@ -90,17 +91,80 @@ def draw(conn: Connection, line_ids: Iterable[str], policy: Policy, stamp: Stamp
     return total
 
 
+def give_back(
+    conn: Connection, provider: str, amount_fen: int, reference: str, paid_on: date, stamp: Stamp
+) -> int:
+    """Record that a provider put advance money back into the fund that no payout repaid.
+
+    Returns:
+        What is still out, fen.
+
+    Raises:
+        InvalidInput: No such provider, or the amount is not above zero.
+        NotAllowed: The number stands for another return.
+        Refused: It is more than is out.
+    """
+    lock(conn)
+    find(conn, "provider", id=provider)
+    if amount_fen <= 0:
+        raise InvalidInput(f"reserve {provider}: {yuan(amount_fen)} yuan is not above 0.00; check")
+    row = {
+        "reference": reference,
+        "provider": provider,
+        "amount_fen": amount_fen,
+        "paid_on": paid_on.isoformat(),
+    }
+    table = schema.reserve_return
+    known = conn.execute(select(table).filter_by(reference=reference)).mappings().one_or_none()
+    left_fen = out_fen(conn, provider)
+    if known is not None:
+        if {name: known[name] for name in row} != row:
+            raise NotAllowed(
+                f"return {reference}: stands in the book with other facts; check the number"
+            )
+        return left_fen
+    if amount_fen > left_fen:
+        raise Refused(
+            f"reserve {provider}: {yuan(amount_fen)} yuan returned, {yuan(left_fen)} is drawn and "
+            "not repaid; return no more than that"
+        )
+    postings = move(provider, {"reserve.fund": amount_fen, "bank": -amount_fen})
+    key = f"reserve.return:{reference}"
+    write(conn, Entry(key, "reserve.return", stamp, {"reserve_return": [row]}, postings))
+    return left_fen - amount_fen
+
+
+def out_fen(conn: Connection, provider: str, before_seq: int = 2**31 - 1) -> int:
+    """Return what was drawn and came back by no payout and no return, as before an entry, fen."""
+    draw, back, payout = schema.reserve_draw.c, schema.reserve_return.c, schema.payout.c
+    own = select(schema.claim.c.id).where(schema.claim.c.provider == provider)
+    drawn, returned, repaid = (
+        int(conn.execute(select(func.coalesce(func.sum(amount), 0)).where(*which)).scalar_one())
+        for amount, which in (
+            (draw.amount_fen, (draw.provider == provider, draw.seq < before_seq)),
+            (back.amount_fen, (back.provider == provider, back.seq < before_seq)),
+            (payout.repaid_fen, (payout.claim.in_(own), payout.seq < before_seq)),
+        )
+    )
+    return drawn - returned - repaid
+
+
 PACE_DAYS = 90
 """Over how many days before now the pace of draws is taken."""
 _DAY_S = 86_400
-_KINDS = {"reserve.grant": "granted", "reserve.draw": "drawn", "claim.pay": "repaid"}
+_KINDS = {
+    "reserve.grant": "granted",
+    "reserve.draw": "drawn",
+    "claim.pay": "repaid",
+    "reserve.return": "returned",
+}
 
 
 def statement(conn: Connection, provider: str) -> list[dict[str, Any]]:
     """List what came into a provider's fund and went out of it, with what it held after each.
 
     Returns:
-        at_s, what (granted, drawn, repaid), of (reference, line or claim), amount_fen and
+        at_s, what (granted, drawn, repaid, returned), of (reference, line or claim), amount_fen and
         fund_fen, in order.
 
     Raises:

@@ -294,6 +294,24 @@ def draw(site: Site, lines: tuple[str, ...]) -> None:
     click.echo(f"{yuan(drawn)} yuan drawn for {len(lines)} lines")
 
 
+@reserve_.command("return")
+@click.argument("provider")
+@click.argument("amount", type=AMOUNT)
+@click.option("--reference", required=True, type=TEXT, help="The bank's own number.")
+@click.option("--paid-on", type=DAY, help="Day of the payment.  [default: today]")
+@pass_site
+def give_back(site: Site, provider: str, amount: int, reference: str, paid_on: date | None) -> None:
+    """Record that advance money which no payout repaid was put back into the fund.
+
+    \b
+    Example: svoucher reserve return cdaicc 40.00 --reference ICBC-20270410-0008
+    """
+    day = paid_on or site.today
+    with site.begin() as conn:
+        left = reserve.give_back(conn, provider, amount, reference, day, site.stamp())
+    click.echo(f"reserve {provider}: {yuan(amount)} yuan returned, {yuan(left)} is still out")
+
+
 @reserve_.command("show")
 @click.argument("provider")
 @pass_site

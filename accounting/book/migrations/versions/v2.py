@@ -52,6 +52,7 @@ NEW = (
     "red_invoice",
     "claim_debt",
     "claim_repayment",
+    "reserve_return",
     "balance",
 )
 BALANCES = (
@@ -369,6 +370,13 @@ _of_entry(
     "claim_repayment",
     _text("reference", pk=True),
     _text("claim", ForeignKey("claim_debt.claim")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    _text("paid_on"),
+)
+_of_entry(
+    "reserve_return",
+    _text("reference", pk=True),
+    _text("provider", ForeignKey("provider.id")),
     _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
     _text("paid_on"),
 )
