@@ -92,6 +92,41 @@ def _seconds(start: str, end: str) -> int:
     return int((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
 
 
+OPTIONS = [
+    (("--gres=gpu:ascend_910b:1",), 1),  # no limit: the partition's default, an hour
+    (("--time-min=10", "-t", "60", "--gres=gpu:ascend_910b:1"), 1),
+    (("-t", "60", "--gpus=ascend_910b:3"), 3),
+    (("-t", "60", "-N2", "--gpus-per-node=ascend_910b:2"), 4),
+    (("-t", "60", "-N1-2", "--gres=gpu:ascend_910b:1"), 2),
+    (("-t", "60", "-n3", "--gpus-per-task=ascend_910b:1"), 3),
+    (("-t", "60", "--exclusive", "--gres=gpu:ascend_910b:1"), 8),
+]
+
+
+@pytest.mark.parametrize(("options", "cards"), OPTIONS)
+def test_options_hold_the_most_that_slurm_gives(
+    live: Stage, options: tuple[str, ...], cards: int
+) -> None:
+    """Whatever says how much a job wants, the most is held, and Slurm gives no more than that."""
+    job = submitted(sbatch(live, "-p", "ai", *options, "--wrap=sleep 300"))
+    assert live.held(job) == f"{cards * 9.024:.6f}"
+    stages.until("it runs", lambda: "RUNNING" in stages.queue(job))
+    given = re.search(r"gres/gpu:ascend_910b=(\d+)", shown(job, "AllocTRES"))
+    assert given, shown(job, "AllocTRES")
+    assert 1 <= int(given[1]) <= cards
+    run("scancel", str(job), user="alice")
+
+
+def test_how_many_tasks_run_at_once_changes_no_hold(live: Stage) -> None:
+    """A throttle spreads an array over time: what it can cost stays."""
+    job = submitted(sbatch(live, "-H", *CARD, "-a", "1-4%2", "--wrap=true"))
+    stages.until("the hold is the job's", lambda: _is_bound(live, job))
+    run("scontrol", "update", f"job={job}", "ArrayTaskThrottle=1")
+
+    assert live.held(job) == "36.096000"
+    run("scancel", str(job), user="alice")
+
+
 RAISED = [
     ("TimeLimit=2:00:00", "18.048000"),
     ("QOS=urgent", "33.840000"),
