@@ -453,8 +453,11 @@ def test_credits_are_taken_off_all_of_them_or_nothing_is_approved(claimed: Town)
     some = lines | {credit: 0, new: 3_500}
     assert (len(lines), sum(some.values()) >= 0) == (3, True)
     draft = drafted(claimed, second, approved_fen=some, reasons=dict.fromkeys(lines, "checked"))
-    with pytest.raises(InvalidInput, match=f"credit {credit} left out; credits are taken off, all"):
+    words = f"credit {credit} left out; credits are taken off, all"
+    with pytest.raises(InvalidInput, match=words):
         decide(claimed, draft)
+    with pytest.raises(InvalidInput, match=words), claimed.begin() as conn:
+        reviewing.draft_review(conn, second, {credit: "no log"}, "checked")
 
 
 def test_what_refunds_outweigh_waits_for_its_invoice(claimed: Town) -> None:

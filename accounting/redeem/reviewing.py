@@ -3,7 +3,7 @@
 What is not approved becomes disputed, and can be claimed again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -33,7 +33,7 @@ def draft_review(
         partly: Lines of which an amount is approved, fen, each with its reason.
 
     Raises:
-        InvalidInput: No such claim, or no such line of it.
+        InvalidInput: No such claim, or no such line of it; or a credit of it is refused.
     """
     claim = redemption.find_claim(conn, claim_id)
     amounts = partly or {}
@@ -53,6 +53,7 @@ def draft_review(
     reasons = dict(refused) | {line: why for line, (_, why) in amounts.items()}
     if sum(approved.values()) < 0:
         approved = dict.fromkeys(lines, 0)  # credits that nothing covers wait for the next claim
+    _insist_on_credits(claim_id, lines, approved)
     body = {
         "approved_fen": approved,
         "reasons": {line: reasons.get(line, reason) for line in lines},
@@ -69,7 +70,7 @@ def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
     Raises:
         NotAllowed: Signed for something else, by the submitter, or decided already.
         InvalidInput: A line is missing, more is approved than was claimed, or less without a
-            reason.
+            reason, or a credit is left out.
     """
     lock(conn)
     claim = redemption.find_claim(conn, act.subject)
@@ -78,7 +79,9 @@ def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
     signing.insist_on_other(act, redemption.submitter(conn, claim["id"]))
     approved, reasons = _mapping(act, "approved_fen"), _mapping(act, "reasons")
     reviews = []
-    for line in redemption.claim_lines(conn, claim["id"]):
+    lines = redemption.claim_lines(conn, claim["id"])
+    claimed = {line["line"]: line["amount_fen"] for line in lines}
+    for line in lines:
         fen = approved.pop(line["line"], None)
         if type(fen) is not int or not _within(fen, line["amount_fen"]):
             raise InvalidInput(
@@ -95,7 +98,8 @@ def accept_review(conn: Connection, act: Act, stamp: Stamp) -> int:
         reviews.append(row | {"reason": reason, "act_sha256": act.sha256})
     if approved:
         raise InvalidInput(f"act claim.review {claim['id']}: {min(approved)} is no line of it")
-    total = _total(conn, claim, reviews)
+    _insist_on_credits(claim["id"], claimed, {row["line"]: row["approved_fen"] for row in reviews})
+    total = sum(int(row["approved_fen"]) for row in reviews)
     postings = move(
         claim["provider"],
         {
@@ -125,20 +129,19 @@ def _within(fen: int, claimed_fen: int) -> bool:
     return 0 <= fen <= claimed_fen if claimed_fen > 0 else fen in (claimed_fen, 0)
 
 
-def _total(conn: Connection, claim: Mapping[str, Any], reviews: Sequence[Mapping[str, Any]]) -> int:
-    """Add up what is approved: with every credit of the claim, or nothing.
+def _insist_on_credits(
+    claim_id: str, claimed: Mapping[str, int], approved: Mapping[str, int]
+) -> None:
+    """Refuse an approval that leaves out a credit of the claim, or is below zero.
 
     Raises:
-        InvalidInput: A credit is left out of what is approved, or the sum is below zero.
+        InvalidInput: It is so.
     """
-    lines = redemption.claim_lines(conn, claim["id"])
-    credit = {line["line"] for line in lines if line["amount_fen"] < 0}
-    left_out = [row["line"] for row in reviews if row["line"] in credit and not row["approved_fen"]]
-    total = sum(int(row["approved_fen"]) for row in reviews)
-    if total < 0 or (left_out and any(row["approved_fen"] for row in reviews)):
+    left_out = [line for line, fen in claimed.items() if fen < 0 and not approved[line]]
+    total = sum(approved.values())
+    if total < 0 or (left_out and any(approved.values())):
         named = f", credit {left_out[0]} left out" if left_out else ""
         raise InvalidInput(
-            f"act claim.review {claim['id']}: {yuan(total)} yuan approved{named}; credits are "
+            f"act claim.review {claim_id}: {yuan(total)} yuan approved{named}; credits are "
             "taken off, all of them, or 0.00 is approved: draft it again"
         )
-    return total
