@@ -304,8 +304,7 @@ def test_the_hold_of_a_job_is_found(town):
         row = holds.of_job(conn, CLUSTER, 16)
         assert (row.id, row.asked) == (f"{1:032x}", dict(request(1, "100").asked))
         assert holds.of_job(conn, "other", 16) is None
-        assert holds.exists(conn, f"{1:032x}")
-        assert not holds.exists(conn, f"{2:032x}")
+        assert holds.ids(conn, [f"{1:032x}", f"{2:032x}"]) == {f"{1:032x}"}
 
 
 def test_a_lower_fee_raises_no_part_of_a_hold(town):

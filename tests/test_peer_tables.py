@@ -103,7 +103,7 @@ class Peer:
         micro, name = int(event["amount"]) * MICRO, event["id"]
         until = SimpleNamespace(unseen_s=int(event["timeout"]))
         asked = Request(name, CLUSTER, ACCOUNT, UID, 1, micro, 0, {})
-        known = holds.exists(conn, name)
+        known = bool(holds.ids(conn, [name]))
         if not known:
             holds.enter(conn, [asked], until, self.now_s)
             if event["timeout"] == "0":
@@ -170,7 +170,7 @@ class Peer:
                 return [name, *(str(micro // MICRO) for micro in sums), "_"]
             seq = ledger.written(conn, f"usage:{name}")
             if event["args"][1] == "exists":
-                there = seq is not None or holds.exists(conn, name)
+                there = seq is not None or bool(holds.ids(conn, [name]))
                 return [name, "exists", str(there).lower()]
             lines = conn.execute(schema.posting.select().filter_by(seq=seq, account="accrued"))
             return [name, "amount", str(sum(line.amount_micro for line in lines) // MICRO)]

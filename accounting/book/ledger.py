@@ -33,6 +33,8 @@ GENESIS = "0" * 64
 POSTING_MICRO_MAX = 1_000_000_000_000 * MICRO_PER_FEN
 """A thousand times a city's programme. Balances are sums in 64 bits: one absurd amount in a chain
 that cannot be edited would make them unreadable for good."""
+NEVER_SEQ = 2**31 - 1
+"""A place in the chain beyond every entry."""
 KEYS_MAX = 500
 """How many keys are asked for at once."""
 ROWS_MAX = 100

@@ -9,14 +9,12 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from accounting import period
-from accounting.book import schema, signing
+from accounting.book import ledger, schema, signing
 from accounting.book.ledger import Entry, Stamp, hash_of, lock, move, write
 from accounting.book.signing import Act
 from accounting.errors import NotAllowed, Refused
 from accounting.policy import Policy
 from accounting.redeem import redemption, reserve
-
-_NEVER_SEQ = 2**31 - 1
 
 
 def draft_payout(
@@ -107,7 +105,7 @@ def repaid_by(conn: Connection, claim_id: str) -> int:
     """
     payout, claim = schema.payout.c, schema.claim.c
     own_seq = conn.execute(select(payout.seq).where(payout.claim == claim_id)).scalar()
-    before_seq = _NEVER_SEQ if own_seq is None else own_seq
+    before_seq = ledger.NEVER_SEQ if own_seq is None else own_seq
     provider = redemption.find_claim(conn, claim_id)["provider"]
     paid = (
         select(payout.claim, payout.repaid_fen)

@@ -297,7 +297,7 @@ def credits_left_out(conn: Connection, claim: Mapping[str, Any]) -> list[str]:
 
 
 def disputed_fen(
-    conn: Connection, lines: Sequence[Mapping[str, Any]], before_seq: int = 2**31 - 1
+    conn: Connection, lines: Sequence[Mapping[str, Any]], before_seq: int = ledger.NEVER_SEQ
 ) -> int:
     """Return how much of a claim was reviewed before an entry: what was left then is disputed."""
     table = schema.claim_review.c

@@ -134,7 +134,7 @@ def give_back(
     return left_fen - amount_fen
 
 
-def out_fen(conn: Connection, provider: str, before_seq: int = 2**31 - 1) -> int:
+def out_fen(conn: Connection, provider: str, before_seq: int = ledger.NEVER_SEQ) -> int:
     """Return what was drawn and came back by no payout and no return, as before an entry, fen."""
     draw, back, payout = schema.reserve_draw.c, schema.reserve_return.c, schema.payout.c
     own = select(schema.claim.c.id).where(schema.claim.c.provider == provider)

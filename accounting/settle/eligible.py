@@ -26,8 +26,6 @@ from accounting.vouchers import freezing, holds, registry
 
 Int64s = npt.NDArray[np.int64]
 
-_LAST_SEQ = 2**31 - 1
-
 
 def vouchers(
     conn: Connection, account: str, policy: Policy, upto_seq: int | None = None
@@ -41,7 +39,7 @@ def vouchers(
         policy: The rules.
         upto_seq: As of this entry. None: now.
     """
-    last = _LAST_SEQ if upto_seq is None else upto_seq
+    last = ledger.NEVER_SEQ if upto_seq is None else upto_seq
     unit = registry.find(conn, "contract", account=account).unit
     frozen = freezing.of_unit(conn, unit, last)
     gone = holds.taken_back(conn, last)

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from accounting import period
-from accounting.book import schema, signing
+from accounting.book import ledger, schema, signing
 from accounting.book.ledger import Entry, Stamp, hash_of, lock, write
 from accounting.book.signing import Act
 from accounting.errors import InvalidInput, NotAllowed
@@ -21,7 +21,6 @@ from accounting.policy import Policy
 from accounting.vouchers.registry import find
 
 ALWAYS_S = 2**62
-_LAST_SEQ = 2**31 - 1
 
 
 def draft_freeze(conn: Connection, unit: str, from_on: date, reason: str) -> dict[str, Any]:
@@ -147,7 +146,7 @@ def _write(
     write(conn, Entry(key, act.verb, signed, rows))
 
 
-def of_unit(conn: Connection, unit: str, last_seq: int = _LAST_SEQ) -> list[tuple[int, int]]:
+def of_unit(conn: Connection, unit: str, last_seq: int = ledger.NEVER_SEQ) -> list[tuple[int, int]]:
     """List the times in which a unit is frozen, half-open, in order; ALWAYS_S where no end is set.
 
     Args:
@@ -169,7 +168,7 @@ def of_unit(conn: Connection, unit: str, last_seq: int = _LAST_SEQ) -> list[tupl
     ]
 
 
-def is_frozen(conn: Connection, unit: str, at_s: int, last_seq: int = _LAST_SEQ) -> bool:
+def is_frozen(conn: Connection, unit: str, at_s: int, last_seq: int = ledger.NEVER_SEQ) -> bool:
     """Tell whether a unit is frozen at an instant, as of an entry."""
     return any(begin_s <= at_s < end_s for begin_s, end_s in of_unit(conn, unit, last_seq))
 

@@ -458,11 +458,6 @@ def unseen(conn: Connection, cluster: str, uid: int) -> int:
     return int(conn.execute(select(func.count()).select_from(own.subquery())).scalar() or 0)
 
 
-def exists(conn: Connection, hold_id: str) -> bool:
-    """Tell whether the book has a hold, live or ended."""
-    return conn.execute(select(schema.hold.c.id).filter_by(id=hold_id)).scalar() is not None
-
-
 def admit(
     before: Position,
     request: Request,
