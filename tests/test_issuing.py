@@ -1,5 +1,6 @@
 """What a contract gives follows from the rules, the papers and what was issued before."""
 
+import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -153,6 +154,30 @@ def test_a_contract_is_applied_for_once(people):
         assert ledger.head(conn) == before
     with pytest.raises(NotAllowed, match=r"this one has 0{64}; what ch"), people.begin() as conn:
         towns.add_application(conn, paper_sha256="0" * 64)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_paper_is_one_contract(people, refused):
+    """The paper of one contract is not handed in for another, unless it was refused there."""
+    paper = hashlib.sha256(b"scan").hexdigest()
+    with people.begin() as conn:
+        for name in ("first", "second"):
+            towns.add_contract(conn, name)
+        first = towns.add_application(conn, "first", paper_sha256=paper)
+    if refused:
+        with people.begin() as conn:
+            why = (first, "refuse", "wrong contract", POLICY, instant(NOW))
+            draft = issuing.draft_review(conn, *why)
+        act = people.signed(draft)
+        with people.begin() as conn:
+            issuing.accept_review(conn, act, POLICY, stamp())
+            assert towns.add_application(conn, "second", paper_sha256=paper)
+        return
+    with (
+        pytest.raises(NotAllowed, match=r"contract second: its paper is that of contract first"),
+        people.begin() as conn,
+    ):
+        towns.add_application(conn, "second", paper_sha256=paper)
 
 
 # --- what is issued --------------------------------------------------------------------------

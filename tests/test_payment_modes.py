@@ -248,3 +248,46 @@ def test_a_correction_is_invoiced_in_red(shop: Town) -> None:
 
     assert lines(shop, "2024-12", "cash_fen") == [(-3_000,)]
     assert red(shop, "2024-12", "R-1")["gross_fen"] == -3_000
+
+
+def test_a_correction_is_more_than_the_last_invoice(shop: Town) -> None:
+    """What the last invoice has no room for is taken back of the one before."""
+    take(shop, yuan(1, 100), yuan(2, 20, DECEMBER), at=DECEMBER)
+    for month in ("2024-11", "2024-12"):
+        close(shop, month)
+        invoice(shop, month)
+    take(shop, yuan(1, 40), at=towns.NOW)
+    close(shop, "2025-01")
+
+    assert lines(shop, "2025-01", "cash_fen") == [(-3_000,)]
+    assert red(shop, "2025-01", "R-1", "F-2024-12")["gross_fen"] == -1_000
+    assert red(shop, "2025-01", "R-2", "F-2024-11")["gross_fen"] == -2_000
+
+
+def test_a_refund_after_a_correction_finds_less_on_its_invoice(shop: Town) -> None:
+    """A correction took the last invoice back; a refund of its run goes over what is left."""
+    take(shop, yuan(1, 100), yuan(2, 20, DECEMBER), at=DECEMBER)
+    for month in ("2024-11", "2024-12"):
+        close(shop, month)
+        invoice(shop, month)
+    take(shop, yuan(1, 90), at=towns.NOW)
+    close(shop, "2025-01")
+    assert red(shop, "2025-01", "R-1")["gross_fen"] == -500
+    give_back(shop, yuan(2, 20, DECEMBER))
+    close(shop, "2025-02")
+
+    assert red(shop, "2025-02", "R-2", "F-2024-12")["gross_fen"] == -500
+    assert red(shop, "2025-02", "R-3", "F-2024-11")["gross_fen"] == -500
+
+
+def test_a_correction_with_too_little_invoiced(shop: Town) -> None:
+    """Where an invoice is missing nothing is taken back: it has to be recorded first."""
+    take(shop, yuan(1, 100), yuan(2, 20, DECEMBER), at=DECEMBER)
+    for month in ("2024-11", "2024-12"):
+        close(shop, month)
+    invoice(shop, "2024-12")
+    take(shop, yuan(1, 40), at=towns.NOW)
+    close(shop, "2025-01")
+
+    with pytest.raises(Refused, match=r"20\.00 yuan are more than the invoices recorded before"):
+        red(shop, "2025-01", "R-1")

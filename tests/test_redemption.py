@@ -30,6 +30,7 @@ from accounting.book import ledger, schema, signing
 from accounting.errors import InvalidInput, NotAllowed, Refused
 from accounting.redeem import paying, redemption, reviewing
 from accounting.settle import refunding
+from accounting.vouchers import payments
 
 Q4 = f"C-{PROVIDER}-2024-Q4-1"
 LINES = delivery.LINES
@@ -120,6 +121,24 @@ def test_a_claim_goes_its_way(claimed: Town) -> None:
     assert pay_out(claimed, Q4) == (14_000, 0)
     assert stages(claimed) == ("0.00", "0.00", "0.00", "0.00", "50,140.00")
     assert (claim(claimed, Q4)["state"], claim(claimed, Q4)["paid_fen"]) == ("paid", 14_000)
+
+
+def test_what_is_unpaid_by_now_is_not_handed_in(shop: Town) -> None:
+    """A payment that is taken back after the claim was opened keeps it from the city until the
+    unit has paid again."""
+    invoice(shop, "2024-11")
+    claim_id = open_claim(shop)
+    with shop.begin() as conn:
+        payments.take_back(conn, "BANK-1", "returned", stamp(AFTER["2024-12"]))
+    before = entries(shop)
+    with pytest.raises(Refused, match=f"account {ACCOUNT} owes 140.00 yuan by now"):
+        submit(shop, claim_id)
+    assert entries(shop) == before
+    with shop.begin() as conn:
+        towns.pay(conn, "140", "BANK-2")
+    submit(shop, claim_id)
+
+    assert claim(shop, claim_id)["state"] == "under review"
 
 
 def test_opening_and_submitting_twice(shop: Town) -> None:

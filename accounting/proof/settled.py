@@ -64,7 +64,7 @@ def invoices(books: Books) -> Found:
         expected = _or_none(invoicing.amounts, conn, row.statement, policy)
         yield from _invoiced(f"invoice {row.number}", row, expected)
     for row in conn.execute(select(schema.red_invoice)):
-        by_invoice = _or_none(invoicing.red_amounts, conn, row.statement, policy)
+        by_invoice = _or_none(invoicing.red_amounts, conn, row.statement, policy, row.seq)
         expected = (by_invoice or {}).get(row.invoice)
         yield from _invoiced(f"red-letter invoice {row.number}", row, expected)
 

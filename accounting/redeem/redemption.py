@@ -15,7 +15,7 @@ from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Stamp, lock, move, write
 from accounting.book.signing import Act
 from accounting.errors import InvalidInput, NotAllowed, Refused
-from accounting.money import yuan
+from accounting.money import MICRO_PER_FEN, yuan
 from accounting.policy import Policy
 from accounting.vouchers.registry import find
 
@@ -247,8 +247,9 @@ def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) ->
     Raises:
         InvalidInput: No such claim.
         NotAllowed: It was submitted with another packet.
-        Refused: It leaves out a credit that it has to take off.
+        Refused: It leaves out a credit that it has to take off, or a unit owes by now.
     """
+    lock(conn)
     claim = find_claim(conn, claim_id)
     left_out = credits_left_out(conn, claim)
     if left_out:
@@ -257,6 +258,8 @@ def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) ->
             "enter the next claim, open one with all of them"
         )
     row = {"claim": claim_id, "packet_sha256": packet_sha256}
+    if claim["state"] == "open":
+        _insist_on_paid(conn, claim_id)
     if claim["state"] == "owed":
         raise NotAllowed(f"claim {claim_id}: it is owed to the treasury; repay it")
     disputed = disputed_fen(conn, claim_lines(conn, claim_id), claim["seq"])
@@ -270,6 +273,26 @@ def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) ->
     )
     key = f"claim.submit:{claim_id}"
     write(conn, Entry(key, "claim.submit", stamp, {"claim_submission": [row]}, postings))
+
+
+def _insist_on_paid(conn: Connection, claim_id: str) -> None:
+    """Refuse to hand in what has become unpaid since the claim was opened."""
+    line, paper = schema.statement_line.c, schema.statement.c
+    query = (
+        select(paper.account)
+        .join(schema.statement_line, line.statement == paper.id)
+        .join(schema.claim_line, schema.claim_line.c.line == line.id)
+        .where(schema.claim_line.c.claim == claim_id, schema.claim_line.c.amount_fen > 0)
+        .distinct()
+        .order_by(paper.account)
+    )
+    for account in conn.execute(query).scalars():
+        owed = ledger.balance(conn, "receivable", account)
+        if owed > 0:
+            raise Refused(
+                f"claim {claim_id}: account {account} owes {yuan(owed // MICRO_PER_FEN)} yuan by "
+                "now, lines that are paid are claimed; have it paid, then submit"
+            )
 
 
 def credits_left_out(conn: Connection, claim: Mapping[str, Any]) -> list[str]:

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from accounting import money, period
 from accounting.book import schema
-from accounting.book.ledger import Entry, Stamp, lock, write
+from accounting.book.ledger import NEVER_SEQ, Entry, Stamp, lock, write
 from accounting.errors import Refused
 from accounting.money import yuan
 from accounting.policy import Policy
@@ -147,44 +147,45 @@ _BASIS = {"net": "cash_fen", "gross": "fee_fen"}
 """What of a line is invoiced: the unit's part, or the whole fee."""
 
 
-def red_amounts(conn: Connection, statement_id: str, policy: Policy) -> dict[str, dict[str, int]]:
+def red_amounts(
+    conn: Connection, statement_id: str, policy: Policy, before_seq: int = NEVER_SEQ
+) -> dict[str, dict[str, int]]:
     """Return what a statement takes back of each invoice: gross_fen, net_fen, tax_fen below zero.
 
-    A refund takes back of the invoice of its run's statement; a correction that leaves less than
-    nothing to invoice takes back of the account's last one.
+    A refund takes back of the invoice of its run's statement; what an invoice has no room for, and
+    a correction that leaves less than nothing to invoice, goes over the account's last ones.
+
+    Args:
+        conn: The book.
+        statement_id: Which one.
+        policy: The rules.
+        before_seq: By invoices that were recorded before an entry.
 
     Raises:
         InvalidInput: No such statement.
         Refused: It takes nothing back, or what it takes back of is not recorded.
     """
     statement = find(conn, "statement", id=statement_id)
-    name = _BASIS[policy.invoice_basis]
-    total: Counter[str] = Counter()
-    for line in statements.lines(conn, statement.id):
-        if line["refund"] is not None:
-            refund = find(conn, "refund", id=line["refund"])
-            of = find(conn, "statement_line", id=refund.line).statement
-            total[_invoice_of(conn, of)] += line[name]
-    rest = _invoiced_fen(conn, statement, policy)
-    if rest < 0:
-        paper, invoice = schema.statement, schema.invoice
-        query = (
-            select(invoice.c.number)
-            .join(paper, paper.c.id == invoice.c.statement)
-            .where(paper.c.account == statement.account, paper.c.seq < statement.seq)
-            .order_by(paper.c.seq.desc())
+    rooms_fen = _rooms(conn, statement, before_seq)
+    total = _refunded(conn, statement, policy)
+    rest_fen = min(0, _invoiced_fen(conn, statement, policy))
+    for number, fen in total.items():
+        total[number] = max(fen, -rooms_fen.get(number, 0))
+        rooms_fen[number] = rooms_fen.get(number, 0) + total[number]
+        rest_fen += fen - total[number]
+    for number, room_fen in rooms_fen.items():
+        part_fen = max(rest_fen, -room_fen)
+        total[number] += part_fen
+        rest_fen -= part_fen
+    if rest_fen:
+        raise Refused(
+            f"statement {statement.id}: {yuan(-rest_fen)} yuan are more than the invoices recorded "
+            "before it have left to take back of; record the missing ones first"
         )
-        last = conn.execute(query.limit(1)).scalar()
-        if last is None:
-            raise Refused(
-                f"statement {statement.id}: 0 invoices were recorded before it, 1 is needed to "
-                "take back of; record it first"
-            )
-        total[last] += rest
     found = {
         number: {name: -part for name, part in _split(-fen, policy).items()}
         for number, fen in total.items()
-        if fen < 0
+        if fen
     }
     if not found:
         raise Refused(
@@ -192,6 +193,38 @@ def red_amounts(conn: Connection, statement_id: str, policy: Policy) -> dict[str
             "invoice instead"
         )
     return found
+
+
+def _refunded(conn: Connection, statement: Any, policy: Policy) -> Counter[str]:
+    """Sum what a statement's credits take back, below zero, by the invoice of their statement."""
+    total: Counter[str] = Counter()
+    for line in statements.lines(conn, statement.id):
+        if line["refund"] is not None:
+            refund = find(conn, "refund", id=line["refund"])
+            of = find(conn, "statement_line", id=refund.line).statement
+            total[_invoice_of(conn, of)] += line[_BASIS[policy.invoice_basis]]
+    return total
+
+
+def _rooms(conn: Connection, statement: Any, before_seq: int) -> dict[str, int]:
+    """Return what other statements have left to take back of, by invoice, the last one first."""
+    paper, invoice, red = schema.statement, schema.invoice, schema.red_invoice
+    taken = (
+        select(red.c.invoice, func.sum(red.c.gross_fen).label("gross_fen"))
+        .where(red.c.statement != statement.id, red.c.seq < before_seq)
+        .group_by(red.c.invoice)
+        .subquery()
+    )
+    room = invoice.c.gross_fen + func.coalesce(taken.c.gross_fen, 0)
+    query = (
+        select(invoice.c.number, room)
+        .join(paper, paper.c.id == invoice.c.statement)
+        .outerjoin(taken, taken.c.invoice == invoice.c.number)
+        .where(paper.c.account == statement.account, paper.c.seq < statement.seq)
+        .where(invoice.c.seq < before_seq)
+        .order_by(paper.c.seq.desc())
+    )
+    return {number: int(fen) for number, fen in conn.execute(query)}
 
 
 def _invoice_of(conn: Connection, statement_id: str) -> str:

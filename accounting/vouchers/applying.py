@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from accounting import period
@@ -64,10 +64,11 @@ def apply(
         InvalidInput: Contract, category or a fact is unknown.
         NotEligible: The rules do not allow it, or an amendment added nothing.
         NotAllowed: The contract was applied for in another category, for another project or with
-            another paper.
+            another paper, or the paper is another contract's.
     """
     lock(conn)
     contract = find(conn, "contract", id=contract_id)
+    _insist_on_own_paper(conn, contract.id, paper_sha256)
     at = _place(conn, contract, paper_sha256)
     if at.before is not None:
         _insist_on_same(conn, at, category, project, paper_sha256, policy)
@@ -112,6 +113,24 @@ def apply(
     key = f"application:{contract_id}" + (f":{at.number}" if suffix else "")
     write(conn, Entry(key, "application.submit", stamp, rows))
     return application_id
+
+
+def _insist_on_own_paper(conn: Connection, contract_id: str, paper_sha256: str) -> None:
+    """Refuse a contract's paper that was handed in for another contract, and not refused there:
+    it is paid for once."""
+    table, review = schema.application, schema.review
+    query = (
+        select(table.c.id, table.c.contract)
+        .outerjoin(review, review.c.application == table.c.id)
+        .where(table.c.paper_sha256 == paper_sha256, table.c.contract != contract_id)
+        .where(func.coalesce(review.c.verdict, "") != "refused")
+    )
+    other = conn.execute(query.order_by(table.c.seq)).first()
+    if other is not None:
+        raise NotAllowed(
+            f"contract {contract_id}: its paper is that of contract {other.contract} "
+            f"({other.id}); one paper is one contract, hand in its own"
+        )
 
 
 def _place(conn: Connection, contract: Any, paper_sha256: str) -> _Place:
