@@ -10,9 +10,10 @@ from sqlalchemy import func, select
 from town import NOW, POLICY, UNIT, instant, stamp
 
 from accounting import money
-from accounting.book import schema
+from accounting.book import schema, signing
 from accounting.errors import InvalidInput, NotAllowed, NotEligible, VoucherError
 from accounting.policy import Cap
+from accounting.redeem import acts
 from accounting.vouchers import ending, freezing, issuing, registry, spending, waiting
 
 PAPER = "e" * 64
@@ -134,6 +135,24 @@ def test_frozen_units_wait_on(people):
     assert who_waits(people, rules) == [(application, "10,000.00", False)]
     with pytest.raises(NotEligible, match=f"unit {UNIT} is frozen on 2024-07-01"):
         towns.confirm(people, third, rules=rules)
+
+
+def test_who_was_frozen_is_served_when_it_is_free_again(people):
+    """Money that was freed while a unit was frozen is issued with the end of the freeze."""
+    rules = limited("10,000")
+    asks(people, "first", "20,000", rules)
+    asks(people, "second", "20,000", rules)
+    with people.begin() as conn:
+        drafted = freezing.draft_freeze(conn, UNIT, date(2024, 7, 1), "blacklisted")
+    place = acts.Place(rules, people.archive, stamp())
+    acts.accept(people.engine, signing.sign(drafted, people.keys["regulator"]), place)
+    with people.begin() as conn:
+        ending.end_contract(conn, "first", date(2024, 7, 31), PAPER, rules, stamp())
+        drafted = freezing.draft_unfreeze(conn, UNIT, date(2024, 7, 5), "taken off", rules)
+    place = acts.Place(rules, people.archive, stamp("2024-07-06T09:00:00+08:00"))
+    _, said = acts.accept(people.engine, signing.sign(drafted, people.keys["regulator"]), place)
+    assert said == "free after 2024-07-05, issued to those who waited: CD24-0002-1"
+    assert who_waits(people, rules) == []
 
 
 def test_a_contract_ends_once_and_within_its_time(people):

@@ -19,7 +19,7 @@ from accounting.errors import InvalidInput, Refused, VoucherError
 from accounting.money import yuan
 from accounting.policy import Policy
 from accounting.redeem import paying, reserve, reviewing
-from accounting.vouchers import clawback, freezing, issuing
+from accounting.vouchers import clawback, freezing, issuing, waiting
 
 WORD_CHARS_MAX = 200
 """Of what a file calls itself: it may say anything."""
@@ -60,7 +60,10 @@ def _freeze(conn: Connection, act: Act, at: Place) -> str:
 
 
 def _unfreeze(conn: Connection, act: Act, at: Place) -> str:
-    return f"free after {freezing.accept_unfreeze(conn, act, at.policy, at.stamp)}"
+    last_on = freezing.accept_unfreeze(conn, act, at.policy, at.stamp)
+    issued = waiting.serve(conn, at.policy, at.stamp)
+    words = f"free after {last_on}"
+    return words + (f", issued to those who waited: {', '.join(issued)}" if issued else "")
 
 
 def _clawback(conn: Connection, act: Act, at: Place) -> str:
@@ -102,6 +105,7 @@ def accept(engine: Engine, signed: Mapping[str, Any], at: Place) -> tuple[Act, s
     """
     try:
         with engine.begin() as conn:
+            lock(conn)  # a key that is revoked meanwhile signs nothing
             act = signing.verify(conn, signed)
             return act, VERBS[act.verb](conn, act, at)
     except (Refused, InvalidInput) as error:
