@@ -253,6 +253,16 @@ def pass_over(town: Town) -> None:
         )
 
 
+def change_a_price(town: Town) -> None:
+    """Load another price list than runs were rated by, under the same name."""
+    with town.begin() as conn:
+        _, text = ledger.document(conn, "tariff", "round-1")
+    row = towns.document("tariff", "round-1", text.replace('"1.00"', '"1.01"'))
+    change(
+        town, "UPDATE document SET text = :text, sha256 = :sha256 WHERE version = :version", **row
+    )
+
+
 SQL = {
     "signatures": "UPDATE signed_act SET text = replace(text, '\"reasons\"', '\"reasons2\"')"
     " WHERE verb = 'claim.review'",
@@ -269,8 +279,8 @@ SQL = {
     "balances": "UPDATE payment SET amount_fen = amount_fen + 1",
     "paid": "UPDATE claim SET amount_fen = amount_fen + 1 WHERE id LIKE '%-1'",
     "reserve": "UPDATE reserve_draw SET amount_fen = amount_fen + 1",
-    "replay": "UPDATE document SET text = replace(text, '\"1.00\"', '\"1.01\"')"
-    " WHERE version = 'round-1'",
+    "documents": "INSERT INTO document SELECT seq, kind, 'generous', sha256, text FROM document"
+    " WHERE kind = 'policy'",
 }
 """For each rule a change that nothing else knows of."""
 
@@ -283,6 +293,7 @@ FORGERIES: Mapping[str, Callable[[Town], None]] = {
     "receivable": lambda town: move(town, "claim.submit", "claim.review", "claim.unclaimed"),
     "waiting": pass_over,
     "capacity": overfill,
+    "replay": change_a_price,
 }
 
 
@@ -327,6 +338,7 @@ def test_one_rule_knows_better(forged: Town, rule: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "forge"),
     [
+        ("documents", lambda t: change(t, "UPDATE document SET text = text || ' '")),
         ("vouchers", lambda t: move(t, "statement", "voucher.left", "voucher.deducted")),
         ("balances", lambda t: move(t, "charge", "accrued", "revenue")),
         ("balances", lambda t: move(t, "statement", "accrued", "rounding")),

@@ -122,7 +122,13 @@ def test_a_month_with_a_statement_is_the_past(shop):
     assert statement(shop, "2024-11", "deduction_fen") == before
 
 
-@pytest.mark.parametrize("change", [{"from": "soon"}, {"from": None}, {"reason": " "}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"from": day} for day in ("soon", None, "0001-01-01", "9999-12-31")),
+        {"reason": " "},
+    ],
+)
 def test_a_freeze_has_a_day_and_a_reason(shop, change):
     """An act without one of them is refused, and nothing is written."""
     with shop.begin() as conn:

@@ -11,10 +11,11 @@ from sqlalchemy import select
 from town import ACCOUNT, CONTRACT, NOW, POLICY, REGULATOR, UNIT, VOUCHER, instant, stamp
 
 from accounting import money, period, yamlfile
-from accounting.book import ledger, schema
+from accounting.book import ledger, schema, signing
 from accounting.errors import InvalidInput, NotAllowed, NotEligible, VoucherError
 from accounting.period import SHANGHAI
-from accounting.policy import Cap
+from accounting.policy import Cap, InKind
+from accounting.redeem import acts
 from accounting.vouchers import entitling, issuing, registry, waiting
 
 HERE = Path(__file__).parent
@@ -178,6 +179,18 @@ def test_a_paper_is_one_contract(people, refused):
         people.begin() as conn,
     ):
         towns.add_application(conn, "second", paper_sha256=paper)
+
+
+def test_hours_in_kind_are_told_to_who_issues(people):
+    """Where a policy gives card-hours beside the money, carrying the review out says how many: the
+    book counts money."""
+    rules = replace(POLICY, in_kind=InKind(card_hours=2_000))
+    application = contract_and_application(people, CONTRACT)
+    with people.begin() as conn:
+        draft = issuing.draft_review(conn, application, "confirm", "", rules, instant(NOW))
+    signed = signing.sign(draft, people.keys["regulator"])
+    _, said = acts.accept(people.engine, signed, acts.Place(rules, people.archive, stamp()))
+    assert said.startswith(f"voucher {VOUCHER} issued; 2,000 card-hours in kind are to be given")
 
 
 # --- what is issued --------------------------------------------------------------------------

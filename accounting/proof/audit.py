@@ -501,6 +501,7 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     ),
     "keys": (signed.keys, "ask its office whether the key is theirs; revoke it if not"),
     "signatures": (signed.signatures, "ask the regulator or treasury for the act they signed"),
+    "documents": (evidence.documents, "compare the document with the file that was loaded"),
     "papers": (evidence.kept, "bring the paper back from a backup, or ask the unit for it"),
     "issue": (issued.amounts, "compare the voucher with its contract, the rules and the act"),
     "waiting": (issued.order, "ask why the earlier application was passed over"),

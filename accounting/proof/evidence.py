@@ -4,6 +4,7 @@ Rules of the audit that need no arithmetic; what is proved by signature is in si
 rules and the list of all in audit.py.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -161,6 +162,18 @@ def _said(row: Mapping[str, Any]) -> str:
     return ledger.canonical(
         {name: value for name, value in row.items() if name != "seq" and value is not None}
     )
+
+
+def documents(books: Books) -> Found:
+    """Policy, price lists and chip catalogues have their hashes, and the policy is the book's."""
+    policy = ledger.identity(books.conn).policy
+    for row in books.conn.execute(select(schema.document)):
+        subject = f"{row.kind} {row.version}"
+        sha256 = hashlib.sha256(row.text.encode()).hexdigest()
+        if sha256 != row.sha256:
+            yield subject, f"was loaded with SHA-256 {row.sha256}, its text has {sha256}"
+        if row.kind == "policy" and row.version != policy:
+            yield subject, f"is loaded beside policy {policy}, by which the book was made"
 
 
 def kept(books: Books) -> Found:

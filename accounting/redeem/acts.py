@@ -37,8 +37,18 @@ class Place:
 def _review(conn: Connection, act: Act, at: Place) -> str:
     voucher = issuing.accept_review(conn, act, at.policy, at.stamp, at.papers)
     if voucher is not None:
-        return f"voucher {voucher} issued"
+        return f"voucher {voucher} issued{_in_kind(at.policy)}"
     return "refused" if act.verb == "application.refuse" else "confirmed, it waits for money"
+
+
+def _in_kind(policy: Policy) -> str:
+    """Say what is given beside the money: it is not in the book, which counts money."""
+    if policy.in_kind is None:
+        return ""
+    return (
+        f"; {policy.in_kind.card_hours:,} card-hours in kind are to be given beside it, by "
+        "svoucher refund of the first runs"
+    )
 
 
 def _claim_review(conn: Connection, act: Act, at: Place) -> str:

@@ -21,6 +21,8 @@ from accounting.policy import Policy
 from accounting.vouchers.registry import find
 
 ALWAYS_S = 2**62
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2999, 12, 31)
+"""What an act can name: signers write their files as they like."""
 
 
 def draft_freeze(conn: Connection, unit: str, from_on: date, reason: str) -> dict[str, Any]:
@@ -114,12 +116,15 @@ def _running(conn: Connection, unit: str, day: date, policy: Policy) -> int:
 
 def _day(act: Act, name: str) -> date:
     try:
-        return date.fromisoformat(str(act.body.get(name)))
+        day = date.fromisoformat(str(act.body.get(name)))
     except ValueError:
+        day = date.min
+    if not FIRST_DAY <= day <= LAST_DAY:
         raise InvalidInput(
-            f"act {act.verb} {act.subject}: {name} is {act.body.get(name)!r}, a day is expected; "
-            "draft it again"
-        ) from None
+            f"act {act.verb} {act.subject}: {name} is {str(act.body.get(name))[:40]!r}, a day from "
+            f"{FIRST_DAY} to {LAST_DAY} is expected; draft it again"
+        )
+    return day
 
 
 def _insist_on_open(conn: Connection, unit: str, day: date, policy: Policy) -> None:
