@@ -19,7 +19,8 @@ UID_MAX = 2**32 - 2
 
 SELF_PAY, REFUSE = "self_pay", "refuse"
 _KEYS = ("book", "archive", "papers", "socket", "slurm_uid", "snapshot_s", "default_qos",
-         "without_voucher", "users_port", "munge_socket", "overrun_s")  # fmt: skip
+         "without_voucher", "users_port", "munge_socket", "overrun_s",
+         "paper_font")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Config:
         overrun_s: How long after its time limit a job may still run: slurmctld looks every 30 s
             (PERIODIC_TIMEOUT), and the end that it records is when it saw it; KillWait is not in
             it (job_mgr.c, job_time_limit and _job_timed_out, 22.05 to 26.05).
+        paper_font: The font file that papers are set in. None: the first Chinese one found.
     """
 
     home: Path
@@ -56,6 +58,7 @@ class Config:
     users_port: int = 0
     munge_socket: str | None = None
     overrun_s: int = 0
+    paper_font: Path | None = None
 
 
 def _sqlite(path: Path) -> str:
@@ -104,6 +107,9 @@ def load(home: Path) -> Config:
     munge_socket = keys.get("munge_socket")
     if munge_socket is not None:
         kind(munge_socket, str, at(where, "munge_socket"))
+    paper_font = keys.get("paper_font")
+    if paper_font is not None:
+        paper_font = Path(kind(paper_font, str, at(where, "paper_font")))
     return Config(
         home=home,
         book=kind(keys.get("book", _sqlite(home / "book.db")), str, at(where, "book")),
@@ -117,6 +123,7 @@ def load(home: Path) -> Config:
         users_port=users_port,
         munge_socket=munge_socket,
         overrun_s=overrun_s,
+        paper_font=paper_font,
     )
 
 

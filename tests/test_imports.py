@@ -9,8 +9,8 @@ ROOT = Path(__file__).parent.parent
 
 ROWS = """
     errors money period schema run segment kernels durable
-    yamlfile triggers usage watermarks creditcode merkle
-    structfile bands chips ledger archive reports
+    yamlfile capitals triggers usage watermarks creditcode merkle
+    paper structfile bands chips ledger archive reports
     policy prices resized packet upgrading
     terms footprint discounts reading
     tariff signing registry
@@ -32,12 +32,13 @@ ROWS = """
     refunding reviewing owing paying backing recounting
     acts
     packing replay settled issued signed checking proving
-    audit backup
+    audit backup chained
+    statement
 """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above
 its own and from none beside or below it. A new module gets a place here."""
 
-FOLDERS = ["", "book", "runs", "vouchers", "rates", "settle", "redeem", "proof"]
+FOLDERS = ["", "book", "runs", "vouchers", "rates", "settle", "redeem", "proof", "forms"]
 """Folders of accounting in the order of the flow; '' is what stands at its top."""
 
 PLACE = {name: i for i, row in enumerate(ROWS.strip().splitlines()) for name in row.split()}

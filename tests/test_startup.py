@@ -12,8 +12,8 @@ from homes import ROOT, an_account, furnished
 
 from slurm_voucher.cli import COMMANDS
 
-SLOW = {"dask", "numba", "numpy", "paramiko", "pyarrow"}
-"""What takes its time to load, and what only questions about runs need."""
+SLOW = {"dask", "fontTools", "fpdf", "numba", "numpy", "paramiko", "pyarrow", "xlsxwriter"}
+"""What takes its time to load, and what only questions about runs and papers need."""
 BOOK = {"sqlalchemy", "yaml"}
 READERS = {"audit", "jobs", "report", "refunds", "rerate", "settle", "usage"}
 """Modules of the command that read runs."""

@@ -1,13 +1,16 @@
 """svoucher statement, invoice: the papers of a month that is closed."""
 
 import json
+from pathlib import Path
 
 import click
 
 from accounting.book import ledger
+from accounting.forms import statement as form
 from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
 from accounting.settle import invoicing, statements
 from accounting.vouchers.registry import find
+from slurm_voucher.cli.exporting import export_paper, paper_options
 from slurm_voucher.cli.output import Show, output_options, say
 from slurm_voucher.cli.site import TEXT, Site, pass_site
 
@@ -55,6 +58,19 @@ def show_statement(site: Site, statement: str) -> None:
     Example: svoucher statement show S-CD26-0001-2026-11
     """
     print_statement(site, statement)
+
+
+@statement_.command("export")
+@click.argument("statement", type=TEXT)
+@paper_options
+@pass_site
+def export(site: Site, statement: str, to: Path, force: bool) -> None:
+    """Write a statement as a paper to stamp: pages, a spreadsheet or comma-separated values.
+
+    \b
+    Example: svoucher statement export S-CD26-0001-2026-11 --to S-CD26-0001-2026-11.pdf
+    """
+    export_paper(site, lambda conn: form.paper(conn, statement, site.policy), to, force)
 
 
 def print_statement(site: Site, statement_id: str) -> None:

@@ -1,0 +1,1 @@
+"""What people sign and keep: statements, certificates, claims, registers, as plain data."""
