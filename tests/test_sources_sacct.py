@@ -8,15 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runs import DATA, a_run, expected, header, pozidriv_lines
 
 from accounting.errors import SlurmUnavailable, UsageInvalid
+from accounting.runs import usage
 from accounting.runs.run import Run
 from slurm_voucher import times
-from slurm_voucher.sources import BadRow, sacct, sacct_query
+from slurm_voucher.sources import BadRow, sacct, sacct_query, tables
 from slurm_voucher.sources.states import ENDED, LIVE
 
 ROW = {
@@ -142,6 +144,8 @@ def test_round_trip(some: list[Run]) -> None:
         ({"NNodes": "99999999999"}, "NNodes", "more than any cluster has"),
         ({"UID": "root"}, "UID", "is no whole number"),
         ({"AllocTRES": "gres/gpu=1,gres/gpu:a=2"}, "AllocTRES", "less than its types"),
+        ({"AllocTRES": "gres/gpu=2147483648"}, "AllocTRES", "more than any cluster has"),
+        ({"AllocTRES": "mem=999999999999P"}, "AllocTRES", "more than any cluster has"),
         ({"AllocTRES": ""}, "AllocTRES", "does not say what a run of 3600 s had"),
         ({"ReqTRES": "gpu"}, "ReqTRES", "no name=count"),
         ({"AdminComment": "voucher=a voucher=b"}, "AdminComment", "two things about voucher"),
@@ -390,6 +394,11 @@ def fake_sacct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return script
 
 
+def the_runs(*found: pa.Table | BadRow) -> list[Run]:
+    """Return the runs of tables; there are no bad rows."""
+    return [run for table in found for run in usage.runs(table)]
+
+
 def test_ended(fake_sacct: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """sacct is asked in UTC, and its rows are runs."""
     monkeypatch.setenv("TZ", "Asia/Shanghai")
@@ -399,18 +408,18 @@ def test_ended(fake_sacct: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f"#!/bin/sh\ntest \"$TZ$SLURM_TIME_FORMAT\" = UTC && echo '{row}' && echo '{row}|more'\n"
     )
 
-    assert list(sacct_query.ended(0, 1, "chengdu")) == [a_run(), a_run()]
+    assert the_runs(*sacct_query.ended(0, 1, "chengdu")) == [a_run(), a_run()]
 
 
 def test_sacct_fails(fake_sacct: Path) -> None:
     """A failed sacct is reported with what it said, after the rows that it gave."""
     row = "|".join(ROW.values())
     fake_sacct.write_text(f"#!/bin/sh\necho '{row}'\necho 'sacct: error: refused' >&2\nexit 1\n")
-    rows = sacct_query.ended(0, 1, "chengdu")
+    found = sacct_query.ended(0, 1, "chengdu")
 
-    assert next(rows) == a_run()
+    assert the_runs(next(found)) == [a_run()]
     with pytest.raises(SlurmUnavailable, match=r"sacct: error: refused \(exit status 1\)"):
-        next(rows)
+        next(found)
 
 
 def test_sacct_hangs(fake_sacct: Path) -> None:
@@ -421,14 +430,15 @@ def test_sacct_hangs(fake_sacct: Path) -> None:
         list(sacct_query.ended(0, 1, "chengdu", timeout_s=1))
 
 
-def test_a_reader_that_goes_away(fake_sacct: Path) -> None:
+def test_a_reader_that_goes_away(fake_sacct: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who stops reading ends sacct, and nothing is left behind."""
+    monkeypatch.setattr(tables, "PIECE_BYTES", 100_000)
     row = "|".join(ROW.values())
     fake_sacct.write_text(f"#!/bin/sh\nwhile echo '{row}'; do :; done\n")
-    rows = sacct_query.ended(0, 1, "chengdu")
+    found = sacct_query.ended(0, 1, "chengdu")
 
-    assert next(rows) == a_run()
-    rows.close()  # type: ignore[attr-defined]
+    assert the_runs(next(found))[0] == a_run()
+    found.close()  # type: ignore[attr-defined]
 
 
 def test_no_sacct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

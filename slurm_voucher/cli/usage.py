@@ -9,32 +9,32 @@ from datetime import date
 from pathlib import Path
 
 import click
+import pyarrow as pa
 
 from accounting import period
 from accounting.errors import InvalidInput, UsageInvalid
 from accounting.money import yuan_micro
 from accounting.runs import usage, watermarks
-from accounting.runs.run import Run
 from accounting.settle import charging, stored
 from accounting.settle.charging import Taken
 from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import CLUSTER, DAY, Site, pass_site
-from slurm_voucher.sources import BadRow, sacct, sacct_query
+from slurm_voucher.sources import BadRow, sacct_query, tables
 from slurm_voucher.sources.states import ENDED
 
 OVERLAP_S = 3_600
 """How far a sweep reaches back behind the watermark: rows come to slurmdbd late."""
 
 
-def _read(rows: Iterable[Run | BadRow]) -> tuple[list[Run], list[BadRow]]:
-    runs: list[Run] = []
+def _read(found: Iterable[pa.Table | BadRow]) -> tuple[pa.Table, list[BadRow]]:
+    runs = [usage.USAGE.empty_table()]
     bad: list[BadRow] = []
-    for row in rows:
-        if isinstance(row, Run):
-            runs.append(row)
+    for each in found:
+        if isinstance(each, BadRow):
+            bad.append(each)
         else:
-            bad.append(row)
-    return runs, bad
+            runs.append(each)
+    return pa.concat_tables(runs).unify_dictionaries(), bad
 
 
 def _list_bad(bad: list[BadRow]) -> None:
@@ -42,7 +42,7 @@ def _list_bad(bad: list[BadRow]) -> None:
         click.echo(f"svoucher: {row}", err=True)
 
 
-def _tell(taken: Taken, read: int, skipped: Counter[str]) -> None:
+def _tell(taken: Taken, read: int, skipped: Counter[str], slow: Counter[str]) -> None:
     click.echo(
         f"{read} runs read: {taken.new} new, {taken.changed} changed, "
         f"{read - taken.new - taken.changed} known; charged {yuan_micro(taken.charge_micro)} yuan"
@@ -52,16 +52,19 @@ def _tell(taken: Taken, read: int, skipped: Counter[str]) -> None:
             click.echo(f"{number} of them {word}")
     for reason, number in sorted(skipped.items()):
         click.echo(f"{number} rows are no runs: {reason}")
+    if slow["rows"]:
+        click.echo(f"{slow['rows']} rows were read slowly: in a form that Slurm seldom writes")
     for path in taken.quarantined:
         click.echo(f"left by an interrupted run, now in {path}", err=True)
 
 
-def _lines(file: Path) -> Iterator[bytes]:
-    """Read a file line by line, unpacked where its name ends in .gz."""
+def _blocks(file: Path) -> Iterator[bytes]:
+    """Read a file block by block, unpacked where its name ends in .gz."""
     opened = gzip.open if file.suffix == ".gz" else open
     try:
         with opened(file, "rb") as stream:
-            yield from stream
+            while block := stream.read(sacct_query.BLOCK_BYTES):
+                yield block
     except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(f"{file}: cannot be read ({error}); check path and format") from None
 
@@ -104,15 +107,17 @@ def import_(
     if complete_until is not None and cluster is None:
         raise click.UsageError("--complete-until needs --cluster")
     skipped: Counter[str] = Counter()
-    rows = sacct.parse(
-        _lines(file),
+    slow: Counter[str] = Counter()
+    found = tables.tables(
+        _blocks(file),
         fields=_fields(fields),
         timezone=timezone,
         cluster=cluster,
         source=str(file),
         skipped=skipped,
+        slow=slow,
     )
-    runs, bad = _read(rows)
+    runs, bad = _read(found)
     _list_bad(bad)
     if bad and not skip_bad:
         raise UsageInvalid(
@@ -123,9 +128,9 @@ def import_(
     if complete_until is not None and cluster is not None:
         watermark = (cluster, "ended", site.instant_after(complete_until))
     taken = charging.take_in(
-        site.engine, site.config.archive, usage.table(runs), site.policy, site.stamp(), watermark
+        site.engine, site.config.archive, runs, site.policy, site.stamp(), watermark
     )
-    _tell(taken, len(runs), skipped)
+    _tell(taken, runs.num_rows, skipped, slow)
 
 
 def _fields(text: str | None) -> list[str] | None:
@@ -170,20 +175,21 @@ def collect_(
     if since is not None:
         begin_s = min(begin_s, period.instant(since, site.policy.timezone))
     skipped: Counter[str] = Counter()
+    slow: Counter[str] = Counter()
     states = None if all_states else tuple(ENDED.values())
-    found = sacct_query.ended(begin_s, end_s, cluster, states=states, skipped=skipped)
+    found = sacct_query.ended(begin_s, end_s, cluster, states=states, skipped=skipped, slow=slow)
     runs, bad = _read(found)
     _list_bad(bad)
     complete = skip_bad or not bad
     taken = charging.take_in(
         site.engine,
         site.config.archive,
-        usage.table(runs),
+        runs,
         site.policy,
         site.stamp("system"),
         watermark=(cluster, sweep, end_s) if complete else None,
     )
-    _tell(taken, len(runs), skipped)
+    _tell(taken, runs.num_rows, skipped, slow)
     if not complete:
         raise UsageInvalid(
             f"{len(bad)} bad rows were left out, 0 are allowed; mend them, or leave them out for "

@@ -28,7 +28,7 @@ FREE_TEXT = frozenset(
 """Columns in which a | may stand, for sacct does not escape it."""
 
 
-class _Layout(NamedTuple):
+class Layout(NamedTuple):
     """Where each column stands; -1: it does not."""
 
     job_id: int
@@ -69,7 +69,7 @@ _REQUIRED = (
     ("NNodes", "AllocNodes"),
     ("NCPUS", "AllocCPUS"),
 )
-"""In the order of _Layout; of several names the first that is there."""
+"""In the order of Layout; of several names the first that is there."""
 
 _OPTIONAL = (
     "Cluster",  # required where the caller does not name the cluster
@@ -114,11 +114,11 @@ def parse(
         first = next(numbered, (0, ""))[1]
         header = first.decode("utf-8", "replace") if isinstance(first, bytes) else first
         fields = header.lstrip("\ufeff").rstrip("\r\n").split("|")
-    at = _layout(fields, cluster, source)
-    return _rows(numbered, tuple(fields), at, timezone, cluster, source, skipped)
+    at = layout(fields, cluster, source)
+    return rows(numbered, tuple(fields), at, timezone, cluster, source, skipped)
 
 
-def _layout(fields: Sequence[str], cluster: str | None, source: str) -> _Layout:
+def layout(fields: Sequence[str], cluster: str | None, source: str) -> Layout:
     """Find the columns, or say by name which are missing."""
     places = {name.partition("%")[0].lower(): i for i, name in enumerate(fields)}
     if len(places) < len(fields):
@@ -137,13 +137,13 @@ def _layout(fields: Sequence[str], cluster: str | None, source: str) -> _Layout:
     required = (
         next(places[n.lower()] for n in names if n.lower() in places) for names in _REQUIRED
     )
-    return _Layout(*required, *(places.get(name.lower(), -1) for name in _OPTIONAL))
+    return Layout(*required, *(places.get(name.lower(), -1) for name in _OPTIONAL))
 
 
-def _rows(
+def rows(
     numbered: Iterable[tuple[int, bytes | str]],
     fields: tuple[str, ...],
-    at: _Layout,
+    at: Layout,
     timezone: str,
     cluster: str | None,
     source: str,
@@ -186,12 +186,12 @@ def _split(line: str, fields: tuple[str, ...]) -> list[str]:
     return row
 
 
-def _run(row: list[str], at: _Layout, timezone: str, cluster: str | None) -> Run | str:
+def _run(row: list[str], at: Layout, timezone: str, cluster: str | None) -> Run | str:
     """Read one row: a run, or the word for why it is none."""
     named = row[at.cluster] if at.cluster >= 0 else cluster
     if not named or (cluster is not None and named != cluster):
         raise _Bad(at.cluster, f"is not cluster {cluster}" if cluster else "names no cluster")
-    if not _is_cluster(named):
+    if not is_cluster(named):
         raise _Bad(max(at.cluster, 0), "cannot be of a cluster of that name; use A-Z a-z 0-9 _ . -")
     if "." in row[at.job_id]:
         return "step"
@@ -236,12 +236,12 @@ def _run(row: list[str], at: _Layout, timezone: str, cluster: str | None) -> Run
 
 
 @lru_cache(maxsize=256)
-def _is_cluster(name: str) -> bool:
+def is_cluster(name: str) -> bool:
     """Tell whether this can be the name of a cluster."""
     return CLUSTER_NAME.fullmatch(name) is not None
 
 
-def _span(row: list[str], at: _Layout, timezone: str) -> tuple[int | None, int, int, int]:
+def _span(row: list[str], at: Layout, timezone: str) -> tuple[int | None, int, int, int]:
     """Read start, end, elapsed and suspended seconds, which must fit each other.
 
     Of a row that has ended sacct computes Elapsed = max(0, End - Start - Suspended), in every
@@ -310,10 +310,14 @@ def _count(row: list[str], index: int) -> int:
 
 def _tres(row: list[str], index: int) -> tres.Tres:
     """Read a TRES text."""
+    text = _word(row, index)
     try:
-        return tres.read(row[index])
+        found = tres.read(text)
     except ValueError as error:
         raise _Bad(index, f"cannot be read: {error}") from None
+    if found.cards >= 2**31 or (found.mem_mb or 0) >= 2**63:
+        raise _Bad(index, "is more than any cluster has")
+    return found
 
 
 def _instant(row: list[str], index: int, timezone: str) -> int:

@@ -6,12 +6,14 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import IO
 
+import pyarrow as pa
+
 from accounting.errors import SlurmUnavailable
-from accounting.runs.run import Run
 from slurm_voucher import times
-from slurm_voucher.sources import BadRow, sacct
+from slurm_voucher.sources import BadRow, tables
 from slurm_voucher.sources.states import ENDED
 
 FIELDS = (
@@ -38,6 +40,8 @@ FIELDS = (
 """Columns that every Slurm from 22.05 on has."""
 
 TIMEOUT_S = 600
+BLOCK_BYTES = 2**20
+"""How much is read at a time."""
 
 
 def command(
@@ -85,9 +89,10 @@ def ended(
     remote: bool = False,
     states: Sequence[str] | None = tuple(ENDED.values()),
     skipped: Counter[str] | None = None,
+    slow: Counter[str] | None = None,
     timeout_s: int = TIMEOUT_S,
-) -> Iterator[Run | BadRow]:
-    """Yield the runs of a cluster that ended in a window.
+) -> Iterator[pa.Table | BadRow]:
+    """Yield tables of the runs of a cluster that ended in a window.
 
     Args:
         start_s: Begin of the window.
@@ -96,6 +101,7 @@ def ended(
         remote: Ask for it by name, where this host belongs to another cluster.
         states: See `command`.
         skipped: Counts rows that are no runs, by reason.
+        slow: Counts rows that the slow reader had to read.
         timeout_s: Time for the whole answer.
 
     Raises:
@@ -110,13 +116,14 @@ def ended(
         timer.start()
         try:
             assert process.stdout is not None
-            yield from sacct.parse(
-                process.stdout,
+            yield from tables.tables(
+                iter(partial(process.stdout.read, BLOCK_BYTES), b""),
                 fields=FIELDS,
                 timezone="UTC",
                 cluster=cluster,
                 source="sacct",
                 skipped=skipped,
+                slow=slow,
             )
             process.wait()
         finally:

@@ -1,0 +1,639 @@
+"""The compiled loops that read text of `sacct -P`, in this one file.
+
+They read the forms in which Slurm writes and say of every other row that they are not sure of it:
+what it is, `sacct` then tells, and nothing is decided here that it would decide otherwise. They
+must stay in one file: a cached kernel does not notice an edit to a helper elsewhere. Import this
+only where it is used.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
+F = TypeVar("F", bound=Callable[..., Any])
+
+PAD = 8
+"""Bytes that must lie behind a text and behind an arena: words are read eight bytes at a time."""
+LINE_BYTES_MAX = 65_536
+FIELDS_MAX = 256
+NEVER, UNSURE = -1, -2
+"""Instants that are none."""
+
+LINES, ROWS, ODD, STEP, LIVE, NO_END, PLACE, JOBS, HOLDS = range(9)
+"""Columns of what is counted; PLACE: where to go on; JOBS, HOLDS: bytes written of each."""
+
+
+class Words(NamedTuple):
+    """Texts by number, each once; 0 is the empty one.
+
+    `slots` is int32[2**k], the number + 1 of the word at each hash; `start`, `size` and `hash` are
+    of each word, whose bytes stand in `arena`; int64[2] `used` counts words and bytes.
+    """
+
+    slots: Ints
+    start: Longs
+    size: Longs
+    hash: npt.NDArray[np.uint64]
+    arena: Bytes
+    used: Longs
+
+
+class Places(NamedTuple):
+    """Where each column stands, as in sacct's layout; -1: it does not."""
+
+    job_id: int
+    job: int
+    submit: int
+    start: int
+    end: int
+    state: int
+    partition: int
+    qos: int
+    account: int
+    user: int
+    alloc: int
+    nodes: int
+    cpus: int
+    cluster: int
+    elapsed_raw: int
+    elapsed: int
+    uid: int
+    req: int
+    suspended: int
+    node_list: int
+    comment: int
+
+
+class Rules(NamedTuple):
+    """How a text is laid out and what its times mean.
+
+    Attributes:
+        fields: Number of columns.
+        last_free: Whether the last one takes what is left, | included.
+        live: Words up to this number are states of what has not ended.
+        cluster: Cluster that every row must name, and PAD bytes; PAD bytes alone where any may be.
+        zones: int64[z, 3], local times from, until, and what they are ahead of UTC.
+        months: int64[m + 1], days from 1970 to the begin of each month from then on.
+    """
+
+    fields: int
+    last_free: bool
+    live: int
+    cluster: Bytes
+    zones: Longs
+    months: Longs
+
+
+class Columns(NamedTuple):
+    """What comes out, a place for each row; NEVER stands for what is not there.
+
+    Attributes:
+        longs: int64[9, n], by the numbers of LONGS.
+        ints: int32[13, n], by the numbers of INTS.
+        jobs, holds: Texts one behind the other.
+    """
+
+    longs: Longs
+    ints: Ints
+    jobs: Bytes
+    holds: Bytes
+
+
+LONGS = LINE, JOB_ID, SUBMIT, START, END, ELAPSED, SUSPENDED, UID, HELD = range(9)
+"""LINE: number of the line, from 0."""
+INTS = (
+    NODES, CPUS, CLUSTER, STATE, PARTITION, QOS, ACCOUNT, USER, ALLOC, REQ, VOUCHER, JOB_END,
+    HOLD_END,
+) = range(13)  # fmt: skip
+"""From CLUSTER to VOUCHER: numbers of words. JOB_END, HOLD_END: where its text ends."""
+
+
+def _compiled(function: F) -> F:
+    """Compile, and keep the machine code where there is a place to keep it.
+
+    Nothing here makes an array, so nobody has to count who uses one; and helpers are set into who
+    calls them. Each of the two makes all of it three times as fast.
+    """
+    options: dict[str, Any] = {"nogil": True, "forceinline": True, "_nrt": False}
+    try:
+        compiled = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # neither the package nor a home directory can be written to
+        compiled = numba.njit(**options)(function)
+    return cast(F, compiled)
+
+
+_B1, _B2, _B3, _B4 = np.uint64(8), np.uint64(16), np.uint64(24), np.uint64(32)
+_B5, _B6, _B7 = np.uint64(40), np.uint64(48), np.uint64(56)
+_1, _2, _3, _4 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+_5, _6, _7, _8 = np.uint64(5), np.uint64(6), np.uint64(7), np.uint64(8)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_FIFTEEN = np.uint64(15)
+_ZEROS = np.uint64(0x3030303030303030)
+_HIGH = np.uint64(0xF0F0F0F0F0F0F0F0)
+_SIXES = np.uint64(0x0606060606060606)
+
+
+@_compiled
+def _eight(text: Bytes, at: int) -> np.uint64:
+    """Return eight bytes as a number; compilers make one instruction of it."""
+    i = np.uint64(at)
+    return np.uint64(
+        np.uint64(text[i])
+        | np.uint64(text[i + _1]) << _B1
+        | np.uint64(text[i + _2]) << _B2
+        | np.uint64(text[i + _3]) << _B3
+        | np.uint64(text[i + _4]) << _B4
+        | np.uint64(text[i + _5]) << _B5
+        | np.uint64(text[i + _6]) << _B6
+        | np.uint64(text[i + _7]) << _B7
+    )
+
+
+@_compiled
+def _rest(text: Bytes, at: int, size: int) -> np.uint64:
+    """Return fewer than eight bytes as a number."""
+    return np.uint64(_eight(text, at) & ((_1 << np.uint64(8 * size)) - _1))
+
+
+@_compiled
+def _same(a: Bytes, i: int, b: Bytes, j: int, size: int) -> bool:
+    """Compare bytes."""
+    while size >= 8:
+        if _eight(a, i) != _eight(b, j):
+            return False
+        i, j, size = i + 8, j + 8, size - 8
+    return size == 0 or _rest(a, i, size) == _rest(b, j, size)
+
+
+@_compiled
+def _hash(text: Bytes, at: int, size: int) -> np.uint64:
+    """Return a number that differs for most texts."""
+    found = np.uint64(size)
+    while size >= 8:
+        found = (found ^ _eight(text, at)) * _MIX
+        found ^= found >> _B4
+        at, size = at + 8, size - 8
+    if size:
+        found = (found ^ _rest(text, at, size)) * _MIX
+        found ^= found >> _B4
+    return found
+
+
+@_compiled
+def _word(text: Bytes, low: int, high: int, words: Words) -> int:
+    """Return the number of a text, a new one if it has none; NEVER: there is no room for it."""
+    size = high - low
+    if size == 0:
+        return 0
+    found = _hash(text, low, size)
+    mask = np.uint64(words.slots.shape[0] - 1)
+    place = found & mask
+    while words.slots[place]:
+        number = words.slots[place] - 1
+        if words.hash[number] == found and words.size[number] == size:  # noqa: SIM102
+            if _same(text, low, words.arena, words.start[number], size):
+                return int(number)
+        place = (place + _1) & mask
+    number, start = words.used[0], words.used[1]
+    if number == words.start.shape[0] or start + size + PAD > words.arena.shape[0]:
+        return NEVER
+    words.slots[place] = number + 1
+    words.start[number], words.size[number], words.hash[number] = start, size, found
+    for i in range(size):
+        words.arena[start + i] = text[low + i]
+    words.used[0], words.used[1] = number + 1, start + size
+    return int(number)
+
+
+@_compiled
+def number_words(text: Bytes, ends: Longs, words: Words, out: Longs) -> None:
+    """Number texts that stand one behind the other."""
+    low = 0
+    for i in range(ends.shape[0]):
+        out[i] = _word(text, low, ends[i], words)
+        low = ends[i]
+
+
+@_compiled
+def _number(text: Bytes, low: int, high: int) -> int:
+    """Return a plain whole number of up to 18 digits, or UNSURE."""
+    if high <= low or high - low > 18:
+        return UNSURE
+    found = 0
+    for i in range(low, high):
+        digit = np.int64(text[np.uint64(i)]) - 48
+        if digit < 0 or digit > 9:
+            return UNSURE
+        found = int(10 * found + digit)
+    return found
+
+
+@_compiled
+def _count(text: Bytes, low: int, high: int) -> int:
+    """Return a number of nodes or CPUs, or UNSURE."""
+    found = _number(text, low, high) if high - low <= 12 else UNSURE
+    return found if found < 2**31 else UNSURE
+
+
+@_compiled
+def _are_digits(word: np.uint64) -> bool:
+    return bool(word & _HIGH == _ZEROS and (word + _SIXES) & _HIGH == _ZEROS)
+
+
+@_compiled
+def _digit(word: np.uint64, shift: np.uint64) -> int:
+    return int(np.int64((word >> shift) & _FIFTEEN))
+
+
+_DASHES, _DASHES_ARE = np.uint64(0xFF0000FF00000000), np.uint64(0x2D00002D00000000)
+_COLONS, _COLONS_ARE = np.uint64(0x0000FF0000FF0000), np.uint64(0x00003A00003A0000)
+_DASH_OR = np.uint64(0x1D00001D00000000)
+_COLON_OR = np.uint64(0x00000A00000A0000)
+
+
+@_compiled
+def _clock(text: Bytes, low: int) -> int:
+    """Return the seconds of hh:mm:ss, minutes and seconds of two digits each, or UNSURE."""
+    word = _eight(text, low)
+    if word & _COLONS != _COLONS_ARE or not _are_digits(word ^ _COLON_OR):
+        return UNSURE
+    hours = 10 * _digit(word, np.uint64(0)) + _digit(word, _B1)
+    minutes = 10 * _digit(word, _B3) + _digit(word, _B4)
+    return int((hours * 60 + minutes) * 60 + 10 * _digit(word, _B6) + _digit(word, _B7))
+
+
+@_compiled
+def _local(text: Bytes, low: int, months: Longs) -> int:
+    """Return a time such as 2024-07-03T09:46:40 in seconds, as if it were UTC, or UNSURE."""
+    word, day_0, day_1 = _eight(text, low), text[low + 8], text[low + 9]
+    if word & _DASHES != _DASHES_ARE or not _are_digits(word ^ _DASH_OR) or text[low + 10] != 84:
+        return UNSURE
+    seconds, tens, ones = _clock(text, low + 11), np.int64(day_0) - 48, np.int64(day_1) - 48
+    if tens < 0 or tens > 3 or ones < 0 or ones > 9 or seconds == UNSURE:
+        return UNSURE
+    year = 1000 * _digit(word, np.uint64(0)) + 100 * _digit(word, _B1)
+    year += 10 * _digit(word, _B2) + _digit(word, _B3)
+    month = 10 * _digit(word, _B5) + _digit(word, _B6)
+    place, day = (year - 1970) * 12 + month - 1, 10 * tens + ones
+    if month < 1 or month > 12 or place < 0 or place >= months.shape[0] - 1 or day < 1:
+        return UNSURE
+    if months[place] + day > months[place + 1]:
+        return UNSURE
+    # the second and the minute 60, and the hour 24, are no times
+    if text[low + 14] > 53 or text[low + 17] > 53 or seconds >= 86_400:
+        return UNSURE
+    return int((months[place] + day - 1) * 86_400 + seconds)
+
+
+@_compiled
+def _unset(text: Bytes, low: int, high: int) -> bool:
+    """Tell whether a text stands for an instant that there is not."""
+    size = high - low
+    if size == 0 or (size == 1 and text[low] == 48):
+        return True
+    none, unknown = np.uint64(0x656E6F4E), np.uint64(0x6E776F6E6B6E55)
+    return bool(
+        (size == 4 and _rest(text, low, 4) == none)
+        or (size == 7 and _rest(text, low, 7) == unknown)
+    )
+
+
+@_compiled
+def _instant(text: Bytes, low: int, high: int, rules: Rules) -> int:
+    """Return an instant in epoch seconds, or UNSURE."""
+    if high - low != 19:
+        found = _number(text, low, high) if high - low <= 11 else UNSURE
+        return found if found < 86_400 * rules.months[-1] else UNSURE
+    local = _local(text, low, rules.months)
+    if local == UNSURE:
+        return UNSURE
+    first, last = 0, rules.zones.shape[0]
+    while last - first > 1:
+        middle = (first + last) >> 1
+        if rules.zones[middle, 0] <= local:
+            first = middle
+        else:
+            last = middle
+    if local < rules.zones[first, 0] or local >= rules.zones[first, 1]:
+        return UNSURE
+    return int(local - rules.zones[first, 2])
+
+
+@_compiled
+def _duration(text: Bytes, low: int, high: int) -> int:
+    """Return the seconds of hh:mm:ss or days-hh:mm:ss, or UNSURE."""
+    days = 0
+    if high - low > 9 and text[high - 9] == 45:
+        days = _number(text, low, high - 9) if high - low <= 16 else UNSURE
+    elif high - low != 8:
+        return UNSURE
+    seconds = _clock(text, high - 8)
+    return int(days * 86_400 + seconds) if days != UNSURE and seconds != UNSURE else UNSURE
+
+
+@_compiled
+def _bears(text: Bytes, low: int, high: int, byte: int) -> bool:
+    """Tell whether a byte stands in a text."""
+    for i in range(low, high):  # noqa: SIM110 - compiled
+        if text[np.uint64(i)] == byte:
+            return True
+    return False
+
+
+@_compiled
+def _plain_until(text: Bytes, low: int, high: int) -> int:
+    """Return where a ; or the end comes, with nothing before it but visible ASCII and no |; low
+    itself where there is nothing, or something else."""
+    i = low
+    while i < high and text[i] != 59:
+        if text[i] <= 32 or text[i] >= 127 or text[i] == 124:
+            return low
+        i += 1
+    return i
+
+
+_VOUCHER = np.uint64(0x3D72656863756F76)
+_HOLD = np.uint64(0x3D646C6F68)
+_HELD = np.uint64(0x3D646C6568)
+
+
+@_compiled
+def _marks(text: Bytes, low: int, high: int) -> tuple[int, int, int, int]:
+    """Find the marks voucher=V;hold=H;held=N where they are all of a comment.
+
+    Returns:
+        Where the voucher ends, where the hold begins and ends, and what was held. The voucher ends
+        at low if there is none; UNSURE: marks stand there in another way.
+    """
+    if not _bears(text, low, high, 61):
+        return low, low, low, NEVER
+    nothing = UNSURE, low, low, NEVER
+    if high - low < 8 or _eight(text, low) != _VOUCHER:
+        return nothing
+    voucher = _plain_until(text, low + 8, high)
+    hold = voucher + 6
+    if voucher == low + 8 or hold >= high or _rest(text, voucher + 1, 5) != _HOLD:
+        return nothing
+    hold_end = _plain_until(text, hold, high)
+    held = hold_end + 6
+    if hold_end == hold or held >= high or _rest(text, hold_end + 1, 5) != _HELD:
+        return nothing
+    if high - held == 1 and text[held] == 63:
+        return voucher, hold, hold_end, NEVER
+    micro = _number(text, held, high)
+    if micro == UNSURE:
+        return nothing
+    return voucher, hold, hold_end, micro
+
+
+@_compiled
+def _split(text: Bytes, low: int, rules: Rules, starts: Longs) -> tuple[int, bool]:
+    """Find where the fields of a line begin, one more for what lies behind the last.
+
+    Returns:
+        Where the line ends, at its line feed; and whether it is a row of as many fields.
+    """
+    i, fields, sure = np.uint64(low), 1, True
+    starts[0] = low
+    while True:
+        letter = text[i]
+        if letter == 124:
+            if fields < rules.fields:
+                starts[fields] = np.int64(i) + 1
+            fields += 1
+        elif letter == 10:
+            break
+        elif letter == 0:
+            sure = False
+        i += _1
+    end = int(np.int64(i))
+    last = end
+    while last > low and text[last - 1] == 13:
+        last -= 1
+    starts[rules.fields] = last + 1
+    whole = fields == rules.fields or (fields > rules.fields and rules.last_free)
+    return end, bool(sure and whole and last - low <= LINE_BYTES_MAX)
+
+
+@_compiled
+def _any_high(text: Bytes, low: int, high: int) -> bool:
+    """Tell whether a text is more than ASCII."""
+    found = np.uint8(0)
+    for i in range(low, high):
+        found |= text[np.uint64(i)]
+    return bool(found >= 128)
+
+
+@_compiled
+def _copied(text: Bytes, low: int, high: int, out: Bytes, at: int) -> int:
+    """Copy bytes; return where they end."""
+    for i in range(high - low):
+        out[np.uint64(at + i)] = text[np.uint64(low + i)]
+    return at + high - low
+
+
+_NONE_ASS = np.uint64(0x73736120656E6F4E)
+_IGNED = np.uint64(0x64656E6769)
+"""`None assigned` in the list of nodes of what never started, in two parts."""
+
+
+@_compiled
+def _span(text: Bytes, starts: Longs, at: Places, rules: Rules, r: int, out: Columns) -> bool:
+    """Read when a row ran; return whether it is sure."""
+    end = _instant(text, starts[at.end], starts[at.end + 1] - 1, rules)
+    if at.elapsed_raw >= 0:
+        elapsed = _number(text, starts[at.elapsed_raw], starts[at.elapsed_raw + 1] - 1)
+    else:
+        elapsed = _duration(text, starts[at.elapsed], starts[at.elapsed + 1] - 1)
+    submit = _instant(text, starts[at.submit], starts[at.submit + 1] - 1, rules)
+    low, high = starts[at.start], starts[at.start + 1] - 1
+    never = _unset(text, low, high)
+    if at.node_list >= 0 and not never:
+        first, last = starts[at.node_list], starts[at.node_list + 1] - 1
+        never = last - first == 13 and _eight(text, first) == _NONE_ASS
+        never = never and _rest(text, first + 8, 5) == _IGNED
+    start, wall = NEVER, 0
+    if not never:
+        start = _instant(text, low, high, rules)
+        wall = end - start
+        if start == UNSURE:
+            return False
+    if end == UNSURE or submit == UNSURE or elapsed == UNSURE or elapsed > wall or wall < 0:
+        return False
+    if at.suspended >= 0 and not never:
+        stood = _duration(text, starts[at.suspended], starts[at.suspended + 1] - 1)
+        if stood == UNSURE or elapsed != max(0, wall - stood):
+            return False
+    out.longs[SUBMIT, r], out.longs[START, r], out.longs[END, r] = submit, start, end
+    out.longs[ELAPSED, r], out.longs[SUSPENDED, r] = elapsed, wall - elapsed
+    return True
+
+
+@_compiled
+def _numbers(text: Bytes, starts: Longs, at: Places, r: int, out: Columns) -> bool:
+    """Read the numbers of a row; return whether it is sure."""
+    job_id = _number(text, starts[at.job_id], starts[at.job_id + 1] - 1)
+    nodes = _count(text, starts[at.nodes], starts[at.nodes + 1] - 1)
+    cpus = _count(text, starts[at.cpus], starts[at.cpus + 1] - 1)
+    uid = NEVER
+    if at.uid >= 0 and starts[at.uid + 1] - 1 > starts[at.uid]:
+        uid = _number(text, starts[at.uid], starts[at.uid + 1] - 1)
+    if job_id == UNSURE or nodes == UNSURE or cpus == UNSURE or uid == UNSURE:
+        return False
+    ran = out.longs[START, r] != NEVER
+    if ran and out.longs[ELAPSED, r] > 0 and starts[at.alloc + 1] - 1 == starts[at.alloc]:
+        return False
+    out.longs[JOB_ID, r], out.longs[UID, r] = job_id, uid
+    out.ints[NODES, r], out.ints[CPUS, r] = (nodes, cpus) if ran else (0, 0)
+    return True
+
+
+@_compiled
+def _words(text: Bytes, starts: Longs, at: Places, r: int, words: Words, out: Columns) -> bool:
+    """Number the words of a row; return whether there was room for them."""
+    out.ints[PARTITION, r] = _word(text, starts[at.partition], starts[at.partition + 1] - 1, words)
+    out.ints[QOS, r] = _word(text, starts[at.qos], starts[at.qos + 1] - 1, words)
+    out.ints[ACCOUNT, r] = _word(text, starts[at.account], starts[at.account + 1] - 1, words)
+    out.ints[USER, r] = _word(text, starts[at.user], starts[at.user + 1] - 1, words)
+    out.ints[ALLOC, r] = _word(text, starts[at.alloc], starts[at.alloc + 1] - 1, words)
+    out.ints[REQ, r] = 0
+    if at.req >= 0:
+        out.ints[REQ, r] = _word(text, starts[at.req], starts[at.req + 1] - 1, words)
+    least = min(out.ints[PARTITION, r], out.ints[QOS, r], out.ints[ACCOUNT, r], out.ints[USER, r])
+    return bool(min(least, out.ints[ALLOC, r], out.ints[REQ, r]) >= 0)
+
+
+@_compiled
+def _comment(
+    text: Bytes, starts: Longs, at: Places, r: int, words: Words, out: Columns, counts: Longs
+) -> int:
+    """Read an AdminComment: 1 if it is sure, 0 if not, NEVER if there was no room for it."""
+    out.ints[VOUCHER, r], out.longs[HELD, r], out.ints[HOLD_END, r] = 0, NEVER, counts[HOLDS]
+    if at.comment < 0:
+        return 1
+    low, high = starts[at.comment], starts[at.comment + 1] - 1
+    if low == high:
+        return 1
+    if _any_high(text, low, high):
+        return 0
+    voucher, hold, hold_end, held = _marks(text, low, high)
+    if voucher == UNSURE:
+        return 0
+    if voucher == low:
+        return 1
+    if not (voucher == low + 9 and text[low + 8] == 45):  # - is nobody's
+        out.ints[VOUCHER, r] = _word(text, low + 8, voucher, words)
+        if out.ints[VOUCHER, r] < 0:
+            return NEVER
+    out.longs[HELD, r] = held
+    counts[HOLDS] = _copied(text, hold, hold_end, out.holds, counts[HOLDS])
+    out.ints[HOLD_END, r] = counts[HOLDS]
+    return 1
+
+
+@_compiled
+def _is_cluster(text: Bytes, low: int, high: int) -> bool:
+    """Tell whether this can be the name of a cluster: run.CLUSTER_NAME."""
+    for i in range(low, high):
+        letter = text[i]
+        small = letter | 32  # as a small letter, if it is one
+        first = 97 <= small <= 122 or 48 <= letter <= 57
+        if not first and (i == low or not (letter == 95 or letter == 46 or letter == 45)):
+            return False
+    return 0 < high - low <= 64
+
+
+_RUN, _NOT_SURE, _FULL = 0, 1, 2
+
+
+@_compiled
+def _row(
+    text: Bytes, starts: Longs, at: Places, rules: Rules, words: Words, out: Columns, counts: Longs
+) -> int:
+    """Read one row: _RUN, _NOT_SURE, _FULL, or what is counted of a row that is no run."""
+    r = counts[ROWS]
+    out.ints[CLUSTER, r] = 0
+    if at.cluster >= 0:
+        low, high = starts[at.cluster], starts[at.cluster + 1] - 1
+        size = rules.cluster.shape[0] - PAD
+        if size > 0 and (high - low != size or not _same(text, low, rules.cluster, 0, size)):
+            return _NOT_SURE
+        if size == 0:
+            if not _is_cluster(text, low, high):
+                return _NOT_SURE
+            out.ints[CLUSTER, r] = _word(text, low, high, words)
+            if out.ints[CLUSTER, r] < 0:
+                return _FULL
+    if _bears(text, starts[at.job_id], starts[at.job_id + 1] - 1, 46):
+        return STEP
+    low, high = starts[at.state], starts[at.state + 1] - 1
+    first = low
+    while first < high and text[first] != 32:
+        first += 1
+    if first == low or first - low > 64 or _any_high(text, low, high):
+        return _NOT_SURE
+    state = _word(text, low, first, words)
+    if state < 0:
+        return _FULL
+    if state <= rules.live:
+        return LIVE
+    if _unset(text, starts[at.end], starts[at.end + 1] - 1):
+        return NO_END
+    out.ints[STATE, r] = state
+    if not _span(text, starts, at, rules, r, out) or not _numbers(text, starts, at, r, out):
+        return _NOT_SURE
+    if not _words(text, starts, at, r, words, out):
+        return _FULL
+    low, high = starts[at.job], starts[at.job + 1] - 1
+    if _any_high(text, low, high):
+        return _NOT_SURE
+    sure = _comment(text, starts, at, r, words, out, counts)
+    if sure != 1:
+        return _NOT_SURE if sure == 0 else _FULL
+    counts[JOBS] = _copied(text, low, high, out.jobs, counts[JOBS])
+    out.ints[JOB_END, r] = counts[JOBS]
+    out.longs[LINE, r] = counts[LINES]
+    return _RUN
+
+
+@_compiled
+def scan(
+    text: Bytes, end: int, starts: Longs, at: Places, rules: Rules, words: Words, out: Columns,
+    odd: Longs, counts: Longs,
+) -> bool:  # fmt: skip
+    """Read lines, each with its line feed, up to where the text ends.
+
+    What is not sure goes to int64[n, 3] `odd`: its line, from 0, where it begins and where it ends.
+
+    Returns:
+        Whether all was read; else there was no room for a word, and it can go on with more.
+    """
+    low = counts[PLACE]
+    while low < end:
+        high, sure = _split(text, low, rules, starts)
+        what = _NOT_SURE
+        if high == low or starts[rules.fields] - 1 == low:
+            what = -1  # an empty line
+        elif sure:
+            what = _row(text, starts, at, rules, words, out, counts)
+        if what == _FULL:
+            counts[PLACE] = low
+            return False
+        if what == _RUN:
+            counts[ROWS] += 1
+        elif what == _NOT_SURE:
+            odd[counts[ODD], 0], odd[counts[ODD], 1] = counts[LINES], low
+            odd[counts[ODD], 2] = high
+            counts[ODD] += 1
+        elif what > 0:
+            counts[what] += 1
+        counts[LINES] += 1
+        low = high + 1
+    counts[PLACE] = low
+    return True

@@ -1,0 +1,354 @@
+"""Read text of `sacct -P` fast: block by block, on two threads, into tables of runs.
+
+`sacct` says what a row is. The compiled loops of `scan` read the forms in which Slurm writes; a row
+of which they are not sure goes to `sacct`, so that both give the same runs and the same bad rows.
+Words are known by their bytes; a hash alone decides nothing. What is held in memory are the few
+blocks that are being read.
+"""
+
+import queue
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from accounting.runs import usage
+from accounting.runs.run import Run
+from slurm_voucher import tres
+from slurm_voucher.sources import BadRow, localtimes, sacct, scan
+from slurm_voucher.sources.dictionary import Dictionary, numbers
+from slurm_voucher.sources.states import LIVE
+
+PIECE_BYTES = 32 * 2**20
+"""How much text is read at a time; a table has the runs of one such piece."""
+THREADS = 2
+AHEAD = 1
+"""Pieces that are read beyond those that threads work on."""
+WORDS_MAX = 2**17
+"""Of so many words a piece begins anew, so that a text without end takes memory with one."""
+SKIPPED = {"step": scan.STEP, "live": scan.LIVE, "no end": scan.NO_END}
+_WORD_COLUMNS = {
+    "state": scan.STATE,
+    "partition": scan.PARTITION,
+    "qos": scan.QOS,
+    "slurm_account": scan.ACCOUNT,
+    "user": scan.USER,
+    "voucher": scan.VOUCHER,
+}
+
+
+def tables(
+    blocks: Iterable[bytes],
+    *,
+    fields: Sequence[str] | None = None,
+    timezone: str,
+    cluster: str | None = None,
+    source: str = "",
+    skipped: Counter[str] | None = None,
+    slow: Counter[str] | None = None,
+) -> Iterator[pa.Table | BadRow]:
+    """Read rows as runs that have ended.
+
+    Args:
+        blocks: Text of sacct -P, cut anywhere.
+        fields: Order of the columns; None: the first line says it.
+        timezone: Zone of the times in the text; UTC where sacct ran with TZ=UTC.
+        cluster: Cluster that all rows must be of. None: each row says its own.
+        source: Name of the file or command, for messages.
+        skipped: Counts rows that are no runs, by reason.
+        slow: Counts the rows that the slow reader had to read, as `rows`.
+
+    Returns:
+        Tables of the schema USAGE, in the order of the text, and the rows that cannot be read.
+
+    Raises:
+        UsageInvalid: Columns are missing or stand twice; raised before the first row.
+    """
+    pieces, first = _pieces(blocks), 0
+    if fields is None:
+        head = next(pieces, b"")
+        line, _, rest = head.partition(b"\n")
+        header = line.decode("utf-8", "replace").lstrip("\ufeff").rstrip("\r\n")
+        fields, first = header.split("|"), 1
+        pieces = _chained(rest, pieces)
+    at = sacct.layout(fields, cluster, source)
+    reader = _Reader(tuple(fields), at, timezone, cluster, source)
+    return _in_order(pieces, reader, first, Counter() if skipped is None else skipped,
+                     Counter() if slow is None else slow)  # fmt: skip
+
+
+def _chained(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from others
+
+
+def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut text into pieces of whole lines, each with its line feed.
+
+    Of a line that is longer than any can be only the begin is kept.
+    """
+    kept: list[bytes] = []
+    size = 0
+    for block in blocks:
+        kept.append(block)
+        size += len(block)
+        if size < PIECE_BYTES:
+            continue
+        text = b"".join(kept)
+        end = text.rfind(b"\n") + 1
+        rest = text[end:]
+        if end:
+            yield text[:end] if end < len(text) else text
+        else:
+            rest = text[: 4 * sacct.LINE_CHARS_MAX + 4]
+        kept, size = [rest], len(rest)
+    text = b"".join(kept)
+    if text:
+        yield text if text.endswith(b"\n") else text + b"\n"
+
+
+def _in_order(
+    pieces: Iterator[bytes], reader: "_Reader", first: int, skipped: Counter[str],
+    slow: Counter[str],
+) -> Iterator[pa.Table | BadRow]:  # fmt: skip
+    """Have pieces read side by side, and give what they hold one after the other."""
+    under_way: deque[Future[_Piece]] = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            while True:
+                while len(under_way) < THREADS + AHEAD and (text := next(pieces, None)):
+                    under_way.append(pool.submit(reader.read, text))
+                if not under_way:
+                    return
+                piece = under_way.popleft().result()
+                skipped.update(piece.skipped)
+                yield from reader.whole(piece, first, skipped, slow)
+                first += piece.lines
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What was read of a piece of text.
+
+    Attributes:
+        table: Runs that are sure.
+        line: int64[n], line of each of them, from 0.
+        odd: Lines that are not sure: number, from 0, and text.
+        lines: How many lines there are.
+        skipped: Rows that are no runs, by reason.
+    """
+
+    table: pa.Table
+    line: scan.Longs
+    odd: list[tuple[int, bytes]]
+    lines: int
+    skipped: Counter[str]
+
+
+class _Reader:
+    """Reads pieces of one text, several at a time."""
+
+    def __init__(
+        self,
+        fields: tuple[str, ...],
+        at: sacct.Layout,
+        timezone: str,
+        cluster: str | None,
+        source: str,
+    ) -> None:
+        self.fields, self.at = fields, at
+        self.timezone, self.cluster, self.source = timezone, cluster, source
+        free = [name.lower() in sacct.FREE_TEXT for name in fields]
+        named = b"" if cluster is None else cluster.encode()
+        self.rules = scan.Rules(
+            fields=len(fields),
+            last_free=free[-1] and sum(free) == 1,
+            live=len(LIVE),
+            cluster=np.frombuffer(named + bytes(scan.PAD), np.uint8),
+            zones=localtimes.once(timezone),
+            months=localtimes.months(),
+        )
+        self.places = scan.Places(*at)
+        self.fast = len(fields) <= scan.FIELDS_MAX
+        self.fast &= cluster is None or sacct.is_cluster(cluster)
+        self._free: queue.SimpleQueue[Dictionary] = queue.SimpleQueue()
+
+    def read(self, text: bytes) -> _Piece:
+        """Read a piece of whole lines."""
+        if not self.fast:
+            listed = text.split(b"\n")[:-1]
+            return _Piece(usage.table([]), _NONE, list(enumerate(listed)), len(listed), Counter())
+        try:
+            words: Dictionary = self._free.get_nowait()
+        except queue.Empty:
+            words = Dictionary()
+        padded = np.frombuffer(text + bytes(scan.PAD), np.uint8)
+        most = int(np.count_nonzero(padded == 10))
+        out = _columns(most, len(text))
+        odd, counts = np.empty((most, 3), np.int64), np.zeros(9, np.int64)
+        starts = np.empty(scan.FIELDS_MAX + 1, np.int64)
+        with np.errstate(over="ignore"):  # as plain Python, NumPy warns of what a hash does
+            while not scan.scan(
+                padded, len(text), starts, self.places, self.rules, words.arrays, out, odd, counts
+            ):
+                words.grow()
+        odd = odd[: counts[scan.ODD]]
+        table, line, unsure = self._table(out, words, counts)
+        if len(words) <= WORDS_MAX:
+            self._free.put(words)
+        lines = [(number, text[low:high]) for number, low, high in odd.tolist()]
+        if len(unsure):
+            listed = text.split(b"\n")
+            lines = sorted([*lines, *((number, listed[number]) for number in unsure.tolist())])
+        skipped = {word: int(counts[place]) for word, place in SKIPPED.items() if counts[place]}
+        return _Piece(table, line, lines, int(counts[scan.LINES]), Counter(skipped))
+
+    def _table(
+        self, out: scan.Columns, words: "Dictionary", counts: scan.Longs
+    ) -> tuple[pa.Table, scan.Longs, scan.Longs]:
+        """Put what was read into a table.
+
+        Returns:
+            The table, the line of each of its rows, and the lines of rows that have a word which
+            is none; they are not in the table.
+        """
+        rows = int(counts[scan.ROWS])
+        longs, ints = out.longs[:, :rows], out.ints[:, :rows]
+        never = longs[scan.START] == scan.NEVER
+        held = np.diff(ints[scan.HOLD_END], prepend=0) > 0
+        sure = np.ones(rows, np.bool_)
+        columns = {
+            "job_id": pa.array(longs[scan.JOB_ID]),
+            "job": _texts(ints[scan.JOB_END], out.jobs, None),
+            "submit_s": pa.array(longs[scan.SUBMIT]),
+            "start_s": numbers(longs[scan.START], ~never),
+            "end_s": pa.array(longs[scan.END]),
+            "billed_from_s": numbers(longs[scan.START], ~never),
+            "elapsed_s": pa.array(longs[scan.ELAPSED]),
+            "suspended_s": pa.array(longs[scan.SUSPENDED]),
+            "uid": numbers(longs[scan.UID], longs[scan.UID] != scan.NEVER),
+            "nodes": pa.array(ints[scan.NODES]),
+            "cpus": pa.array(ints[scan.CPUS]),
+            "hold": _texts(ints[scan.HOLD_END], out.holds, held),
+            "held_micro": numbers(longs[scan.HELD], longs[scan.HELD] != scan.NEVER),
+        }
+        if self.at.cluster >= 0 and self.cluster is None:
+            columns["cluster"] = words.column(ints[scan.CLUSTER], sure)
+        else:
+            named = pa.array([self.cluster], pa.string())
+            columns["cluster"] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), named)
+        for name, place in _WORD_COLUMNS.items():
+            null = 0 if name == "voucher" else None
+            columns[name] = words.column(ints[place], sure, null)
+        columns |= _allocated(words, ints[scan.ALLOC], ints[scan.REQ], never, sure)
+        table = pa.Table.from_arrays(
+            [columns[name] for name in usage.USAGE.names], schema=usage.USAGE
+        )
+        line = longs[scan.LINE]
+        if sure.all():
+            return table, line.copy(), _NONE
+        return table.filter(pa.array(sure)), line[sure], line[~sure]
+
+    def whole(
+        self, piece: _Piece, first: int, skipped: Counter[str], slow: Counter[str]
+    ) -> Iterator[pa.Table | BadRow]:
+        """Add to a piece what the slow reader makes of its lines that are not sure."""
+        if not piece.odd:
+            yield piece.table
+            return
+        slow["rows"] += len(piece.odd)
+        runs: list[Run] = []
+        line: list[int] = []
+        for number, text in piece.odd:
+            numbered = [(first + number + 1, text)]
+            for row in sacct.rows(
+                numbered, self.fields, self.at, self.timezone, self.cluster, self.source, skipped
+            ):
+                if isinstance(row, Run):
+                    runs.append(row)
+                    line.append(number)
+                else:
+                    yield row
+        if not runs:
+            yield piece.table
+            return
+        both = pa.concat_tables([piece.table, usage.table(runs)]).unify_dictionaries()
+        order = np.argsort(np.concatenate([piece.line, np.array(line, np.int64)]), kind="stable")
+        yield both.take(pa.array(order))
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+def _allocated(
+    words: Dictionary, of_alloc: scan.Ints, of_req: scan.Ints, never: npt.NDArray[np.bool_],
+    sure: npt.NDArray[np.bool_],
+) -> dict[str, pa.Array]:  # fmt: skip
+    """Read the texts of what was allocated and asked for, each once.
+
+    What never started had nothing: Slurm leaves there what it would have had.
+    """
+    alloc, found, wrong = _read_tres(words, of_alloc, sure)
+    asked, wanted, wrong_asked = _read_tres(words, of_req, sure)
+    for codes, bad in ((alloc, wrong), (asked, wrong_asked)):
+        if bad.any():
+            sure &= ~bad[codes]
+    nothing = len(found)
+    found.append(tres.Tres(0, "", None))
+    codes = np.where(never, np.int32(nothing), alloc) if never.any() else alloc
+    mem_mb = np.array([-1 if each.mem_mb is None else each.mem_mb for each in found], np.int64)
+    cards = np.array([min(each.cards, 2**31 - 1) for each in found], np.int32)
+    return {
+        "mem_mb": numbers(mem_mb[codes], (mem_mb >= 0)[codes]),
+        "cards": pa.array(cards[codes]),
+        "gres": _looked_up([each.gres for each in found], codes),
+        "req_gres": _looked_up([each.gres for each in wanted], asked),
+    }
+
+
+def _read_tres(
+    words: Dictionary, codes: scan.Ints, sure: npt.NDArray[np.bool_]
+) -> tuple[scan.Ints, list[tres.Tres], npt.NDArray[np.bool_]]:
+    """Return which TRES each row has, all of them, and which of these cannot be read."""
+    renumbered, texts = words.used(codes, sure)
+    found, wrong = [], np.zeros(len(texts), np.bool_)
+    for i, text in enumerate(texts):
+        try:
+            found.append(tres.read(text))
+        except ValueError:
+            found.append(tres.Tres(0, "", None))
+            wrong[i] = True
+    # what does not fit its column is for the slow reader to say
+    wrong |= np.array([each.cards >= 2**31 for each in found], np.bool_)
+    wrong |= np.array([(each.mem_mb or 0) >= 2**63 for each in found], np.bool_)
+    return renumbered[codes], found, wrong
+
+
+def _looked_up(texts: list[str], codes: scan.Ints) -> pa.DictionaryArray:
+    """Make a column of texts from a text for each code; texts that are the same become one."""
+    number = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    renumbered = np.array([number[text] for text in texts], np.int32)
+    indices = renumbered[codes] if len(codes) else np.zeros(0, np.int32)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(number), pa.string()))
+
+
+def _columns(rows: int, size: int) -> scan.Columns:
+    """Make room for rows of a text of so many bytes; what is not written takes no memory."""
+    longs = np.empty((len(scan.LONGS), rows), np.int64)
+    ints = np.empty((len(scan.INTS), rows), np.int32)
+    return scan.Columns(longs, ints, np.empty(size, np.uint8), np.empty(size, np.uint8))
+
+
+def _texts(ends: scan.Ints, text: scan.Bytes, valid: npt.NDArray[np.bool_] | None) -> pa.Array:
+    """Make a column of texts that stand one behind the other."""
+    offsets = np.concatenate([np.zeros(1, np.int32), ends])
+    used = text[: offsets[-1]].copy()
+    bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    buffers = [bits, pa.py_buffer(offsets), pa.py_buffer(used)]
+    return pa.Array.from_buffers(pa.string(), len(ends), buffers)
