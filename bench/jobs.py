@@ -29,7 +29,7 @@ PARTITIONS = ("ai3", "ai4", "k100", "z100", "cpu", "fat")
 QOS = ("normal", "shared", "exclusive", "urgent")
 YEAR_S = 1_704_038_400
 """2024-01-01 in Asia/Shanghai."""
-SECONDS = 365 * 86_400
+ROWS_A_YEAR = 54_000_000
 USERS = 1_280
 GROUPS = 200
 SEED = 20_240_730
@@ -42,7 +42,7 @@ _HEX = np.frombuffer("".join(f"{i:02x}" for i in range(256)).encode(), "S2")
 
 
 def text(
-    rows: int, accounts: Sequence[str], columns: Sequence[str] = COLUMNS, days: float = 365
+    rows: int, accounts: Sequence[str], columns: Sequence[str] = COLUMNS, days: float | None = None
 ) -> Iterator[bytes]:
     """Yield the lines of so many rows, many at a time, without a header.
 
@@ -50,8 +50,9 @@ def text(
         rows: How many.
         accounts: Voucher accounts that AdminComments name.
         columns: Which columns, of those that `_columns` makes.
-        days: Over how many days the jobs are submitted.
+        days: Over how many days the jobs are submitted. None: as many as at ROWS_A_YEAR.
     """
+    days = days or 365 * rows / ROWS_A_YEAR
     job = 1_000_001
     for first in range(0, rows, CHUNK_ROWS):
         count = min(CHUNK_ROWS, rows - first)
@@ -72,8 +73,9 @@ def _columns(
     job = first_job + np.arange(count)
     kind = random.choice(6, count, p=[0.785, 0.12, 0.06, 0.02, 0.01, 0.005])
     _, task, step, never, again, odd = (kind == i for i in range(6))
-    # A step and a run after a requeue belong to the job before them.
+    # a step and a run after a requeue belong to the job before them
     job[step | again] -= 1
+    submit_s = submit_s + again
     on_cpus = random.random(count) < 0.36
     partition = np.where(
         on_cpus, 4 + (random.random(count) < 0.1), random.choice(4, count, p=[0.5, 0.3, 0.15, 0.05])

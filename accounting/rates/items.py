@@ -18,6 +18,8 @@ from accounting.rates.definition import LARGEST
 
 Int64s = npt.NDArray[np.int64]
 
+_AHEAD_S = 92 * 86_400
+"""How much further a calendar is laid out that was too short."""
 _KERNEL_MAX = 2**62
 """Half of what int64 holds: rounding half up doubles the sum."""
 
@@ -53,9 +55,46 @@ class Items:
 
 def build(bases: list[Basis], begin_s: int, end_s: int) -> Items:
     """Put bases into arrays, good for runs within [begin, end)."""
-    steps = [step for found in bases for step in found.steps]
-    plans = {step.price.plan: None for step in steps if step.price and step.price.plan}
-    calendar, rows = _calendars(list(plans), begin_s, end_s)
+    return Grown().items(bases, begin_s, end_s)
+
+
+class Grown:
+    """Items that grow: runs that come part after part are of few kinds, each laid out once."""
+
+    def __init__(self) -> None:
+        self._span = FIRST_S, FIRST_S
+        self._rows: dict[Plan, tuple[int, int]] = {}
+        self._items: Items | None = None
+
+    def items(self, bases: list[Basis], begin_s: int, end_s: int) -> Items:
+        """Put bases into arrays; those that were there before stand first, in the same order."""
+        known = self._items
+        new = bases[len(known.bases) :] if known is not None else bases
+        if known is not None and not new and self._reaches(begin_s, end_s):
+            return known
+        plans = _plans(new)
+        if known is None or not self._reaches(begin_s, end_s) or plans.keys() - self._rows:
+            first_s, last_s = self._span if known is not None else (begin_s, end_s)
+            more_s = 0 if known is None else _AHEAD_S
+            self._span = min(first_s, begin_s), max(last_s, end_s + more_s)
+            calendar, self._rows = _calendars(list(_plans(bases)), *self._span)
+            self._items = _laid_out(bases, calendar, self._rows)
+        else:
+            self._items = _joined(known, _laid_out(new, known.calendar, self._rows))
+        return self._items
+
+    def _reaches(self, begin_s: int, end_s: int) -> bool:
+        return self._span[0] <= begin_s and end_s <= self._span[1]
+
+
+def _plans(bases: Sequence[Basis]) -> dict[Plan, None]:
+    """Return the plans of the day that bases have, each once, in order."""
+    steps = (step for found in bases for step in found.steps)
+    return {step.price.plan: None for step in steps if step.price and step.price.plan}
+
+
+def _laid_out(bases: list[Basis], calendar: Int64s, rows: dict[Plan, tuple[int, int]]) -> Items:
+    """Put bases into arrays, beside a calendar."""
     units, longest_s, slots, firsts = [], [], [], [0]
     for found in bases:
         unit, longest, rates = _reduced(found)
@@ -72,7 +111,18 @@ def build(bases: list[Basis], begin_s: int, end_s: int) -> Items:
     first, unit_, longest_, most_ = (np.array(each, np.int64) for each in listed)
     speed = np.array([divmod(each, MFLOPS_PER_GFLOPS) for each in mflops], np.int64).reshape(-1, 2)
     slot_array = np.array(slots, np.int64).reshape(-1, 6)
-    return Items(bases, first, slot_array, steps, calendar, unit_, longest_, speed, most_)
+    steps = [step for found in bases for step in found.steps]
+    return Items(list(bases), first, slot_array, steps, calendar, unit_, longest_, speed, most_)
+
+
+def _joined(known: Items, more: Items) -> Items:
+    """Put items behind others that have the same calendar."""
+    firsts = np.concatenate([known.firsts, more.firsts[1:] + known.firsts[-1]])
+    names = ("unit", "longest_s", "speed", "most_s")
+    arrays = [np.concatenate([getattr(known, name), getattr(more, name)]) for name in names]
+    slots = np.concatenate([known.slots, more.slots])
+    bases, steps = known.bases + more.bases, known.steps + more.steps
+    return Items(bases, firsts, slots, steps, known.calendar, *arrays)
 
 
 def _most_s(mflops: int) -> int:

@@ -34,6 +34,7 @@ def rate(
     windows: Mapping[str, Window],
     accounts: pa.Array | pa.ChunkedArray | None = None,
     units: Mapping[str, str] | None = None,
+    seen: "Seen | None" = None,
 ) -> pa.Table:
     """Rate runs that have ended.
 
@@ -45,15 +46,17 @@ def rate(
             here nothing is eligible.
         accounts: Voucher account of each row, null for none. None: no row has one.
         units: Credit code of the unit of each voucher account, for its discounts.
+        seen: The kinds that other parts of the same runs had, for the same tariff.
 
     Returns:
         One row for each run, in the same order, with the columns COLUMNS.
     """
+    seen = seen or Seen(tariff)
     item, kinds = kinds_of(table, tariff, accounts, units)
+    item = seen.numbers(kinds)[item]
     spans, billed_s, fit = _spans(table, windows, accounts)
-    bases = [basis(tariff, kind) for kind in kinds]
-    counted = _counted(spans, billed_s, bases, item)
-    known = items.build(bases, *_whole_span(counted[billed_s > 0]))
+    counted = _counted(spans, billed_s, seen.bases, item)
+    known = seen.items(*_whole_span(counted[billed_s > 0]))
     answers = _Answers(len(item))
     _settle_states(answers, table, states)
     answers.settle(~fit, UNRATED, definition.BAD_TIMES)
@@ -64,7 +67,31 @@ def rate(
     answers.replace(over, UNRATED, definition.TOO_LARGE)
     amounts[over] = 0
     gflops_s = _gflops_s(known.speed[item], np.where(over, 0, billed_s))
-    return _result(answers, known, item, tariff.version, np.column_stack([gflops_s, amounts]))
+    return _result(answers, seen, item, np.column_stack([gflops_s, amounts]))
+
+
+class Seen:
+    """What a tariff says of the kinds of runs seen so far."""
+
+    def __init__(self, tariff: Tariff) -> None:
+        self.tariff = tariff
+        self.bases: list[Basis] = []
+        self.chips: list[str | None] = []
+        self._number: dict[Kind, int] = {}
+        self._grown = items.Grown()
+
+    def numbers(self, kinds: Sequence[Kind]) -> Int64s:
+        """Return the number of each kind; what was not seen yet gets the next one."""
+        for kind in kinds:
+            if kind not in self._number:
+                self._number[kind] = len(self.bases)
+                self.bases.append(basis(self.tariff, kind))
+                self.chips.append(self.bases[-1].chip)
+        return np.array([self._number[kind] for kind in kinds], np.int64)
+
+    def items(self, begin_s: int, end_s: int) -> items.Items:
+        """Return all of them in arrays, good for runs within [begin, end)."""
+        return self._grown.items(self.bases, begin_s, end_s)
 
 
 def kinds_of(
@@ -127,7 +154,7 @@ def _spans(
     """Return when rows ran, the seconds billed, and whether their times fit together.
 
     Returns:
-        int64[n, 5]: begin, end, unbilled seconds between, begin and end of the window;
+        int64[n, 6]: begin, end, unbilled seconds between, begin and end of the window, and 0;
         int64[n]: billed seconds, 0 where the times do not fit; bool[n]: whether they do.
     """
     names = ("start_s", "billed_from_s", "end_s", "elapsed_s")
@@ -138,8 +165,11 @@ def _spans(
     billed = np.maximum(elapsed - (begin - start), 0)
     fit &= billed <= end - begin
     billed = np.where(fit, billed, 0)
-    window = _windows(windows, accounts, len(start))
-    return np.column_stack([begin, end, end - begin - billed, window]), billed, fit
+    spans = np.zeros((len(start), 6), np.int64)
+    spans[:, 0], spans[:, 1], spans[:, 2] = begin, end, end - begin - billed
+    if accounts is not None:
+        spans[:, 3:5] = _windows(windows, accounts)
+    return spans, billed, fit
 
 
 def _counted(spans: Int64s, billed_s: Int64s, bases: Sequence[Basis], item: Int64s) -> Int64s:
@@ -148,7 +178,7 @@ def _counted(spans: Int64s, billed_s: Int64s, bases: Sequence[Basis], item: Int6
     Returns:
         int64[n, 6]: the spans with their ends rounded up, and the minimum charge of each row.
     """
-    counted = np.column_stack([spans, np.zeros(len(spans), np.int64)])
+    counted = spans.copy() if any(found.terms for found in bases) else spans
     for terms in {found.terms for found in bases if found.terms}:
         theirs = np.array([found.terms == terms for found in bases])[item]
         begun = np.searchsorted([each.from_s for each in terms], spans[theirs, 0], "right")
@@ -166,12 +196,8 @@ def _whole_span(spans: Int64s) -> tuple[int, int]:
     return int(spans[:, 0].min()), int(spans[:, 1].max())
 
 
-def _windows(
-    windows: Mapping[str, Window], accounts: pa.Array | pa.ChunkedArray | None, rows: int
-) -> Int64s:
+def _windows(windows: Mapping[str, Window], accounts: pa.Array | pa.ChunkedArray) -> Int64s:
     """Return int64[n, 2]: from and until of each row's window."""
-    if accounts is None:
-        return np.zeros((rows, 2), np.int64)
     code, words = _codes(accounts)
     bounds = [windows.get(word, definition.NOWHEN) for word in words]
     known = np.array([*bounds, definition.NOWHEN], object).reshape(-1, 2)
@@ -240,7 +266,7 @@ def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
     first_row = np.empty(size, np.int64)
     first_row[item[::-1]] = np.arange(table.num_rows)[::-1]
     some = table.take(first_row)
-    columns = (column.to_pylist() for column in some.columns)
+    columns = (usage.values(column) for column in some.columns)
     return item, [Kind(*values) for values in zip(*columns, strict=True)]
 
 
@@ -267,7 +293,7 @@ def _priced(
         answers.settle(problem == number, status, reason)
     amounts[problem >= 0] = 0
     for i in large.tolist():
-        begin_s, end_s, unbilled_s, *window = spans[i].tolist()
+        begin_s, end_s, unbilled_s, *window, _ = spans[i].tolist()
         found, billed_s = known.bases[item[i]], end_s - begin_s - unbilled_s
         *pair, status, why = definition.price(
             found, begin_s, end_s, billed_s, (window[0], window[1])
@@ -289,18 +315,16 @@ def _by_kernel(known: items.Items, item: Int64s, spans: Int64s) -> Int64s:
     return out
 
 
-def _result(
-    answers: _Answers, known: items.Items, item: Int64s, version: str, figures: Int64s
-) -> pa.Table:
+def _result(answers: _Answers, seen: Seen, item: Int64s, figures: Int64s) -> pa.Table:
     """Put the columns together; `figures` is int64[n, 3]."""
     listed = list(answers.listed)
     row, ones = answers.row, np.zeros(len(item), np.int64)
     columns = {
         "status": _words([status for status, _ in listed], row),
         "reason": _words([reason for _, reason in listed], row),
-        "chip": _words([found.chip for found in known.bases], item),
-        "provider": _words([found.provider for found in known.bases], item),
-        "tariff": _words([version], ones),
+        "chip": _words(seen.chips, item),
+        "provider": _words([found.provider for found in seen.bases], item),
+        "tariff": _words([seen.tariff.version], ones),
         "gflops_s": pa.array(figures[:, 0]),
         "charge_micro": pa.array(figures[:, 1]),
         "eligible_micro": pa.array(figures[:, 2]),

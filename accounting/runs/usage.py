@@ -98,11 +98,11 @@ def table(runs: Iterable[Run]) -> pa.Table:
 
 def runs(table: pa.Table) -> list[Run]:
     """Read the USAGE columns of a table back as runs."""
-    columns = [_values(table.column(name)) for name in USAGE.names]
+    columns = [values(table.column(name)) for name in USAGE.names]
     return [Run(*values) for values in zip(*columns, strict=True)]
 
 
-def _values(column: pa.ChunkedArray) -> list[Any]:
+def values(column: pa.ChunkedArray) -> list[Any]:
     """Do what to_pylist does, ten times as fast for repeated words and whole numbers."""
     if pa.types.is_dictionary(column.type):
         numbers_, words = codes(column)
@@ -136,13 +136,16 @@ def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
         int64[n] and the words in sorted order, so that comparing numbers compares words; a
         null is the word None and has the highest number.
     """
-    whole = pc.dictionary_encode(column.cast(pa.string()), null_encoding="encode").combine_chunks()
-    words: list[str | None] = whole.dictionary.to_pylist()
-    order = sorted(range(len(words)), key=lambda i: (words[i] is None, words[i] or ""))
-    rank = np.empty(len(words), np.int64)
-    rank[order] = np.arange(len(words))
-    numbers = whole.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return rank[numbers], [words[i] for i in order]
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
+    place = whole.indices.fill_null(len(whole.dictionary)).to_numpy(zero_copy_only=False)
+    words: list[str | None] = [*whole.dictionary.to_pylist(), None]
+    used = np.flatnonzero(np.bincount(place, minlength=len(words))).tolist()
+    order = sorted(used, key=lambda i: (words[i] is None, words[i] or ""))
+    rank = np.zeros(len(words), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[place], [words[i] for i in order]
 
 
 def numbers(column: pa.ChunkedArray, null: int = 0) -> Int64s:
@@ -183,8 +186,25 @@ def keys(table: pa.Table) -> Keys:
 
 
 def key_order(key_arrays: Sequence[Int64s], *then: Int64s) -> Int64s:
-    """Return the stable order of rows by key, and by further arrays where keys are the same."""
-    return np.lexsort([*reversed(then), *reversed(key_arrays)]).astype(np.int64)
+    """Return the stable order of rows by key, and by further arrays where keys are the same.
+
+    Rows mostly come in the order of their jobs, and few of a job: a first sort by the first array
+    in which rows differ finds nearly all in place, and only where it is the same are others asked.
+    """
+    arrays = [array for array in (*key_arrays, *then) if len(array) and (array != array[0]).any()]
+    rows = len(key_arrays[0])
+    if not arrays:
+        return np.arange(rows)
+    first, *others = arrays
+    ordered = bool((first[1:] >= first[:-1]).all())
+    order = np.arange(rows) if ordered else np.argsort(first, kind="stable")
+    ranked = first if ordered else first[order]
+    same = np.zeros(rows + 1, np.bool_)
+    same[1:-1] = ranked[1:] == ranked[:-1]
+    tied = np.flatnonzero(same[1:] | same[:-1])
+    some = order[tied]
+    order[tied] = some[np.lexsort([*(array[some] for array in reversed(others)), first[some]])]
+    return order
 
 
 def key_starts(key_arrays: Sequence[Int64s]) -> npt.NDArray[np.bool_]:

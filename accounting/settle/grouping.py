@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,26 +33,32 @@ class Group:
     eligible_micro: int
 
 
-_QUARTER_HOUR_S = 900
-"""Months begin at whole quarters of an hour everywhere: some zones are 5:30 or 5:45 off UTC."""
-
-
 def by_month(rows: pa.Table, timezone: str) -> list[tuple[str, pa.Table]]:
     """Split rows by the month in which they ended."""
-    months = months_of(rows, timezone)
-    return [
-        (month, rows.filter(pc.equal(months, month)))
-        for month in sorted(months.unique().to_pylist())
-    ]
+    place, months = _months(rows, timezone)
+    present = np.flatnonzero(np.bincount(place, minlength=len(months))).tolist()
+    if len(present) == 1:
+        return [(months[present[0]], rows)]
+    return [(months[i], rows.filter(pa.array(place == i))) for i in present]
 
 
 def months_of(rows: pa.Table, timezone: str) -> pa.StringArray:
     """Return the month in which each run ended: it is charged in that one."""
-    quarters, place = np.unique(
-        usage.numbers(rows.column("end_s")) // _QUARTER_HOUR_S, return_inverse=True
-    )
-    names = [period.month_of(int(each) * _QUARTER_HOUR_S, timezone) for each in quarters]
-    return pa.array(names, pa.string()).take(pa.array(place))
+    place, months = _months(rows, timezone)
+    return pa.array(months, pa.string()).take(pa.array(place))
+
+
+def _months(rows: pa.Table, timezone: str) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """Return the number of the month of each row, and the months from the first to the last."""
+    end_s = usage.numbers(rows.column("end_s"))
+    if not len(end_s):
+        return end_s, []
+    months = [period.month_of(int(end_s.min()), timezone)]
+    last = period.month_of(int(end_s.max()), timezone)
+    while months[-1] != last:
+        months.append(period.following(months[-1]))
+    edges = [period.bounds(month, timezone)[0] for month in months]
+    return np.searchsorted(np.array(edges), end_s, "right") - 1, months
 
 
 def with_status(rows: pa.Table, status: str) -> pa.Table:
