@@ -1,7 +1,8 @@
 """Where a site's book, archive and socket are: HOME/config.yaml, all of it optional."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from sqlalchemy import URL
 
 from accounting.errors import ConfigInvalid
 from accounting.yamlfile import at, kind, only, read
+from slurm_voucher import logins
+from slurm_voucher.logins import Login
 
 DEFAULT_HOME = "/var/lib/slurm-voucher"
 DEFAULT_SOCKET = "/run/slurm-voucher/hook.sock"
@@ -20,7 +23,7 @@ UID_MAX = 2**32 - 2
 SELF_PAY, REFUSE = "self_pay", "refuse"
 _KEYS = ("book", "archive", "papers", "socket", "slurm_uid", "snapshot_s", "default_qos",
          "without_voucher", "users_port", "munge_socket", "overrun_s",
-         "paper_font")  # fmt: skip
+         "paper_font", "ssh")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Config:
             (PERIODIC_TIMEOUT), and the end that it records is when it saw it; KillWait is not in
             it (job_mgr.c, job_time_limit and _job_timed_out, 22.05 to 26.05).
         paper_font: The font file that papers are set in. None: the first Chinese one found.
+        ssh: Where sacct is asked for a cluster, over SSH; for one that is not there, on this host.
     """
 
     home: Path
@@ -59,6 +63,7 @@ class Config:
     munge_socket: str | None = None
     overrun_s: int = 0
     paper_font: Path | None = None
+    ssh: Mapping[str, Login] = field(default_factory=dict)
 
 
 def _sqlite(path: Path) -> str:
@@ -124,6 +129,7 @@ def load(home: Path) -> Config:
         munge_socket=munge_socket,
         overrun_s=overrun_s,
         paper_font=paper_font,
+        ssh=logins.read(keys.get("ssh", {}), home, at(where, "ssh")),
     )
 
 

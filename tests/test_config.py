@@ -6,6 +6,7 @@ import pytest
 
 from accounting.errors import ConfigInvalid
 from slurm_voucher import config
+from slurm_voucher.logins import Login
 
 
 def load(home: Path, text: str) -> config.Config:
@@ -46,9 +47,35 @@ def test_everything_can_be_said(tmp_path) -> None:
     )  # fmt: skip
 
 
+def test_logins(tmp_path) -> None:
+    """A login has a host and a user; the rest has its usual values, and paths go on from HOME."""
+    found = load(
+        tmp_path,
+        "ssh:\n  chengdu: {host: login1, user: voucher}\n"
+        "  mianyang: {host: 10.0.0.1, port: 2222, user: v, key: /k, known_hosts: known,"
+        " sacct: /opt/slurm/bin/sacct}\n",
+    )
+
+    assert found.ssh == {
+        "chengdu": Login("login1", 22, "voucher", None, tmp_path / "known_hosts"),
+        "mianyang": Login(
+            "10.0.0.1", 2222, "v", Path("/k"), tmp_path / "known", "/opt/slurm/bin/sacct"
+        ),
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("ssh: login1", "ssh: 'login1' stands where a mapping belongs"),
+        ("ssh: {a/b: {host: h, user: u}}", "ssh: 'a/b' is no cluster"),
+        ("ssh: {c: {user: u}}", "ssh.c: key 'host' is missing"),
+        ("ssh: {c: {host: h}}", "ssh.c: key 'user' is missing"),
+        ("ssh: {c: {host: h, user: u, password: x}}", "ssh.c: key 'password' is unknown"),
+        ("ssh: {c: {host: h, user: u, port: 0}}", "ssh.c.port: 0 is no port"),
+        ("ssh: {c: {host: '', user: u}}", "ssh.c.host: '' names nothing"),
+        ('ssh: {c: {host: h, user: "u\\n"}}', "ssh.c.user: .* names nothing"),
+        ("ssh: {c: {host: h, user: u, key: ''}}", "ssh.c.key: '' names nothing"),
         ("without_voucher: maybe", "without_voucher: 'maybe' is unknown; use self_pay or refuse"),
         ("users_port: 70000", "users_port: 70000 is no port"),
         ("overrun_s: -1", "overrun_s: -1 is below zero"),

@@ -412,9 +412,13 @@ def test_ended(fake_sacct: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sacct_fails(fake_sacct: Path) -> None:
-    """A failed sacct is reported with what it said, after the rows that it gave."""
+    """A failed sacct is reported with what it said, after the whole rows that it gave: the begin
+    of one reads as another row, with another amount held."""
     row = "|".join(ROW.values())
-    fake_sacct.write_text(f"#!/bin/sh\necho '{row}'\necho 'sacct: error: refused' >&2\nexit 1\n")
+    half = row.removesuffix("8000000")
+    fake_sacct.write_text(
+        f"#!/bin/sh\necho '{row}'\nprintf %s '{half}'\necho 'sacct: error: refused' >&2\nexit 1\n"
+    )
     found = sacct_query.ended(0, 1, "chengdu")
 
     assert the_runs(next(found)) == [a_run()]

@@ -19,7 +19,7 @@ from accounting.settle import charging, stored
 from accounting.settle.charging import Taken
 from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import CLUSTER, DAY, Site, pass_site
-from slurm_voucher.sources import BadRow, sacct_query, tables
+from slurm_voucher.sources import BadRow, here, sacct_query, tables
 from slurm_voucher.sources.states import ENDED
 
 OVERLAP_S = 3_600
@@ -63,7 +63,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
     opened = gzip.open if file.suffix == ".gz" else open
     try:
         with opened(file, "rb") as stream:
-            while block := stream.read(sacct_query.BLOCK_BYTES):
+            while block := stream.read(here.BLOCK_BYTES):
                 yield block
     except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(f"{file}: cannot be read ({error}); check path and format") from None
@@ -177,7 +177,10 @@ def collect_(
     skipped: Counter[str] = Counter()
     slow: Counter[str] = Counter()
     states = None if all_states else tuple(ENDED.values())
-    found = sacct_query.ended(begin_s, end_s, cluster, states=states, skipped=skipped, slow=slow)
+    found = sacct_query.ended(
+        begin_s, end_s, cluster, login=site.config.ssh.get(cluster), states=states,
+        skipped=skipped, slow=slow,
+    )  # fmt: skip
     runs, bad = _read(found)
     _list_bad(bad)
     complete = skip_bad or not bad

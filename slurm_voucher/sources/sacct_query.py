@@ -1,19 +1,17 @@
-"""Ask `sacct` for the runs that ended in a window, and read its answer as it comes."""
+"""Ask `sacct` for the runs that ended in a window, here or on a login node, and read its answer as
+it comes."""
 
-import os
-import subprocess
-import tempfile
-import threading
+import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import IO
+from collections.abc import Generator, Iterator, Sequence
 
 import pyarrow as pa
 
-from accounting.errors import SlurmUnavailable
+from accounting.errors import VoucherError
 from slurm_voucher import times
-from slurm_voucher.sources import BadRow, tables
+from slurm_voucher.logins import Login
+from slurm_voucher.sources import BadRow, here, tables
+from slurm_voucher.sources.sacct import LINE_CHARS_MAX
 from slurm_voucher.sources.states import ENDED
 
 FIELDS = (
@@ -40,8 +38,9 @@ FIELDS = (
 """Columns that every Slurm from 22.05 on has."""
 
 TIMEOUT_S = 600
-BLOCK_BYTES = 2**20
-"""How much is read at a time."""
+UNSET = ("SLURM_TIME_FORMAT", "SLURM_CLUSTERS", "SACCT_FORMAT", "SACCT_FEDERATION")
+"""Variables that would change what sacct answers."""
+ENV = {"TZ": "UTC", "LC_ALL": "C.UTF-8"}
 
 
 def command(
@@ -52,7 +51,7 @@ def command(
     states: Sequence[str] | None = tuple(ENDED.values()),
     fields: Sequence[str] = FIELDS,
 ) -> list[str]:
-    """Write the arguments of sacct for a window; they want the environment of `environ()`.
+    """Write the arguments of sacct for a window; they want UNSET and ENV.
 
     Args:
         start_s: Begin of the window.
@@ -74,18 +73,12 @@ def command(
     return [*asked, f"--format={','.join(fields)}"]
 
 
-def environ() -> dict[str, str]:
-    """Return this environment with UTC, and without what would change the answer of sacct."""
-    changing = ("SLURM_TIME_FORMAT", "SLURM_CLUSTERS", "SACCT_FORMAT", "SACCT_FEDERATION")
-    kept = {name: value for name, value in os.environ.items() if name not in changing}
-    return kept | {"TZ": "UTC", "LC_ALL": "C.UTF-8"}
-
-
 def ended(
     start_s: int,
     end_s: int,
     cluster: str,
     *,
+    login: Login | None = None,
     remote: bool = False,
     states: Sequence[str] | None = tuple(ENDED.values()),
     skipped: Counter[str] | None = None,
@@ -98,67 +91,75 @@ def ended(
         start_s: Begin of the window.
         end_s: End of the window.
         cluster: Cluster that every row must be of.
-        remote: Ask for it by name, where this host belongs to another cluster.
+        login: Where sacct is asked, over SSH. None: on this host.
+        remote: Ask for it by name, where that host belongs to another cluster.
         states: See `command`.
         skipped: Counts rows that are no runs, by reason.
         slow: Counts rows that the slow reader had to read.
         timeout_s: Time for the whole answer.
 
     Raises:
-        SlurmUnavailable: sacct is not there, failed or took too long. It may come after rows:
-            they are true, but the window is not complete and must be asked for again.
+        SlurmUnavailable: sacct or its host is not there, failed or took too long. It may come
+            after rows: they are true, but the window is not complete and must be asked for again.
+        ConfigInvalid: The host is not known, or does not let this user in.
     """
     asked = command(start_s, end_s, cluster=cluster if remote else None, states=states)
-    late = threading.Event()
-    with tempfile.TemporaryFile() as errors:
-        process = _start(asked, errors)
-        timer = threading.Timer(timeout_s, _give_up, (process, late))
-        timer.start()
+    if login is None:
+        answer = here.ask(asked, unset=UNSET, env=ENV, timeout_s=timeout_s)
+    else:
+        from slurm_voucher.sources import ssh  # loads paramiko
+
+        answer = ssh.ask(login, asked, unset=UNSET, env=ENV, timeout_s=timeout_s)
+    return read(answer, cluster, source="sacct", skipped=skipped, slow=slow)
+
+
+def read(
+    answer: Iterator[bytes],
+    cluster: str,
+    *,
+    source: str,
+    skipped: Counter[str] | None = None,
+    slow: Counter[str] | None = None,
+) -> Iterator[pa.Table | BadRow]:
+    """Yield what stands in an answer; where it breaks off, its whole lines and then the reason."""
+    with contextlib.closing(_Whole(answer)) as whole:
+        yield from tables.tables(
+            whole.lines(), fields=FIELDS, timezone="UTC", cluster=cluster, source=source,
+            skipped=skipped, slow=slow,
+        )  # fmt: skip
+        if whole.broken is not None:
+            raise whole.broken
+
+
+class _Whole:
+    """The whole lines of an answer. What stands behind the last line feed of one that broke off
+    is the begin of a row, which could be read as another row than it was: it is left out.
+
+    Attributes:
+        broken: Why the answer broke off. None: it did not.
+    """
+
+    def __init__(self, answer: Iterator[bytes]) -> None:
+        self._answer = answer
+        self.broken: VoucherError | None = None
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield blocks; the last one ends where a line does, if the answer broke off."""
+        begun = b""
         try:
-            assert process.stdout is not None
-            yield from tables.tables(
-                iter(partial(process.stdout.read, BLOCK_BYTES), b""),
-                fields=FIELDS,
-                timezone="UTC",
-                cluster=cluster,
-                source="sacct",
-                skipped=skipped,
-                slow=slow,
-            )
-            process.wait()
-        finally:
-            timer.cancel()
-            _stop(process)
-        if late.is_set():
-            raise SlurmUnavailable(f"sacct: no complete answer in {timeout_s} s; try again")
-        if process.returncode:
-            errors.seek(0)
-            said = errors.read(4096).decode("utf-8", "replace").strip().partition("\n")[0]
-            status = f"exit status {process.returncode}"
-            raise SlurmUnavailable(f"sacct: {said or 'no message'} ({status}); try again")
+            for block in self._answer:
+                text = begun + block
+                end = text.rfind(b"\n") + 1
+                if len(text) - end > 4 * LINE_CHARS_MAX:  # too long to be a row: let it be refused
+                    end = len(text)
+                begun = text[end:]
+                yield text[:end]
+        except VoucherError as error:
+            self.broken = error
+        else:
+            yield begun
 
-
-def _start(asked: list[str], errors: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """Start sacct with its output in a pipe and its complaints in a file."""
-    try:
-        return subprocess.Popen(
-            asked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environ()
-        )
-    except OSError as error:
-        reason = error.strerror or error
-        raise SlurmUnavailable(f"sacct: {reason}; install it or set PATH") from None
-
-
-def _give_up(process: "subprocess.Popen[bytes]", late: threading.Event) -> None:
-    """End sacct when its time is over."""
-    late.set()
-    process.kill()
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End sacct where the reader went away before it did."""
-    if process.stdout is not None:
-        process.stdout.close()
-    if process.poll() is None:
-        process.kill()
-        process.wait()
+    def close(self) -> None:
+        """End the command, where the reader went away before it did."""
+        if isinstance(self._answer, Generator):
+            self._answer.close()
