@@ -26,6 +26,15 @@ def put(root: Path, path: str, content: bytes) -> None:
     sync_folder(target.parent)
 
 
+def take(root: Path, partial: Path, path: str) -> None:
+    """Make a file that was written under another name beside it durable under its own."""
+    target = root / path
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)
+    sync_folder(target.parent)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, each of them durable."""
     if not folder.is_dir():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runs import a_run, rated
 
 from accounting.errors import InvariantBroken
-from accounting.runs import archive, usage
+from accounting.runs import archive, filing, usage
 from accounting.runs.run import Run
 
 NOTHING = usage.STORED.empty_table()
@@ -144,7 +144,7 @@ def test_quarantine_deletes_nothing(tmp_path: Path) -> None:
     for content in (b"", b"x"):
         other = archive.write(tmp_path, "chengdu", "2024-07", rest)
         (tmp_path / f"{other.path}.1.partial").write_bytes(content)
-        moved += archive.quarantine(tmp_path, [known.path])
+        moved += filing.quarantine(tmp_path, [known.path])
 
     assert moved == [
         f"quarantine/{other.path}",
@@ -153,8 +153,8 @@ def test_quarantine_deletes_nothing(tmp_path: Path) -> None:
         f"quarantine/{other.path}.1.partial.2",
     ]
     assert files(tmp_path) == sorted([known.path, *moved])
-    assert archive.quarantine(tmp_path, [known.path]) == []
-    assert archive.quarantine(tmp_path / "nowhere", []) == []
+    assert filing.quarantine(tmp_path, [known.path]) == []
+    assert filing.quarantine(tmp_path / "nowhere", []) == []
 
 
 def test_current_is_the_latest_revision() -> None:

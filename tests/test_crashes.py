@@ -33,7 +33,8 @@ from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 from accounting.book import ledger, schema, signing
 from accounting.errors import Refused
 from accounting.redeem import paying, reserve, reviewing
-from accounting.settle import charging, refunding, stored
+from accounting.runs import places
+from accounting.settle import charging, compacting, refunding
 from accounting.vouchers import holds, issuing, papers
 
 pytestmark = pytest.mark.thorough
@@ -135,7 +136,7 @@ class Site:
         with self.opened() as town:
             found = delivery.findings(town)
             with town.begin() as conn:
-                files = {f"archive/{segment.path}" for segment in stored.segments(conn)}
+                files = {f"archive/{file.path}" for file in places.files(conn)}
         return not found and files == {f for f in self.said()[1] if f.startswith("archive/")}
 
 
@@ -236,6 +237,11 @@ def refund(town: Town) -> None:
         refunding.refund(town.engine, town.archive, key, "lost", town.policy, stamp(LATE))
 
 
+def compact(town: Town) -> None:
+    """One file of a closed month's segments."""
+    compacting.compact(town.engine, town.archive, CLUSTER, "2024-11", stamp(LATE))
+
+
 def acts(folder: Path) -> dict[str, Act]:
     """Return every act; what is signed is signed once and comes from a file again."""
 
@@ -296,6 +302,7 @@ def acts(folder: Path) -> dict[str, Act]:
         "payout": signed(
             "payout", lambda c, _: paying.draft_payout(c, CLAIM, "P", policy, at), "treasury"
         ),
+        "compact": compact,
     }
 
 

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parent.parent
 ROWS = """
     errors money period schema run segment kernels durable
     yamlfile capitals triggers usage watermarks creditcode merkle
-    paper structfile bands chips ledger archive reports
+    paper structfile bands chips ledger filing reports
+    archive places
     policy prices resized packet upgrading
     terms footprint discounts reading
     tariff signing registry
@@ -27,11 +28,11 @@ ROWS = """
     grouping
     stored
     charging rerating closable eligible
-    stating statements evidence
+    stating statements evidence compacting
     settlement shares invoicing redemption reserve
     refunding reviewing owing paying backing recounting
     acts
-    packing replay settled issued signed checking proving
+    packing inventory replay settled issued signed checking proving
     audit backup chained
     statement
 """

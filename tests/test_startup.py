@@ -15,7 +15,7 @@ from slurm_voucher.cli import COMMANDS
 SLOW = {"dask", "fontTools", "fpdf", "numba", "numpy", "paramiko", "pyarrow", "xlsxwriter"}
 """What takes its time to load, and what only questions about runs and papers need."""
 BOOK = {"sqlalchemy", "yaml"}
-READERS = {"audit", "jobs", "report", "refunds", "rerate", "settle", "usage"}
+READERS = {"archive", "audit", "jobs", "report", "refunds", "rerate", "settle", "usage"}
 """Modules of the command that read runs."""
 
 TOLD = """

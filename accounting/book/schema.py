@@ -357,6 +357,25 @@ segment = _of_entry(
     _int("unrated"),
     Index("segment_cluster", "cluster", "month"),
 )
+compaction = _of_entry(
+    "compaction",
+    _text("path", pk=True),
+    _text("cluster"),
+    _text("month"),
+    _int("upto_seq"),
+    _int("rows"),
+    _text("sha256"),
+    _int("size_bytes"),
+    _int("submit_min_s"),
+    _int("submit_max_s"),
+    _int("gflops_s"),
+    _int("charge_micro"),
+    _int("eligible_micro"),
+    _int("unrated"),
+    UniqueConstraint("cluster", "month", "upto_seq"),
+)
+"""Files that have the rows of all segments of a cluster and month up to an entry, one after the
+other by entry and path. Segments stay what they were; only where their rows stand changes."""
 charge = Table(
     "charge",
     metadata,

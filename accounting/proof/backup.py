@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from accounting import durable
 from accounting.book import ledger, schema, triggers
 from accounting.errors import InvalidInput, InvariantBroken, NotAllowed
+from accounting.runs import filing, places
 from accounting.vouchers import papers
 
 FORMAT = 1
@@ -98,8 +99,8 @@ def _collect(
 
 def _files_of(conn: Connection, archive: Path, kept: Path) -> Iterator[tuple[str, Path, str]]:
     """Yield (name in the backup, where it is, SHA-256) of each file that the book names."""
-    for row in conn.execute(select(schema.segment.c.path, schema.segment.c.sha256)):
-        yield f"archive/{row.path}", archive / row.path, row.sha256
+    for file in places.files(conn):
+        yield f"archive/{file.path}", filing.where(archive, file.path), file.sha256
     for sha256 in papers.named(conn):
         place = papers.place(sha256)
         yield f"papers/{place}", kept / place, sha256

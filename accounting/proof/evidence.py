@@ -17,8 +17,7 @@ from sqlalchemy.engine import Connection
 
 from accounting.book import ledger, schema
 from accounting.policy import Policy
-from accounting.runs import archive
-from accounting.settle import stored
+from accounting.runs import archive, places
 from accounting.vouchers import papers
 
 
@@ -48,9 +47,11 @@ class Books:
     def damage(self) -> list[tuple[str, str]]:
         """Segments that are missing or not what the book names: (subject, message)."""
         return [
-            (f"segment {segment.path}", problem)
-            for segment in stored.segments(self.conn)
-            for problem in archive.verify(self.archive, segment)
+            (f"segment {file.path}", problem)
+            for file in places.files(self.conn)
+            for problem in archive.verify_within(
+                self.archive, file, places.segments_in(self.conn, file)
+            )
         ]
 
 

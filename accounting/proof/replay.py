@@ -48,11 +48,15 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
         copy.exec_driver_sql(triggers.KEEP_BALANCES)
         # What never may be is looked for by rules of its own: here it shall not stop the work.
         copy.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+        # Files that were compacted since are read where their rows stand now.
+        for row in conn.execute(select(schema.compaction)).mappings():
+            copy.execute(insert(schema.compaction), dict(row))
         for entry in conn.execute(select(schema.journal).order_by(schema.journal.c.seq)).mappings():
             try:
                 content = json.loads(entry["content"])
                 if entry["code"] in ("charge", "refund"):
-                    yield from _charges(copy, root, content["rows"], policy)
+                    segments = stored.segments(conn, seq=entry["seq"])
+                    yield from _charges(copy, root, segments, content["rows"], policy)
                 if entry["code"] == "refund":
                     yield from _refund(copy, root, content["rows"], policy)
                 elif entry["code"] == "statement":
@@ -71,19 +75,21 @@ def _carry_over(copy: Connection, entry: Any) -> None:
         row = {"seq": seq, "line": i, "account": account, "owner": owner, "amount_micro": micro}
         copy.execute(insert(schema.posting), row)
     for name, rows in content["rows"].items():
-        for row in rows:
+        for row in rows if name != "compaction" else ():
             copy.execute(insert(schema.COVERED[name]), row | {"seq": seq})
     copy.execute(insert(schema.journal), dict(entry))
 
 
 def _charges(
-    copy: Connection, root: Path, rows: dict[str, Any], policy: Policy
+    copy: Connection,
+    root: Path,
+    segments: Sequence[Segment],
+    rows: dict[str, Any],
+    policy: Policy,
 ) -> Iterator[tuple[str, str]]:
     """Rate the runs of an entry's segments again, each with the tariff it was rated with."""
-    names = Segment.__slots__
     sums: dict[tuple[str, str, str], tuple[int, int]] = {}
-    for row in rows["segment"]:
-        segment = Segment(**{name: row[name] for name in names})
+    for segment in segments:
         runs = archive.read(root, [segment])
         yield from _ratings(copy, segment, runs, policy, rows.get("refund", ()))
         before = stored.superseded(copy, root, runs)

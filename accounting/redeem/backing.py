@@ -21,8 +21,7 @@ from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.rates import rating
 from accounting.redeem import packet
-from accounting.runs import archive, usage
-from accounting.runs.segment import Segment
+from accounting.runs import archive, places, usage
 from accounting.settle import drawdown, eligible, grouping, stating, stored
 from accounting.vouchers import holds
 from accounting.vouchers.registry import find
@@ -182,13 +181,12 @@ def _net(
     """Return the runs that segments of a span of entries add, and those that they take back."""
     conn, timezone = source.conn, source.policy.timezone
     table, charge = schema.segment, schema.charge
-    query = select(*(table.c[name] for name in Segment.__slots__))
-    query = query.join(charge, charge.c.path == table.c.path).order_by(table.c.path)
+    query = select(*places.SEGMENT)
+    query = query.join(charge, charge.c.path == table.c.path).order_by(table.c.seq, table.c.path)
     query = query.where(charge.c.account == account, charge.c.month == month)
     query = query.where(table.c.seq > span[0], table.c.seq <= span[1])
     added, taken = [usage.STORED.empty_table()], [usage.STORED.empty_table()]
-    for row in conn.execute(query).mappings().all():
-        segment = Segment(**row)
+    for segment in places.placed(conn, conn.execute(query).mappings().all()):
         for problem in archive.verify(source.archive, segment):
             raise InvariantBroken(f"archive: {problem}; run svoucher audit")
         rows = archive.read(source.archive, [segment])

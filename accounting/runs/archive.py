@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,13 +25,11 @@ import pyarrow.parquet as pq
 
 from accounting import durable
 from accounting.errors import InvariantBroken
-from accounting.runs import usage
+from accounting.runs import filing, usage
 from accounting.runs.run import CLUSTER_NAME
 from accounting.runs.segment import Segment
 from accounting.runs.usage import Int64s
 
-FOLDER = "usage"
-QUARANTINE = "quarantine"
 REVISION_MAX = 32767
 BATCH_ROWS = 2**20
 """How many rows are read at a time."""
@@ -79,9 +78,12 @@ def write(root: Path, cluster: str, month: str, table: pa.Table) -> Segment:
         raise ValueError(f"a segment of {cluster} holds one or more runs of {cluster} alone")
     content = _encoded(rows)
     sha256 = hashlib.sha256(content).hexdigest()
-    path = f"{FOLDER}/cluster={cluster}/month={month}/{sha256[:16]}.parquet"
+    path = f"{filing.FOLDER}/cluster={cluster}/month={month}/{sha256[:16]}.parquet"
     durable.put(root, path, content)
-    return Segment(path, cluster, month, sha256=sha256, size_bytes=len(content), **_figures(rows))
+    figures = _figures(rows)
+    return Segment(
+        path, cluster, month, sha256=sha256, size_bytes=len(content), within=None, **figures
+    )
 
 
 def _encoded(rows: pa.Table) -> pa.Buffer:
@@ -150,7 +152,7 @@ def read(
     columns: Sequence[str] | None = None,
     job_ids: pa.ChunkedArray | None = None,
 ) -> pa.Table:
-    """Read segments one after the other, all revisions, nothing verified.
+    """Read segments, all revisions, nothing verified.
 
     Args:
         root: Root of the archive.
@@ -163,13 +165,29 @@ def read(
     """
     names = usage.STORED.names if columns is None else list(columns)
     schema = pa.schema([usage.STORED.field(name) for name in names])
-    parts = [schema.empty_table()]
+    found = [schema.empty_table()]
+    for rows in parts(root, segments, names):
+        if job_ids is not None:
+            rows = rows.filter(pc.is_in(rows.column("job_id"), pc.unique(job_ids)))
+        found.append(rows)
+    return pa.concat_tables(found).unify_dictionaries()
+
+
+def parts(root: Path, segments: Iterable[Segment], columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Read segments a part at a time, file by file: those that share one are read together.
+
+    Raises:
+        InvariantBroken: A file is missing or cannot be read.
+    """
+    by_file: dict[str, list[Segment]] = {}
     for segment in segments:
-        for rows in batches(root, segment, names):
-            if job_ids is not None:
-                rows = rows.filter(pc.is_in(rows.column("job_id"), pc.unique(job_ids)))
-            parts.append(rows)
-    return pa.concat_tables(parts).unify_dictionaries()
+        by_file.setdefault(segment.file, []).append(segment)
+    for own in by_file.values():
+        if own[0].within is None:
+            for segment in own:
+                yield from batches(root, segment, columns)
+        else:
+            yield from _slices(root, own, columns)
 
 
 def batches(
@@ -180,10 +198,46 @@ def batches(
     Raises:
         InvariantBroken: The file is missing or cannot be read.
     """
+    if segment.within is not None:
+        yield from _slices(root, [segment], columns)
+        return
     schema = pa.schema([usage.STORED.field(name) for name in columns])
     with _opened(root, segment) as file:
         for part in file.iter_batches(batch_size=size, columns=list(columns)):
             yield usage.conform(pa.Table.from_batches([part]), schema)
+
+
+def _slices(root: Path, segments: Sequence[Segment], columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Read the rows of segments that stand in one file, and of no others."""
+    schema = pa.schema([usage.STORED.field(name) for name in columns])
+    firsts = [(s.within.first_row, s.rows) for s in segments if s.within is not None]
+    spans = sorted((first, first + rows) for first, rows in firsts)
+    file, begin = filing.where(root, segments[0].file), 0
+    with _told(segments[0]):
+        state = filing.state_of(file)
+        for i, count in enumerate(_group_rows(file, state)):
+            end = begin + count
+            wanted = [(max(a, begin), min(b, end)) for a, b in spans if a < end and b > begin]
+            if wanted:
+                rows = _group(file, state, i, tuple(columns))
+                own = pa.concat_tables([rows.slice(a - begin, b - a) for a, b in wanted])
+                yield usage.conform(own, schema)
+            begin = end
+
+
+@lru_cache(maxsize=16)
+def _group_rows(file: Path, _state: tuple[int, ...]) -> tuple[int, ...]:
+    """Return how many rows each row group of a file has."""
+    with pq.ParquetFile(file) as opened:
+        groups = range(opened.metadata.num_row_groups)
+        return tuple(opened.metadata.row_group(i).num_rows for i in groups)
+
+
+@lru_cache(maxsize=2)
+def _group(file: Path, _state: tuple[int, ...], index: int, columns: tuple[str, ...]) -> pa.Table:
+    """Read a row group; it is kept a while, for the next segment stands in it, too."""
+    with pq.ParquetFile(file) as opened:
+        return opened.read_row_group(index, columns=list(columns))
 
 
 def has_revisions(root: Path, segment: Segment) -> bool:
@@ -201,65 +255,76 @@ def has_revisions(root: Path, segment: Segment) -> bool:
 
 @contextmanager
 def _opened(root: Path, segment: Segment) -> Iterator[pq.ParquetFile]:
-    """Open a segment's file; whatever is wrong with it is said in one way."""
+    """Open a segment's file."""
+    with _told(segment), pq.ParquetFile(filing.where(root, segment.file)) as file:
+        yield file
+
+
+@contextmanager
+def _told(segment: Segment) -> Iterator[None]:
+    """Say in one way whatever is wrong with a segment's file."""
     try:
-        with pq.ParquetFile(root / segment.path) as file:
-            yield file
+        yield
     except FileNotFoundError:
-        raise InvariantBroken(f"archive: {segment.path} is missing; restore it") from None
+        raise InvariantBroken(f"archive: {segment.file} is missing; restore it") from None
     except (OSError, ValueError) as error:  # Arrow's own errors are ValueErrors
         reason = " ".join(str(error).split())
         raise InvariantBroken(
-            f"archive: {segment.path} cannot be read ({reason}); restore it"
+            f"archive: {segment.file} cannot be read ({reason}); restore it"
         ) from None
 
 
 def verify(root: Path, segment: Segment) -> list[str]:
-    """Compare a file with what the book keeps about it; return what does not agree."""
-    target = root / segment.path
+    """Compare a segment with what the book keeps about it; return what does not agree."""
+    target = filing.where(root, segment.file)
     if not target.is_file():
-        return [f"{segment.path}: is missing"]
-    content = target.read_bytes()
-    sha256 = hashlib.sha256(content).hexdigest()
-    if sha256 != segment.sha256:
-        return [f"{segment.path}: SHA-256 is {sha256}, the book says {segment.sha256}"]
+        return [f"{segment.file}: is missing"]
+    sha256, written = filing.sha256_of(target), segment.sha256
+    if segment.within is not None:
+        sha256, written = filing.known_sha256_of(target), segment.within.sha256
+    if sha256 != written:
+        return [f"{segment.file}: SHA-256 is {sha256}, the book says {written}"]
     rows = read(root, [segment])
-    found = {"size_bytes": len(content), **_figures(rows)}
+    wrong = _differences(segment, rows)
+    size_bytes = target.stat().st_size
+    if segment.within is None and size_bytes != segment.size_bytes:
+        wrong.append(
+            f"{segment.path}: size_bytes is {size_bytes}, the book says {segment.size_bytes}"
+        )
+    return wrong
+
+
+def verify_within(root: Path, file: Segment, segments: Sequence[Segment]) -> list[str]:
+    """Compare a compacted file, and each segment that stands in it, with what the book keeps.
+
+    Args:
+        root: Root of the archive.
+        file: The file as `places.files` lists it.
+        segments: All of its segments, in their order in it.
+    """
+    wrong = verify(root, file)
+    if wrong:
+        return wrong
+    columns = ["cluster", "submit_s", *SUMS]
+    rows, begin = read(root, [file], columns), 0
+    for segment in segments:
+        wrong += _differences(segment, rows.slice(begin, segment.rows))
+        begin += segment.rows
+    if begin != rows.num_rows:
+        wrong.append(f"{file.path}: has {rows.num_rows} rows, its segments {begin}")
+    return wrong
+
+
+def _differences(segment: Segment, rows: pa.Table) -> list[str]:
+    """Compare rows with what the book keeps about them."""
     wrong = [
         f"{segment.path}: {name} is {value}, the book says {getattr(segment, name)}"
-        for name, value in found.items()
+        for name, value in _figures(rows).items()
         if value != getattr(segment, name)
     ]
     if rows.column("cluster").unique().to_pylist() != [segment.cluster]:
         wrong.append(f"{segment.path}: holds runs of other clusters than {segment.cluster}")
     return wrong
-
-
-def quarantine(root: Path, known_paths: Iterable[str]) -> list[str]:
-    """Move files that the book does not know out of the archive; nothing is ever deleted.
-
-    Nobody may be writing meanwhile: a segment whose row is not yet committed is not yet known.
-
-    Returns:
-        Where the files are now, below the root.
-    """
-    known = set(known_paths)
-    moved = []
-    for file in sorted((root / FOLDER).rglob("*")):
-        path = file.relative_to(root).as_posix()
-        if file.is_dir() or path in known:
-            continue
-        target = root / QUARANTINE / path
-        durable.make_folder(target.parent)
-        number = 1
-        while target.exists():
-            number += 1
-            target = target.with_name(f"{file.name}.{number}")
-        file.rename(target)
-        durable.sync_folder(target.parent)
-        durable.sync_folder(file.parent)
-        moved.append(target.relative_to(root).as_posix())
-    return moved
 
 
 def current(table: pa.Table) -> pa.Table:

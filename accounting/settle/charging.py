@@ -28,8 +28,8 @@ from accounting.book.ledger import Entry, Posting, Stamp
 from accounting.errors import BookUnavailable
 from accounting.policy import Policy, states_of
 from accounting.rates import pricelists, rating, tariff
-from accounting.runs import archive, resized, usage, watermarks
-from accounting.runs.segment import Segment
+from accounting.runs import archive, filing, places, resized, usage, watermarks
+from accounting.runs.segment import COLUMNS, Segment
 from accounting.settle import grouping, owners, stored
 from accounting.vouchers import holds, registry, releasing
 
@@ -136,10 +136,11 @@ def alone(root: Path) -> Iterator[None]:
 
 
 def tidy(engine: Engine, root: Path) -> list[str]:
-    """Put what an interrupted run has left into quarantine."""
+    """Put what an interrupted run has left into quarantine, and what a larger file has aside."""
     with ledger.reading(engine).begin() as conn:
-        known = conn.execute(select(schema.segment.c.path)).scalars().all()
-    return archive.quarantine(root, known)
+        known, old = {file.path for file in places.files(conn)}, places.retired(conn)
+    filing.retire(root, old)
+    return filing.quarantine(root, known)
 
 
 def _rated(conn: Connection, rows: pa.Table, policy: Policy) -> pa.Table:
@@ -256,7 +257,7 @@ def enter(
         taken.unclaimed += charged.column("account").null_count
         taken.charge_micro += segment.charge_micro
         taken.segments.append(segment.path)
-        segment_rows.append({name: getattr(segment, name) for name in Segment.__slots__})
+        segment_rows.append({name: getattr(segment, name) for name in COLUMNS})
         segment_rows[-1]["unrated"] = lost
         charge_rows += _charges(segment, own, before, policy.timezone)
     accrued: Counter[str] = Counter()

@@ -24,8 +24,7 @@ from accounting.errors import InvalidInput, Refused
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.rates import rating
-from accounting.runs import archive, usage
-from accounting.runs.segment import Segment
+from accounting.runs import archive, places, usage
 from accounting.settle import charging, grouping, shares, stating
 from accounting.vouchers import holds
 
@@ -111,8 +110,8 @@ def revisions(conn: Connection, root: Path, run: tuple[Any, ...]) -> list[tuple[
     query = select(table).filter_by(cluster=run[0])
     query = query.where(table.c.submit_min_s <= run[2], run[2] <= table.c.submit_max_s)
     found = []
-    for row in conn.execute(query).mappings().all():
-        segment = Segment(**{name: row[name] for name in Segment.__slots__})
+    known = conn.execute(query).mappings().all()
+    for row, segment in zip(known, places.placed(conn, known), strict=True):
         rows = archive.read(root, [segment], job_ids=ids)
         for name, value in zip(charging.RUN_KEY[2:], run[2:], strict=True):
             rows = rows.filter(pc.fill_null(pc.equal(rows.column(name), value), False))

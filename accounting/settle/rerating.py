@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 from accounting import period
 from accounting.policy import Policy, states_of
 from accounting.rates.tariff import Tariff
-from accounting.runs import archive, usage
+from accounting.runs import archive, places, usage
 from accounting.runs.segment import Segment
 from accounting.settle import drawdown, grouping, onepass, owners, stored
 from accounting.settle.drawdown import Voucher
@@ -112,7 +112,7 @@ def owners_of(conn: Connection, root: Path) -> Owners:
 def revised(conn: Connection, root: Path) -> pa.Table:
     """Return the keys of all rows that take the place of others."""
     names = [*usage.Keys._fields, "revision"]
-    again = [s for s in stored.segments(conn) if archive.has_revisions(root, s)]
+    again = [file for file in places.files(conn) if archive.has_revisions(root, file)]
     rows = archive.read(root, again, names)
     return rows.filter(pc.greater(rows.column("revision"), 0))
 

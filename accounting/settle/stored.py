@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from accounting.book import schema
 from accounting.errors import InvariantBroken
 from accounting.rates import rating
-from accounting.runs import archive, resized, usage
+from accounting.runs import archive, places, resized, usage
 from accounting.runs.segment import Segment
 from accounting.settle import grouping
 
@@ -25,19 +25,19 @@ KEY = (*usage.Keys._fields, "revision")
 """Columns that tell which rows count."""
 _NAMES = ["cluster", "job", "job_id", "submit_s"]
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_SEGMENT = [schema.segment.c[name] for name in Segment.__slots__]
 
 
 def segments(conn: Connection, *where: object, **filters: object) -> list[Segment]:
-    """List segments of the archive, in the order in which they were written.
+    """List segments of the archive, in the order in which they were written; what reads all of
+    it reads `places.files`.
 
     Args:
         where: Conditions on their columns.
         filters: Columns that have a value.
     """
-    query = select(*_SEGMENT).filter_by(**filters).order_by(schema.segment.c.seq)
+    query = select(*places.SEGMENT).filter_by(**filters).order_by(schema.segment.c.seq)
     query = query.where(*where)  # type: ignore[arg-type]
-    return [Segment(**row) for row in conn.execute(query).mappings()]
+    return places.placed(conn, conn.execute(query).mappings().all())
 
 
 def current(
@@ -51,11 +51,11 @@ def current(
     """Return the stored rows of a cluster, latest revisions only.
 
     Args:
-        near: Leave segments out that it does not need.
+        near: Leave files out that it does not need.
         job_ids: Leave runs of other jobs out. None: all.
         columns: Which columns, with those of KEY. None: all.
     """
-    found = [s for s in segments(conn, cluster=cluster) if near is None or near.has(s)]
+    found = [f for f in places.files(conn, cluster=cluster) if near is None or near.has(f)]
     return archive.current(archive.read(root, found, columns, job_ids))
 
 
@@ -66,7 +66,7 @@ def revisions(conn: Connection, root: Path, runs: pa.Table) -> pa.Table:
         own = runs.filter(pc.equal(runs.column("cluster").cast(pa.string()), cluster))
         submits = pc.min_max(own.column("submit_s")).as_py()
         near = resized.Near(submits["min"], submits["max"], frozenset())
-        found = [s for s in segments(conn, cluster=cluster) if near.has(s)]
+        found = [file for file in places.files(conn, cluster=cluster) if near.has(file)]
         parts.append(archive.read(root, found, job_ids=own.column("job_id")))
     return pa.concat_tables(parts).unify_dictionaries()
 
@@ -79,8 +79,8 @@ def of_job(conn: Connection, root: Path, job: str, cluster: str | None = None) -
         cluster: Where. None: anywhere.
     """
     named = [usage.STORED.empty_table().select(_NAMES)]
-    for segment in segments(conn, **({} if cluster is None else {"cluster": cluster})):
-        rows = archive.read(root, [segment], _NAMES)
+    for file in places.files(conn, **({} if cluster is None else {"cluster": cluster})):
+        rows = archive.read(root, [file], _NAMES)
         named.append(rows.filter(_is_job(rows, job)))
     rows = archive.current(revisions(conn, root, pa.concat_tables(named).unify_dictionaries()))
     return rows.filter(_is_job(rows, job))
@@ -102,8 +102,9 @@ def superseded(conn: Connection, root: Path, rows: pa.Table) -> pa.Table:
 def unrated(conn: Connection, root: Path, ended_before_s: int | None = None) -> pa.Table:
     """Return the stored rows that have no price, of all clusters."""
     lost = [usage.STORED.empty_table()]
-    for segment in segments(conn, schema.segment.c.unrated > 0):
-        lost.append(grouping.with_status(archive.read(root, [segment]), rating.UNRATED))
+    for file in places.with_unrated(conn):
+        for rows in archive.batches(root, file, usage.STORED.names):
+            lost.append(grouping.with_status(rows, rating.UNRATED))
     were = pa.concat_tables(lost).unify_dictionaries()
     rows = grouping.with_status(archive.current(revisions(conn, root, were)), rating.UNRATED)
     if ended_before_s is not None:
@@ -131,17 +132,17 @@ def charged(
     """
     table, charge = schema.segment, schema.charge
     query = (
-        select(*_SEGMENT)
+        select(*places.SEGMENT)
         .join(charge, charge.c.path == table.c.path)
         .where(charge.c.account == account, charge.c.month == month, table.c.seq > span[0])
-        .order_by(table.c.path)
+        .order_by(table.c.seq, table.c.path)
     )
     if span[1] is not None:
         query = query.where(table.c.seq <= span[1])
-    found = [Segment(**row) for row in conn.execute(query).mappings()]
+    found = places.placed(conn, conn.execute(query).mappings().all())
     jobs = [usage.STORED.empty_table().column("job_id")]
-    for segment in found:  # one after the other: a month of all accounts is large
-        named = archive.read(root, [segment], ["job_id", "account"])
+    for named in archive.parts(root, found, ["job_id", "account"]):
+        # one after the other: a month of all accounts is large
         jobs.append(named.filter(_is(named, account)).column("job_id"))
     ids = pa.chunked_array([chunk for column in jobs for chunk in column.chunks], pa.int64())
     rows = archive.read(root, found, job_ids=ids)
@@ -208,13 +209,13 @@ def groups(
     """
     table, charge = schema.segment, schema.charge
     query = (
-        select(*_SEGMENT)
+        select(*places.SEGMENT)
         .join(charge, charge.c.path == table.c.path)
         .where(charge.c.account == account, charge.c.month == month)
         .where(table.c.seq > since_seq)
-        .order_by(table.c.path)
+        .order_by(table.c.seq, table.c.path)
     )
-    found = [Segment(**row) for row in conn.execute(query).mappings()]
+    found = places.placed(conn, conn.execute(query).mappings().all())
     parts = [group for segment in found for group in sums.of(conn, segment).get(account, [])]
     credits_: list[Line] = []
     for refund, key in refunds.items():

@@ -76,6 +76,7 @@ COMMANDS = {
         "rerate",
         "Show what all runs would cost by a price list, beside what they were charged.",
     ),
+    "archive": ("archive", "The usage archive: list, verify, compact."),
     "report": ("report", "Reports."),
     "close": (
         "settle",

@@ -9,7 +9,8 @@ import click
 from accounting.money import yuan, yuan_micro
 from accounting.rates import pricelists
 from accounting.rates.tariff import load
-from accounting.settle import rerating, stored
+from accounting.runs.places import files
+from accounting.settle import rerating
 from accounting.settle.onepass import Prices
 from accounting.settle.rerating import Place, Sums
 from slurm_voucher import workers
@@ -57,7 +58,7 @@ def rerate_(
     with site.read() as conn:
         listed = load(text_of(file), str(file)) if file else pricelists.loaded(conn, tariff)
         prices = rerating.prices_of(conn, listed, site.policy)
-        segments = stored.segments(conn)
+        segments = files(conn)
         whose = rerating.owners_of(conn, archive)
         newer = rerating.revised(conn, archive)
     rest = (newer, prices, whose, site.policy.timezone)

@@ -45,6 +45,7 @@ NEW = (
     "freeze_end",
     "debt",
     "debt_payment",
+    "compaction",
     "refund",
     "refund_share",
     "account_closing",
@@ -285,6 +286,23 @@ Table(
     _int("charge_micro"),
     _int("eligible_micro"),
     sqlite_with_rowid=False,
+)
+_of_entry(
+    "compaction",
+    _text("path", pk=True),
+    _text("cluster"),
+    _text("month"),
+    _int("upto_seq"),
+    _int("rows"),
+    _text("sha256"),
+    _int("size_bytes"),
+    _int("submit_min_s"),
+    _int("submit_max_s"),
+    _int("gflops_s"),
+    _int("charge_micro"),
+    _int("eligible_micro"),
+    _int("unrated"),
+    UniqueConstraint("cluster", "month", "upto_seq"),
 )
 _of_entry(
     "refund",
