@@ -11,7 +11,7 @@ from typing import Any
 from openpyxl import load_workbook
 from pypdf import PdfReader
 
-from accounting.forms.paper import Cell, Kind, Paper, decimal, shown
+from accounting.forms.paper import UNKNOWN, Cell, Kind, Paper, decimal, shown
 from slurm_voucher.papers import files
 
 FONT = Path("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc")
@@ -102,7 +102,10 @@ def as_sheets(paper: Paper, path: Path) -> None:
             if table.rows:
                 assert cell.value.startswith(f"=ROUND(SUM({letter}2:{letter}{last}),")
             assert rows[last][i] == number(total, kinds[i])
-            assert sum((row[i] or 0 for row in rows[1:last]), Decimal(0)) == rows[last][i]
+            assert (
+                sum((row[i] for row in rows[1:last] if row[i] != UNKNOWN), Decimal(0))
+                == rows[last][i]
+            )
 
 
 def as_commas(paper: Paper, path: Path) -> None:

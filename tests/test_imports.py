@@ -33,8 +33,9 @@ ROWS = """
     refunding reviewing owing paying backing recounting
     acts
     packing inventory replay settled issued signed checking proving
-    audit backup chained
-    statement
+    audit backup chained naming
+    statement voucher claim registers
+    programme
 """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above
 its own and from none beside or below it. A new module gets a place here."""

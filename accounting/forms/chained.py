@@ -6,6 +6,12 @@ from sqlalchemy.engine import Connection
 from accounting.book import ledger, schema
 
 
+def effective_s(conn: Connection, seq: int) -> int:
+    """Return the instant in the book at which an entry was written."""
+    table = schema.journal.c
+    return int(conn.execute(select(table.effective_s).where(table.seq == seq)).scalar_one())
+
+
 def of_entry(conn: Connection, seq: int) -> tuple[str, ...]:
     """Say which entry a paper is of, and the first signed head of the chain that covers it."""
     return (f"账簿第 {seq} 号记录，SHA-256：{ledger.hash_of(conn, seq)}", _signed(conn, seq))

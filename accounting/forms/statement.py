@@ -55,7 +55,7 @@ def paper(conn: Connection, statement_id: str, policy: Policy) -> Paper:
     table = _table(lines)
     wanted = {"结算费用（元）": row.fee_fen, "算力券抵扣（元）": row.deduction_fen}
     insist(f"statement {row.id}", table, wanted | {"单位自付（元）": row.cash_fen})
-    effective_s = _effective_s(conn, row.seq)
+    effective_s = chained.effective_s(conn, row.seq)
     below = row.charge_micro - row.fee_fen * MICRO_PER_FEN
     return Paper(
         title="算力券结算单",
@@ -81,11 +81,6 @@ def paper(conn: Connection, statement_id: str, policy: Policy) -> Paper:
         ),
         seals=("供给方（盖章）", "需求方（盖章）"),
     )
-
-
-def _effective_s(conn: Connection, seq: int) -> int:
-    table = schema.journal.c
-    return int(conn.execute(select(table.effective_s).where(table.seq == seq)).scalar_one())
 
 
 def _parties(conn: Connection, row: Any, policy: Policy, effective_s: int) -> tuple[Field, ...]:

@@ -8,10 +8,12 @@ import click
 from accounting import money, period
 from accounting.book import ledger
 from accounting.errors import InvariantBroken
+from accounting.forms import claim as form
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.redeem import owing, paying, redemption, reserve, reviewing
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
+from slurm_voucher.cli.exporting import export_paper, paper_options
 from slurm_voucher.cli.output import Show, output_options, say, show_json
 from slurm_voucher.cli.site import AMOUNT, DAY, QUARTER, TEXT, Site, pass_site
 
@@ -109,6 +111,19 @@ def show_claim(site: Site, claim: str) -> None:
     Example: svoucher claim show C-cdaicc-2026-Q4-1
     """
     _print_claim(site, claim)
+
+
+@claim_.command("export")
+@click.argument("claim", type=TEXT)
+@paper_options
+@pass_site
+def export(site: Site, claim: str, to: Path, force: bool) -> None:
+    """Write the summary of a claim as a paper that provider, regulator and treasury stamp.
+
+    \b
+    Example: svoucher claim export C-cdaicc-2026-Q4-1 --to C-cdaicc-2026-Q4-1.pdf
+    """
+    export_paper(site, lambda conn: form.paper(conn, claim, site.policy), to, force)
 
 
 def _print_claim(site: Site, claim_id: str) -> None:

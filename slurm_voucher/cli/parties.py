@@ -2,6 +2,7 @@
 
 import pwd
 from datetime import date
+from pathlib import Path
 
 import click
 from sqlalchemy import select
@@ -9,8 +10,10 @@ from sqlalchemy import select
 from accounting import period
 from accounting.book import schema
 from accounting.errors import InvalidInput
+from accounting.forms import registers
 from accounting.money import yuan
 from accounting.vouchers import payments, registry
+from slurm_voucher.cli.exporting import export_paper, paper_options
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import AMOUNT, CLUSTER, DAY, TEXT, UID, Site, pass_site
 
@@ -47,6 +50,20 @@ def list_providers(site: Site, show: Show) -> None:
     with site.read() as conn:
         rows = conn.execute(select(schema.provider).order_by(schema.provider.c.seq)).all()
     show([{"provider": row.id, "name": row.name} for row in rows])
+
+
+@provider_.command("export")
+@paper_options
+@pass_site
+def export(site: Site, to: Path, force: bool) -> None:
+    """Write the register of providers as a paper, with where their deductions stand.
+
+    \b
+    Example: svoucher provider export --to providers.xlsx
+    """
+    export_paper(
+        site, lambda conn: registers.providers(conn, site.policy, site.effective_s), to, force
+    )
 
 
 @click.group("member")

@@ -8,6 +8,7 @@ from accounting.book import schema
 from accounting.errors import InvalidInput
 from accounting.runs import reports
 from accounting.settle import stored
+from slurm_voucher.cli import money_reports
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -15,6 +16,10 @@ from slurm_voucher.cli.site import Site, pass_site
 @click.group("report")
 def report_() -> None:
     """Reports."""
+
+
+for command in money_reports.COMMANDS:
+    report_.add_command(command)
 
 
 @report_.command("usage")

@@ -8,10 +8,12 @@ from sqlalchemy import select
 
 from accounting import period
 from accounting.book import schema
+from accounting.forms import registers
 from accounting.money import yuan
 from accounting.policy import UNIT_KINDS
 from accounting.vouchers import freezing, registry, unitfacts
 from slurm_voucher.cli.acts import write_draft
+from slurm_voucher.cli.exporting import export_paper, paper_options
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import AMOUNT, DAY, PATH, TEXT, YEAR, Site, pass_site
 
@@ -158,6 +160,18 @@ def list_units(site: Site, show: Show) -> None:
             for row in rows
         ]
     )
+
+
+@unit_.command("export")
+@paper_options
+@pass_site
+def export(site: Site, to: Path, force: bool) -> None:
+    """Write the register of units as a paper.
+
+    \b
+    Example: svoucher unit export --to units.xlsx
+    """
+    export_paper(site, lambda conn: registers.units(conn, site.policy, site.effective_s), to, force)
 
 
 @unit_.command("fact")

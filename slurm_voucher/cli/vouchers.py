@@ -8,10 +8,12 @@ from sqlalchemy import select
 
 from accounting import period
 from accounting.book import ledger, schema, signing
+from accounting.forms import voucher as form
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.vouchers import applying, certificate, clawback, debts, issuing, papers, waiting
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import write_draft
+from slurm_voucher.cli.exporting import export_paper, paper_options
 from slurm_voucher.cli.output import Show, output_options, say
 from slurm_voucher.cli.site import (
     AMOUNT,
@@ -226,6 +228,26 @@ def make_certificate(site: Site, voucher: str, key_file: Path, out: Path) -> Non
         made = certificate.make(conn, voucher, key, site.policy, site.effective_s)
     out.write_text(ledger.canonical(made) + "\n", encoding="utf-8")
     click.echo(f"voucher {voucher}: certificate in {out}, to be checked with key {made['key']}")
+
+
+@voucher_.command("export")
+@click.argument("voucher", type=TEXT)
+@click.option("--key", "key_file", required=True, type=PATH, help="The book's secret key.")
+@paper_options
+@pass_site
+def export(site: Site, voucher: str, key_file: Path, to: Path, force: bool) -> None:
+    """Write the certificate of a voucher as a paper; PDF pages carry the signed one as a file.
+
+    \b
+    Example: svoucher voucher export CD26-0001-1 --key system.key --to CD26-0001-1.pdf
+    """
+    key = signing.read_json(key_file)
+    export_paper(
+        site,
+        lambda conn: form.paper(conn, voucher, key, site.policy, site.effective_s),
+        to,
+        force,
+    )
 
 
 @voucher_.command("verify")
