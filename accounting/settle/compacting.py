@@ -105,7 +105,7 @@ def _write(root: Path, cluster: str, month: str, segments: Sequence[Segment]) ->
     folder = f"{filing.FOLDER}/cluster={cluster}/month={month}"
     partial = root / folder / f"compaction.{os.getpid()}.partial"
     unrated = 0
-    with pq.ParquetWriter(partial, usage.STORED, compression="zstd") as writer:
+    with pq.ParquetWriter(partial, usage.STORED, **archive.WRITTEN) as writer:
         for rows in _groups(root, segments):
             unrated += grouping.with_status(rows, rating.UNRATED).num_rows
             writer.write_table(rows, row_group_size=GROUP_ROWS)
