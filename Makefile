@@ -7,6 +7,7 @@ KERNEL_TESTS := $(wildcard tests/test_rating*.py tests/test_onepass.py tests/tes
 WHO ?= alice
 DEMO ?= slurm-voucher-demo
 TEST ?= slurm-voucher-test
+PAPERS := /var/lib/slurm-voucher/demo-output
 
 export PYTHON
 .NOTPARALLEL:
@@ -30,7 +31,9 @@ help:
 demo: .venv/ready
 	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container up
 	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container run python -m tests.slurm.story
+	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container copy $(PAPERS) demo-output
 	@echo
+	@echo 'The papers of the story are in demo-output/: open a PDF.'
 	@echo 'The cluster is still up. Log in as alice: make login. Stop it: make down.'
 
 login:
@@ -93,4 +96,4 @@ clean:
 	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container clean
 	@SLURM_VOUCHER_CONTAINER=$(TEST) tests/slurm/container clean
 	[ ! -f plugins/Makefile ] || $(MAKE) -C plugins clean
-	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis ./*.egg-info
+	rm -rf build demo-output .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis ./*.egg-info

@@ -4,6 +4,7 @@ Every figure comes from a command and a real job; a step that does not hold ends
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.slurm import stage as stages
 from tests.slurm.stage import Done, Stage, ids_of, run, submitted
 
 BEGAN = time.monotonic()
+PAPERS = stages.HOME / "demo-output"
 
 
 def step(title: str) -> None:
@@ -112,6 +114,10 @@ def tell_story(stage: Stage) -> None:
     tell(stage.svoucher("audit", "--sign", stage.key("system")).out)
     tell(stage.svoucher("balance").out)
 
+    step("The papers of the story, to be stamped: pages, spreadsheets, CSV")
+    papers(stage, month, quarter, next_quarter)
+    tell(f"{PAPERS}; make demo copies it here, as demo-output/")
+
 
 def limits(stage: Stage) -> str:
     """Meet the limits of the rules; return the contract whose voucher was trimmed."""
@@ -124,6 +130,27 @@ def limits(stage: Stage) -> str:
     tell(stage.svoucher("waiting", "list").out)
     assert waits in stage.svoucher("waiting", "list").out
     return f"HT-yunlan-nscc-cd-{today.year}-1"
+
+
+def papers(stage: Stage, month: str, quarter: str, day: date) -> None:
+    """Write one paper of every kind, and a statement that gives back, in every form."""
+    ai, claim = stage.accounts["ai"], f"C-cdaicc-{quarter}-1"
+    wanted = {
+        paper: ("statement", "export", paper)
+        for paper in (f"S-{ai}-{month}", f"S-{ai}-{day:%Y-%m}")
+    }
+    wanted[f"{ai}-1"] = ("voucher", "export", f"{ai}-1", "--key", stage.key("system"))
+    wanted[claim] = ("claim", "export", claim)
+    wanted["units"], wanted["providers"] = ("unit", "export"), ("provider", "export")
+    wanted["programme"] = ("report", "programme", "--year", month[:4])
+    PAPERS.mkdir()
+
+    def write(name: str) -> None:
+        for form in ("pdf", "xlsx", "csv"):
+            stage.svoucher(*wanted[name], "--to", str(PAPERS / f"{name}.{form}"), as_of=day)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, wanted))
 
 
 def give_back(stage: Stage, job: int, account: str, day: date) -> None:
