@@ -32,7 +32,7 @@ ROWS = """
     settlement shares invoicing redemption reserve
     refunding reviewing owing paying backing recounting
     acts
-    packing inventory replay settled issued signed checking proving
+    packing inventory comparing replay settled issued signed checking proving
     audit backup chained naming
     statement voucher claim registers
     programme

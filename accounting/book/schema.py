@@ -389,6 +389,26 @@ charge = Table(
 )
 """One row for each account and segment: the most there is of anything. It stands in its key, which
 is also how it is looked up, and has no index beside."""
+reconciliation = _of_entry(
+    "reconciliation",
+    _text("sha256", pk=True),
+    _text("cluster"),
+    _int("from_s"),
+    _int("until_s"),
+    _int("runs_ours"),
+    _int("runs_slurm"),
+    _int("elapsed_s_ours"),
+    _int("elapsed_s_slurm"),
+    _int("card_s_ours"),
+    _int("card_s_slurm"),
+    _int("card_s_runs", null=True),
+    _int("card_s_rolled", null=True),
+    _int("charged_micro"),
+    _int("posted_micro"),
+    _int("differences"),
+    _text("listed"),
+)
+"""What ours, slurmdbd, its roll-up and the postings say of the same days; `listed` is JSON."""
 refund = _of_entry(
     "refund",
     _text("id", pk=True),

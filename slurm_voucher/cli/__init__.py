@@ -67,7 +67,7 @@ COMMANDS = {
     "rebind": ("daemon", "Move a waiting job to another voucher account."),
     "reconcile": (
         "daemon",
-        "Bring holds in line with Slurm's queue, once; voucherd does it all the time.",
+        "Compare some days with slurmdbd; without days bring holds in line with the queue.",
     ),
     "import": ("usage", "Take usage in from a file that `sacct -P` wrote."),
     "collect": ("usage", "Take in the runs of a cluster that have ended, from slurmdbd by sacct."),

@@ -3,11 +3,13 @@
 import logging
 import time
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import click
 from sqlalchemy import func, select
 
+from accounting import period
 from accounting.book import schema
 from accounting.errors import SlurmUnavailable
 from accounting.money import yuan, yuan_micro
@@ -15,7 +17,7 @@ from accounting.period import clock
 from accounting.vouchers import holds
 from slurm_voucher import listening, looking, partitions, queue, rebinding, serving
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.site import CLUSTER, DAYS, Site, pass_site
 
 
 @click.command("serve")
@@ -143,13 +145,36 @@ def rebind_(site: Site, job: int, account: str) -> None:
 
 
 @click.command("reconcile")
+@click.argument("days", type=DAYS, required=False)
+@click.option("--cluster", type=CLUSTER, help="Whose runs; needed with days.")
+@click.option("--without-rollup", is_flag=True, help="Do not ask sreport.")
+@output_options
 @pass_site
-def reconcile_(site: Site) -> None:
-    """Bring holds in line with Slurm's queue, once; voucherd does it all the time.
+def reconcile_(
+    site: Site,
+    days: tuple[date, date] | None,
+    cluster: str | None,
+    without_rollup: bool,
+    show: Show,
+) -> None:
+    """Compare some days with slurmdbd; without days bring holds in line with the queue.
+
+    Days are compared run by run with slurmdbd, by account with Slurm's own roll-up, and with what
+    was posted; the result stands in the book. Exit 5 when anything differs. Holds voucherd brings
+    in line all the time.
 
     \b
-    Example: svoucher reconcile
+    Example: svoucher reconcile 2026-11-01..2026-11-30 --cluster chengdu
     """
+    if days is not None:
+        if cluster is None:
+            raise click.UsageError("days need --cluster")
+        from slurm_voucher.cli import comparing  # loads Arrow
+
+        begin_s = period.instant(days[0], site.policy.timezone)
+        window = begin_s, site.instant_after(days[1])
+        comparing.compare(site, cluster, window, not without_rollup, show)
+        return
     looked = looking.Looker(site.config).look()
     done = looked.done
     click.echo(

@@ -242,7 +242,22 @@ class _Period(click.ParamType):  # type: ignore[type-arg]  # generic only for ty
         self.fail(f"{value!r} is no {self.kind}; write it as {example}", param, ctx)
 
 
+class _Days(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
+    """A day, or the first and the last one: 2026-11-01..2026-11-30."""
+
+    name = "days"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[date, date]:
+        first, dots, last = str(value).partition("..")
+        begin = DAY.convert(first, param, ctx)
+        end = DAY.convert(last, param, ctx) if dots else begin
+        if end < begin:
+            self.fail(f"{value!r} ends before it begins", param, ctx)
+        return begin, end
+
+
 DAY = _Day()
+DAYS = _Days()
 CLUSTER = _Cluster()
 TEXT = _Text()
 YEAR = click.IntRange(YEARS[0], YEARS[-1])

@@ -26,7 +26,8 @@ OVERLAP_S = 3_600
 """How far a sweep reaches back behind the watermark: rows come to slurmdbd late."""
 
 
-def _read(found: Iterable[pa.Table | BadRow]) -> tuple[pa.Table, list[BadRow]]:
+def read_all(found: Iterable[pa.Table | BadRow]) -> tuple[pa.Table, list[BadRow]]:
+    """Return the runs of a source, and what it could not read."""
     runs = [usage.USAGE.empty_table()]
     bad: list[BadRow] = []
     for each in found:
@@ -117,7 +118,7 @@ def import_(
         skipped=skipped,
         slow=slow,
     )
-    runs, bad = _read(found)
+    runs, bad = read_all(found)
     _list_bad(bad)
     if bad and not skip_bad:
         raise UsageInvalid(
@@ -181,7 +182,7 @@ def collect_(
         begin_s, end_s, cluster, login=site.config.ssh.get(cluster), states=states,
         skipped=skipped, slow=slow,
     )  # fmt: skip
-    runs, bad = _read(found)
+    runs, bad = read_all(found)
     _list_bad(bad)
     complete = skip_bad or not bad
     taken = charging.take_in(

@@ -46,6 +46,7 @@ NEW = (
     "debt",
     "debt_payment",
     "compaction",
+    "reconciliation",
     "refund",
     "refund_share",
     "account_closing",
@@ -303,6 +304,25 @@ _of_entry(
     _int("eligible_micro"),
     _int("unrated"),
     UniqueConstraint("cluster", "month", "upto_seq"),
+)
+_of_entry(
+    "reconciliation",
+    _text("sha256", pk=True),
+    _text("cluster"),
+    _int("from_s"),
+    _int("until_s"),
+    _int("runs_ours"),
+    _int("runs_slurm"),
+    _int("elapsed_s_ours"),
+    _int("elapsed_s_slurm"),
+    _int("card_s_ours"),
+    _int("card_s_slurm"),
+    _int("card_s_runs", null=True),
+    _int("card_s_rolled", null=True),
+    _int("charged_micro"),
+    _int("posted_micro"),
+    _int("differences"),
+    _text("listed"),
 )
 _of_entry(
     "refund",
