@@ -122,7 +122,7 @@ def test_collecting_again_finds_nothing_new(live: Stage) -> None:
     """A second sweep over the same jobs changes nothing, and audit finds nothing."""
     job = batch(live, "--wrap=sleep 1")
     stages.ended(job)
-    live.svoucher("collect", "--cluster", stages.CLUSTER)
+    agree(live, job)
     again = live.svoucher("collect", "--cluster", stages.CLUSTER).out
 
     assert " 0 new, 0 changed" in again

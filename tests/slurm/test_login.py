@@ -1,0 +1,71 @@
+"""A login node: another host, with a munged and without Slurm's daemons, from where users ask."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.stage import Done, Stage, run
+
+pytestmark = pytest.mark.slurm
+
+HERE, THERE, PORT = "192.0.2.129", "192.0.2.130", 6899
+MUNGE = Path("/run/munge-login")
+ON_LOGIN = 'mount --bind "$0" /run/munge && user=$1 && shift && exec runuser -u "$user" -- "$@"'
+"""Where /run/munge is that of the login node."""
+
+
+def lay_cable() -> None:
+    """Make a host of its own, as far as the network is concerned, that reaches the cluster."""
+    run("ip", "netns", "delete", "login", ok=False)  # left by a test that was killed
+    run("ip", "netns", "add", "login")
+    run("ip", "link", "add", "to-login", "type", "veth", "peer", "name", "eth0", "netns", "login")
+    run("ip", "address", "add", f"{HERE}/30", "dev", "to-login")
+    run("ip", "link", "set", "to-login", "up")
+    run("ip", "-n", "login", "address", "add", f"{THERE}/30", "dev", "eth0")
+    run("ip", "-n", "login", "link", "set", "eth0", "up")
+
+
+@pytest.fixture
+def login(live: Stage) -> Iterator[Stage]:
+    """The site with a login node, whose munged has the cluster's key; voucherd answers users."""
+    settings = live.home / "config.yaml"
+    before = settings.read_text()
+    live.stop()
+    settings.write_text(f"{before}users_port: {PORT}\n")
+    lay_cable()
+    MUNGE.mkdir(exist_ok=True)
+    run("chown", "munge:", str(MUNGE))
+    files = [f"--{name}-file={MUNGE}/munged.{name}" for name in ("pid", "log", "seed")]
+    run("runuser", "-u", "munge", "--", "munged", f"--socket={MUNGE}/munge.socket.2", *files)
+    live.start()
+    yield live
+    run("kill", (MUNGE / "munged.pid").read_text().strip())
+    run("ip", "netns", "delete", "login")
+    live.stop()
+    settings.write_text(before)
+
+
+def ask(user: str, *arguments: str, ok: bool = True) -> Done:
+    """Run svoucher as a user on the login node."""
+    return run(
+        "ip", "netns", "exec", "login", "unshare", "--mount", "sh", "-c", ON_LOGIN, str(MUNGE),
+        user, "svoucher", "--at", f"{HERE}:{PORT}", *arguments, ok=ok,
+    )  # fmt: skip
+
+
+def test_users_ask_from_a_login_node(login: Stage) -> None:
+    """From a host that reaches neither slurmctld nor the book a user is told of its own accounts,
+    what a job would cost, and of nobody else's."""
+    assert run("ip", "netns", "exec", "login", "scontrol", "ping", ok=False).code != 0
+    told = json.loads(ask("alice", "balance", "--json").out)
+    here = {login.accounts[name] for name in ("ai", "sc", "joint")}
+    assert {row["account"] for row in told} == here
+    assert {
+        row["account"] for row in json.loads(ask("bob", "balance", "--json").out)
+    } & here == set()
+    account = login.accounts["ai"]
+    quote = ("quote", "--voucher", account, "-p", "ai", "--gres=gpu:ascend_910b:1", "-t", "60")
+    assert "9.02" in ask("alice", *quote).out
+    assert ask("bob", *quote, ok=False).code == 1
