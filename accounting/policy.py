@@ -347,7 +347,8 @@ class Policy(_Keys, frozen=True, dict=True):
 def builtin(name: str) -> str:
     """Return the text of a packaged policy, or raise ConfigInvalid that lists them."""
     if name not in packaged():
-        raise ConfigInvalid(f"policy {name!r}: not packaged; known: {', '.join(packaged())}")
+        known = ", ".join(packaged())
+        raise ConfigInvalid(f"policy {name!r}: not packaged, and no file; known: {known}")
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import delivery
 import msgspec
@@ -470,10 +471,19 @@ def test_a_running_balance_that_is_no_sum(forged: Town, forgery: str) -> None:
     assert (found.rule, found.subject.split()[0]) == ("running", "balance")
 
 
-def anchored(town: Town) -> None:
-    """Sign the head of the chain."""
+def anchored(town: Town) -> dict[str, Any]:
+    """Sign the head of the chain; return what is kept outside."""
     with town.begin() as conn:
-        signing.anchor(conn, town.keys["system"], "2025-01-10", stamp(JANUARY))
+        return signing.anchor(conn, town.keys["system"], "2025-01-10", stamp(JANUARY))
+
+
+def rules_beside(town: Town, head: Mapping[str, Any]) -> set[str]:
+    """Return the rules that find something when a head was kept outside."""
+    with town.begin() as conn:
+        books = audit.Books(
+            conn, town.archive, town.policy, town.archive.parent / "papers", {"2025-01-10": head}
+        )
+        return {finding.rule for finding in audit.findings(books)}
 
 
 def test_a_chain_that_was_rewritten(forged: Town) -> None:
@@ -494,6 +504,37 @@ def test_a_head_that_was_signed_by_somebody_else(forged: Town) -> None:
     rehash(forged)
 
     assert rules(forged) == {"anchors"}
+
+
+def test_a_head_that_was_kept_outside(forged: Town) -> None:
+    """Who rewrites the chain and signs its heads anew, with the book's own key, is found by a head
+    that somebody else kept."""
+    head = anchored(forged)
+    assert rules_beside(forged, head) == set()
+    change(forged, CHAIN["a name"])
+    rehash(forged)
+    with forged.begin() as conn:
+        now = conn.execute(select(schema.journal.c.hash).filter_by(seq=head["head_seq"])).scalar()
+        new = {name: head[name] for name in signing.HEAD} | {"head_hash": now}
+        new["signature"] = signing.signature(forged.keys["system"], new)
+        conn.execute(schema.anchor.update().values(new))
+    rehash(forged)
+
+    assert rules(forged) == set()
+    assert rules_beside(forged, head) == {"anchors"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"head_seq": 10**6}, {"key_id": "0" * 16}, {"day": "2025-01-11"}, {"signature": "x"}]
+)
+def test_a_kept_head_of_another_chain(forged: Town, change: Mapping[str, Any]) -> None:
+    """A head beyond the chain's end, or one that the book's key did not sign, is found."""
+    head = anchored(forged) | change
+    if "head_seq" in change:
+        unsigned = {name: head[name] for name in signing.HEAD}
+        head["signature"] = signing.signature(forged.keys["system"], unsigned)
+
+    assert rules_beside(forged, head) == {"anchors"}
 
 
 @pytest.mark.parametrize("how", ["missing", "changed", "cut", "swapped"])

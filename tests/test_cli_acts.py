@@ -5,6 +5,8 @@ import json
 import pytest
 from homes import Home, furnished, one_line
 
+from accounting.book import signing
+
 
 @pytest.fixture
 def home(tmp_path) -> Home:
@@ -72,3 +74,26 @@ def test_a_refused_act_is_listed(home: Home) -> None:
     [row] = json.loads(home.ok("key", "refusals", "--json"))
     assert (row["act"], row["subject"]) == ("key.revoke", key_id(home, "treasury"))
     assert "was revoked by entry" in row["why"]
+
+
+def test_heads_are_kept_outside_and_compared(tmp_path) -> None:
+    """audit --sign --anchors puts the day's signed head into a folder, and finds it there again; a
+    file that is none, or a head of another book, is named."""
+    home = furnished(tmp_path / "home")
+    key, kept = tmp_path / "system.key", tmp_path / "kept"
+    home.ok("key", "make", str(key), "--actor", "book", "--role", "system")
+    home.ok("key", "trust", f"{key}.pub")
+    one_line(home.run("audit", "--anchors", str(kept)), 3, "name the folder of the heads")
+    words = ("--as-of", "2026-11-02", "audit", "--sign", str(key), "--anchors", str(kept))
+    for compared in range(2):
+        assert f"0 findings, {compared} kept heads compared" in home.ok(*words)
+    [head] = kept.iterdir()
+    assert head.name == "2026-11-02.json"
+    assert set(json.loads(head.read_text())) == {*signing.HEAD, "signature"}
+
+    other = furnished(tmp_path / "other")
+    done = other.run("audit", "--anchors", str(kept), "--json")
+    assert done.exit_code == 5
+    assert [row["subject"] for row in json.loads(done.stdout)] == ["kept head 2026-11-02.json"]
+    head.write_text('{"day": 5}')
+    one_line(home.run("audit", "--anchors", str(kept)), 3, "no signed head")

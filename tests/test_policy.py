@@ -212,6 +212,6 @@ def test_no_part_may_be_left_out(part):
 def test_a_packaged_policy_is_found_by_name():
     """A policy that is not packaged is refused with the list of those that are."""
     with pytest.raises(
-        ConfigInvalid, match="policy 'chengdu': not packaged; known: beijing-2023, "
+        ConfigInvalid, match="policy 'chengdu': not packaged, and no file; known: beijing-2023, "
     ):
         policy.builtin("chengdu")

@@ -247,8 +247,13 @@ def carried_out(conn: Connection, sha256: str) -> int | None:
     return conn.execute(select(schema.signed_act.c.seq).filter_by(sha256=sha256)).scalar()
 
 
-def anchor(conn: Connection, key: Mapping[str, Any], day: str, stamp: Stamp) -> None:
-    """Sign the head of the chain for a day, so that whoever rewrites the chain is found.
+HEAD = ("day", "head_seq", "head_hash", "key_id")
+"""What is signed of a day's head."""
+
+
+def anchor(conn: Connection, key: Mapping[str, Any], day: str, stamp: Stamp) -> dict[str, Any]:
+    """Sign the head of the chain for a day, so that whoever rewrites the chain is found; return
+    the signed head, of a day that has one already that one.
 
     Raises:
         NotAllowed: This is not the book's system key, or no longer.
@@ -256,11 +261,26 @@ def anchor(conn: Connection, key: Mapping[str, Any], day: str, stamp: Stamp) -> 
     lock(conn)
     seq, head_hash = head(conn)
     known = system_key(conn, key)
-    if conn.execute(select(schema.anchor.c.seq).filter_by(day=day)).scalar():
-        return
     row = {"day": day, "head_seq": seq, "head_hash": head_hash, "key_id": known.key_id}
     row["signature"] = signature(key, row)
+    same = conn.execute(select(schema.anchor).filter_by(day=day)).mappings().one_or_none()
+    if same is not None:
+        return {name: same[name] for name in row}
     write(conn, Entry(f"anchor:{day}", "anchor", stamp, {"anchor": [row]}))
+    return row
+
+
+def kept_head(path: Path) -> dict[str, Any]:
+    """Read a signed head that was kept outside the book.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    found = read_json(path)
+    kinds = {name: int if name == "head_seq" else str for name in (*HEAD, "signature")}
+    if any(type(found.get(name)) is not kind for name, kind in kinds.items()):
+        raise InvalidInput(f"{path}: no signed head; svoucher audit --sign --anchors writes them")
+    return found
 
 
 def system_key(conn: Connection, key: Mapping[str, Any]) -> Any:

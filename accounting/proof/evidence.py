@@ -7,7 +7,7 @@ rules and the list of all in audit.py.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ from accounting.vouchers import papers
 
 @dataclass(frozen=True)
 class Books:
-    """What an audit looks at."""
+    """What an audit looks at: the book, its files and rules, and the signed heads of its chain that
+    were kept outside, by the name of each."""
 
     conn: Connection
     archive: Path
     policy: Policy
     papers: Path | None = None
+    heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def sums(self) -> Mapping[tuple[str, str], int]:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from accounting import period
 from accounting.book import keys as key_rules
-from accounting.book import schema, signing
+from accounting.book import ledger, schema, signing
 from accounting.book.signing import Act
 from accounting.errors import VoucherError
 from accounting.proof.evidence import Books, Found
@@ -52,23 +52,25 @@ class Decided(NamedTuple):
 
 
 def anchors(books: Books) -> Found:
-    """Signed heads of earlier days are still in the chain: it was not rewritten since."""
+    """Signed heads of earlier days, the book's own and those that were kept outside, are still in
+    the chain: it was not rewritten since."""
     own = select(schema.signing_key).filter_by(role="system")
     keys = {row.key_id: row.public_hex for row in books.conn.execute(own)}
     ended = {row.key_id: row.seq for row in books.conn.execute(select(schema.key_end))}
     query = select(schema.journal.c.seq, schema.journal.c.hash)
     hashes = {row.seq: row.hash for row in books.conn.execute(query)}
-    for row in books.conn.execute(select(schema.anchor)).mappings():
-        signed = {name: row[name] for name in ("day", "head_seq", "head_hash", "key_id")}
+    inside = {f"anchor {r['day']}": r for r in books.conn.execute(select(schema.anchor)).mappings()}
+    outside = {f"kept head {name}": head for name, head in books.heads.items()}
+    for subject, row in (inside | outside).items():
+        signed = {name: row.get(name) for name in signing.HEAD}
         if not signing.genuine(keys.get(row["key_id"], ""), row["signature"], signed):
-            yield f"anchor {row['day']}", "its signature is not that of the book's key"
-        elif row["seq"] > ended.get(row["key_id"], row["seq"]):
-            yield f"anchor {row['day']}", f"key {row['key_id']} had ended when it signed this"
-        elif hashes.get(row["head_seq"]) != row["head_hash"]:
-            yield (
-                f"anchor {row['day']}",
-                f"entry {row['head_seq']} has another hash than was signed",
-            )
+            yield subject, "its signature is not that of the book's key"
+        elif row.get("seq", 0) > ended.get(row["key_id"], ledger.NEVER_SEQ):
+            yield subject, f"key {row['key_id']} had ended when it signed this"
+        elif row["head_seq"] not in hashes:
+            yield subject, f"entry {row['head_seq']} was signed and is not in the chain"
+        elif hashes[row["head_seq"]] != row["head_hash"]:
+            yield subject, f"entry {row['head_seq']} has another hash than was signed"
 
 
 def keys(books: Books) -> Found:

@@ -1,11 +1,14 @@
 """svoucher audit: does it all add up?"""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from accounting import durable
 from accounting.book import signing
-from accounting.errors import InvariantBroken
+from accounting.book.ledger import canonical
+from accounting.errors import InvalidInput, InvariantBroken
 from accounting.proof import audit, evidence
 from slurm_voucher.cli.acts import PATH
 from slurm_voucher.cli.output import Show, output_options, show_json
@@ -25,9 +28,18 @@ from slurm_voucher.cli.site import Site, pass_site
     type=PATH,
     help="Write the chain into this file, for docs/verify_chain.py or a checker of your own.",
 )
+@click.option(
+    "--anchors",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Compare with the signed heads that are kept in this folder, outside the book; --sign "
+    "puts the new one there, too.",
+)
 @output_options
 @pass_site
-def audit_(site: Site, key_file: Path | None, chain_file: Path | None, show: Show) -> None:
+def audit_(
+    site: Site, key_file: Path | None, chain_file: Path | None, folder: Path | None, show: Show
+) -> None:
     """Check every rule over the whole book and archive; exit 5 when something does not add up.
 
     \b
@@ -37,9 +49,10 @@ def audit_(site: Site, key_file: Path | None, chain_file: Path | None, show: Sho
         if chain_file is not None:
             with chain_file.open("w", encoding="utf-8") as file:
                 file.writelines(f"{line}\n" for line in evidence.exported(conn))
-        found = audit.findings(
-            audit.Books(conn, site.config.archive, site.policy, site.config.papers)
+        books = audit.Books(
+            conn, site.config.archive, site.policy, site.config.papers, _kept(folder, key_file)
         )
+        found = audit.findings(books)
     rows = [
         {"rule": f.rule, "subject": f.subject, "finding": f.message, "advice": f.advice}
         for f in found
@@ -51,6 +64,21 @@ def audit_(site: Site, key_file: Path | None, chain_file: Path | None, show: Sho
     if key_file is not None:
         with site.begin() as conn:
             day = site.today.isoformat()
-            signing.anchor(conn, signing.read_json(key_file), day, site.stamp("system"))
+            head = signing.anchor(conn, signing.read_json(key_file), day, site.stamp("system"))
+        if folder is not None:
+            durable.make_folder(folder)
+            durable.put(folder, f"{day}.json", f"{canonical(head)}\n".encode())
     if show is not show_json:
-        click.echo(f"audit: {len(audit.RULES)} rules, 0 findings")
+        compared = "" if folder is None else f", {len(books.heads)} kept heads compared"
+        click.echo(f"audit: {len(audit.RULES)} rules, 0 findings{compared}")
+
+
+def _kept(folder: Path | None, key_file: Path | None) -> dict[str, dict[str, Any]]:
+    """Read the signed heads of a folder; one that is to get its first need not be there."""
+    if folder is None or (key_file is not None and not folder.exists()):
+        return {}
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    except OSError as error:
+        raise InvalidInput(f"{folder}: {error.strerror}; name the folder of the heads") from None
+    return {path.name: signing.kept_head(path) for path in paths}

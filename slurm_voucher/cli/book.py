@@ -1,8 +1,8 @@
 """svoucher init, check: a new book; is everything reachable and consistent?"""
 
-import hashlib
 import re
 import secrets
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +14,7 @@ from accounting.book.ledger import Actor, Entry, Stamp
 from accounting.errors import ConfigInvalid, VoucherError
 from accounting.rates import pricelists
 from slurm_voucher import listening, partitions
+from slurm_voucher.cli.rules import document_row, insist_on_examples, text_of
 from slurm_voucher.cli.site import Site, login, pass_site
 
 
@@ -24,17 +25,23 @@ from slurm_voucher.cli.site import Site, login, pass_site
     help="A book to try things in: --as-of works, papers are stamped 演练.",
 )
 @click.option(
-    "--policy", "policy_name", default="chengdu-2023", show_default=True, help="Whose rules."
+    "--policy",
+    "chosen",
+    default="chengdu-2023",
+    show_default=True,
+    help="Whose rules: one that comes with the program, or a file.",
 )
 @pass_site
-def init_(site: Site, rehearsal: bool, policy_name: str) -> None:
+def init_(site: Site, rehearsal: bool, chosen: str) -> None:
     """Make a new book.
 
     \b
     Example: svoucher init --rehearsal
     """
-    text = policies.builtin(policy_name)
-    policies.load(text, f"policy {policy_name}")
+    is_file = Path(chosen).is_file()
+    text = text_of(Path(chosen)) if is_file else policies.builtin(chosen)
+    rules = policies.load(text, chosen if is_file else f"policy {chosen}")
+    insist_on_examples(rules, chosen)
     site.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = ledger.connect(site.config.book, must_exist=False)
     with engine.connect() as conn:
@@ -48,10 +55,10 @@ def init_(site: Site, rehearsal: bool, policy_name: str) -> None:
                 "book_id": secrets.token_hex(16),
                 "schema_version": schema.VERSION,
                 "rehearsal": int(rehearsal),
-                "policy": policy_name,
+                "policy": rules.name,
             }
         ],
-        "document": [document_row("policy", policy_name, text)],
+        "document": [document_row("policy", rules.name, text)],
     }
     stamp = Stamp(Actor(login(), "operator"), site.now_s, site.now_s)
     ledger.create(engine, Entry("book", "book.init", stamp, rows))
@@ -59,14 +66,8 @@ def init_(site: Site, rehearsal: bool, policy_name: str) -> None:
         durable.sync_folder(folder)
     kind = "rehearsal book" if rehearsal else "book"
     click.echo(
-        f"{kind} {engine.url.database} by policy {policy_name}; next: svoucher price load FILE"
+        f"{kind} {engine.url.database} by policy {rules.name}; next: svoucher price load FILE"
     )
-
-
-def document_row(kind: str, version: str, text: str) -> dict[str, str]:
-    """Return the row that keeps a policy, tariff or catalogue in the book."""
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return {"kind": kind, "version": version, "sha256": sha256, "text": text}
 
 
 @click.command("check")

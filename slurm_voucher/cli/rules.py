@@ -1,5 +1,6 @@
 """svoucher price, chips, policy: what is in force, load a new version, check a file."""
 
+import hashlib
 from pathlib import Path
 
 import click
@@ -13,7 +14,6 @@ from accounting.money import yuan, yuan_micro
 from accounting.period import clock
 from accounting.rates import chips, pricelists, tariff
 from accounting.vouchers import entitling, examples, registry
-from slurm_voucher.cli.book import document_row
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -26,6 +26,12 @@ def text_of(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{file}: cannot be read ({error}); check path and encoding") from None
+
+
+def document_row(kind: str, version: str, text: str) -> dict[str, str]:
+    """Return the row that keeps a policy, tariff or catalogue in the book."""
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return {"kind": kind, "version": version, "sha256": sha256, "text": text}
 
 
 @click.group("price")
@@ -163,16 +169,21 @@ def check_policy(file: Path) -> None:
     Example: svoucher policy check chengdu-2023.yaml
     """
     rules = policies.load(text_of(file), str(file))
-    otherwise = [(i, said) for i, (_, said) in enumerate(examples.worked(rules)) if said]
-    for i, said in otherwise[1:]:
-        click.echo(f"{file}: examples[{i}]: {said}", err=True)
-    if otherwise:
-        i, said = otherwise[0]
-        raise ConfigInvalid(f"{file}: examples[{i}]: {said}; mend the rule or the example")
+    insist_on_examples(rules, str(file))
     click.echo(
         f"policy {rules.name}: {len(rules.categories)} categories, {len(rules.examples)} examples "
         "come out as worked, nothing wrong"
     )
+
+
+def insist_on_examples(rules: policies.Policy, source: str) -> None:
+    """Refuse a policy whose examples do not come out as they were worked by hand."""
+    otherwise = [(i, said) for i, (_, said) in enumerate(examples.worked(rules)) if said]
+    for i, said in otherwise[1:]:
+        click.echo(f"{source}: examples[{i}]: {said}", err=True)
+    if otherwise:
+        i, said = otherwise[0]
+        raise ConfigInvalid(f"{source}: examples[{i}]: {said}; mend the rule or the example")
 
 
 @policy_.command("explain")

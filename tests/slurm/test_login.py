@@ -67,5 +67,5 @@ def test_users_ask_from_a_login_node(login: Stage) -> None:
     } & here == set()
     account = login.accounts["ai"]
     quote = ("quote", "--voucher", account, "-p", "ai", "--gres=gpu:ascend_910b:1", "-t", "60")
-    assert "9.02" in ask("alice", *quote).out
+    assert "at most 9.03 yuan" in ask("alice", *quote).out
     assert ask("bob", *quote, ok=False).code == 1
