@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -11,7 +12,7 @@ from accounting.book import ledger
 from accounting.settle import stored
 from accounting.vouchers import holds
 from tests.slurm import stage as stages
-from tests.slurm.stage import Stage, run, submitted
+from tests.slurm.stage import Done, Stage, run, submitted
 
 pytestmark = pytest.mark.slurm
 
@@ -43,22 +44,28 @@ def test_voucherd_down_is_said_in_words(live: Stage) -> None:
 
 def test_stalled_voucherd_costs_no_more_than_the_deadline(live: Stage) -> None:
     """With voucherd stopped in the middle, sbatch is back within deadline and 100 ms more than
-    it takes without a voucher."""
-    began = time.monotonic()
-    run("sbatch", "-H", *CARD, "--wrap=true", user="alice")
-    plain_s = time.monotonic() - began
+    it takes without a voucher: the quicker of two tries each, before the breaker opens."""
+
+    def took(submit: Callable[[], Done]) -> tuple[float, Done]:
+        began = time.monotonic()
+        done = submit()
+        return time.monotonic() - began, done
+
+    def plain() -> Done:
+        return run("sbatch", "-H", *CARD, "--wrap=true", user="alice")
+
+    plain_s = min(took(plain)[0] for _ in range(2))
     assert live.voucherd is not None
     live.voucherd.send_signal(signal.SIGSTOP)
     try:
-        began = time.monotonic()
-        refused = sbatch(live, "--wrap=true", ok=False)
-        stalled_s = time.monotonic() - began
+        tries = [took(lambda: sbatch(live, "--wrap=true", ok=False)) for _ in range(2)]
     finally:
         live.voucherd.send_signal(signal.SIGCONT)
 
-    assert refused.code != 0
-    assert "did not answer" in refused.err
-    assert stalled_s < plain_s + DEADLINE_S + 0.1
+    for _, refused in tries:
+        assert refused.code != 0
+        assert "did not answer" in refused.err
+    assert min(stalled_s for stalled_s, _ in tries) < plain_s + DEADLINE_S + 0.1
 
 
 def test_killed_voucherd_forgets_no_hold(live: Stage) -> None:
