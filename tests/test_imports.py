@@ -27,7 +27,7 @@ ROWS = """
     onepass
     grouping
     stored
-    charging rerating closable eligible
+    charging rerating closable eligible charges
     stating statements evidence compacting
     settlement shares invoicing redemption reserve
     refunding reviewing owing paying backing recounting
@@ -35,7 +35,7 @@ ROWS = """
     packing inventory comparing replay settled issued signed checking proving
     audit backup chained naming
     statement voucher claim registers
-    programme
+    programme standing
 """
 """Modules of accounting, from what knows least to what knows most: each imports from rows above
 its own and from none beside or below it. A new module gets a place here."""

@@ -1,13 +1,19 @@
-"""svoucher report programme: what was issued, settled and paid, for the administrator."""
+"""svoucher report charges, vouchers, units, programme: reports about money.
+
+Those that read runs count them by the period in which they ended, and say so.
+"""
 
 from pathlib import Path
 
 import click
 
-from accounting.forms import programme
-from accounting.forms.paper import Table, shown
+from accounting import period
+from accounting.forms import programme, standing
+from accounting.forms.paper import Kind, Table, pflops_h, shown
+from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
+from accounting.settle import charges
 from slurm_voucher.cli.exporting import export_paper
-from slurm_voucher.cli.output import Show, output_options
+from slurm_voucher.cli.output import Show, output_options, show_counted
 from slurm_voucher.cli.site import PATH, YEAR, Site, pass_site
 
 
@@ -44,4 +50,97 @@ def _rows(table: Table) -> list[dict[str, str]]:
     ]
 
 
-COMMANDS = (programme_report,)
+@click.command("charges")
+@click.option(
+    "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, charges.TOTAL])
+)
+@click.option("--group", type=click.Choice(charges.GROUPS), help="What to add up by besides.")
+@output_options
+@pass_site
+def charges_report(site: Site, by: str, group: str | None, show: Show) -> None:
+    """Report what was charged, by the period in which runs ended, as statements do.
+
+    \b
+    Example: svoucher report charges --by month --group partition --json
+    """
+    asked = charges.Asked(by, group, site.policy.timezone)
+    with site.read() as conn:
+        found = charges.charges(conn, site.config.archive, asked)
+    rows = [
+        {"period": name}
+        | ({group: of or None} if group else {})
+        | {
+            "runs": own.runs,
+            "pflops_hours": shown(pflops_h(own.gflops_s), Kind.PFLOPS_H).replace(",", ""),
+            "charge": yuan_micro(own.charge_micro),
+        }
+        for (name, of), own in found
+    ]
+    show_counted(show, f"by end of the run ({site.policy.timezone})", rows)
+
+
+@click.command("vouchers")
+@click.option(
+    "--group",
+    default="voucher",
+    show_default=True,
+    type=click.Choice(standing.GROUPS),
+    help="What to add up by; periods are those of the issue.",
+)
+@output_options
+@pass_site
+def vouchers_report(site: Site, group: str, show: Show) -> None:
+    """Report what was issued, and what became of it by now.
+
+    \b
+    Example: svoucher report vouchers --group unit
+    """
+    with site.read() as conn:
+        found = standing.vouchers(conn, group)
+        days = standing.last_days(conn, site.policy) if group == "voucher" else {}
+    rows = [
+        {group: name}
+        | ({} if group == "voucher" else {"vouchers": own.vouchers})
+        | _of_vouchers(own)
+        | ({"last_day": days[name]} if days else {})
+        for name, own in found.items()
+    ]
+    show_counted(show, "by day of issue, as of now", rows)
+
+
+def _of_vouchers(own: standing.Standing) -> dict[str, str | None]:
+    return {
+        "issued": yuan(own.issued_fen),
+        "deducted": yuan(own.deducted_fen),
+        "expired": yuan(own.expired_fen),
+        "cancelled": yuan(own.cancelled_fen),
+        "left": yuan(own.left_fen),
+        "used": None if own.used_bp is None else shown(own.used_bp, Kind.PERCENT),
+    }
+
+
+@click.command("units")
+@output_options
+@pass_site
+def units_report(site: Site, show: Show) -> None:
+    """Report for each unit its vouchers, what is accrued, its cash and what it owes.
+
+    \b
+    Example: svoucher report units
+    """
+    with site.read() as conn:
+        found = standing.units(conn)
+    rows = [
+        {"unit": unit, "vouchers": own.vouchers}
+        | _of_vouchers(own)
+        | {
+            "accrued": yuan_micro(account.accrued_micro),
+            "cash": yuan(account.cash_micro // MICRO_PER_FEN),
+            "owed": yuan(account.receivable_micro // MICRO_PER_FEN),
+        }
+        for unit, (own, account) in found.items()
+    ]
+    show_counted(show, "as of now", rows)
+
+
+COMMANDS = (charges_report, vouchers_report, units_report, programme_report)

@@ -75,6 +75,15 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
         click.echo("  ".join(padded).rstrip())
 
 
+def show_counted(show: Show, how: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Show rows of a report, and how they were counted: above a table, else in each row."""
+    if show is show_table:
+        click.echo(f"counted {how}")
+        show(rows)
+    else:
+        show([{**row, "counted": how} for row in rows])
+
+
 def _cell(value: Any) -> str:
     return "-" if value is None else plain(str(value))
 

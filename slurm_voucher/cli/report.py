@@ -9,7 +9,7 @@ from accounting.errors import InvalidInput
 from accounting.runs import reports
 from accounting.settle import stored
 from slurm_voucher.cli import money_reports
-from slurm_voucher.cli.output import Show, output_options
+from slurm_voucher.cli.output import Show, output_options, show_counted
 from slurm_voucher.cli.site import Site, pass_site
 
 
@@ -50,4 +50,4 @@ def usage_report(site: Site, cluster: str, by: str, timezone: str | None, show: 
             )
         columns = [*stored.KEY, *reports.COLUMNS]
         rows = stored.current(conn, site.config.archive, cluster, columns=columns)
-    show(reports.usage_by(rows, by, name))
+    show_counted(show, f"split by time ({name})", reports.usage_by(rows, by, name))

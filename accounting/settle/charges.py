@@ -1,0 +1,177 @@
+"""Reports about money: what runs were charged, by the period in which they ended.
+
+A run is charged once, in the month of its end: so these sums are those of the statements, to the
+micro-yuan. (How much ran when, split by time, is `runs/reports.py`.) Only columns that are asked
+for are read, and rows are added up a part at a time by Arrow, not one by one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import func, select
+from sqlalchemy.engine import Connection
+
+from accounting import period
+from accounting.book import schema
+from accounting.errors import InvariantBroken
+from accounting.rates import rating
+from accounting.runs import archive, usage
+from accounting.runs.segment import Segment
+from accounting.settle import grouping, stored
+
+TOTAL = "total"
+OF_RUNS = ("account", "provider", "cluster", "partition", "chip", "qos", "user", "tariff")
+GROUPS = (*OF_RUNS, "unit")
+"""What charges can be added up by; a unit is that of the account."""
+SUMS = ("gflops_s", "charge_micro")
+Key = tuple[str, str]
+"""A period, and what is added up by; nothing in place of what a run has not."""
+
+
+@dataclass
+class Sum:
+    """Charged runs, their metered GFLOPS-seconds and their charge in micro-yuan."""
+
+    runs: int = 0
+    gflops_s: int = 0
+    charge_micro: int = 0
+
+    def add(self, sign: int, runs: int, gflops_s: int, charge_micro: int) -> None:
+        """Add what rows come to, or take it off."""
+        self.runs += sign * runs
+        self.gflops_s += sign * gflops_s
+        self.charge_micro += sign * charge_micro
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a report is asked for: kind of period, what to add up by (None: nothing), zone."""
+
+    by: str
+    group: str | None
+    timezone: str
+
+    @property
+    def column(self) -> str | None:
+        """The column of the archive that it is added up by."""
+        return "account" if self.group == "unit" else self.group
+
+    @property
+    def columns(self) -> list[str]:
+        """What is read of each run."""
+        ends = ["end_s"] if self.by == "day" else []
+        of = [self.column] if self.column not in (None, "account") else []
+        return ["account", "status", *SUMS, *ends, *(name for name in of if name)]
+
+
+def charges(conn: Connection, root: Path, asked: Asked) -> list[tuple[Key, Sum]]:
+    """Add up the charges of all voucher accounts.
+
+    Runs count with their latest revision, in the period in which that one ended; runs without a
+    voucher account, free and unrated ones are not in it.
+
+    Args:
+        conn: The book.
+        root: Root of the archive.
+        asked: What for.
+
+    Returns:
+        Sums by (period, group) in that order; those of which nothing is left are not there.
+
+    Raises:
+        InvariantBroken: A segment is missing, or they do not come to what the book has.
+    """
+    segments = stored.segments(conn)
+    sums: dict[Key, Sum] = {}
+    for segment, rows in _parts(root, segments, asked.columns):
+        _add(sums, 1, rows, segment.month, asked)
+    for month, rows in _replaced(conn, root, segments, asked):
+        _add(sums, -1, rows, month, asked)
+    if asked.group == "unit":
+        sums = _by_unit(conn, sums)
+    insist_on_book(conn, sums)
+    return [(key, sums[key]) for key in sorted(sums) if sums[key] != Sum()]
+
+
+def _parts(
+    root: Path, segments: Sequence[Segment], columns: list[str]
+) -> Iterator[tuple[Segment, pa.Table]]:
+    for segment in segments:
+        for rows in archive.batches(root, segment, columns):
+            yield segment, rows
+
+
+def _replaced(
+    conn: Connection, root: Path, segments: Sequence[Segment], asked: Asked
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the rows that later revisions took the place of, by the month in which they ended."""
+    for segment in segments:
+        if not archive.has_revisions(root, segment):
+            continue
+        before = stored.superseded(conn, root, archive.read(root, [segment]))
+        if before.num_rows:
+            yield from grouping.by_month(before, asked.timezone)
+
+
+def _add(sums: dict[Key, Sum], sign: int, rows: pa.Table, month: str, asked: Asked) -> None:
+    """Add the charged rows of a part up by group, and by day if that is asked."""
+    columns = {"status": rows.column("status"), "on_account": pc.is_valid(rows.column("account"))}
+    if asked.column is not None:
+        columns["group"] = rows.column(asked.column)
+    if asked.by == "day":
+        columns["day"] = pa.array(_days(usage.numbers(rows.column("end_s")), month, asked.timezone))
+    keys = list(columns)
+    for name in SUMS:  # in halves: the sum of a million runs may need more than 64 bits
+        columns[f"{name}_high"] = pc.shift_right(rows.column(name), 32)
+        columns[f"{name}_low"] = pc.bit_wise_and(rows.column(name), 2**32 - 1)
+    wanted = [([], "count_all"), *((name, "sum") for name in columns if name not in keys)]
+    table = pa.table(columns).unify_dictionaries().combine_chunks()
+    for row in table.group_by(keys).aggregate(wanted).to_pylist():
+        if row["status"] == rating.CHARGED and row["on_account"]:
+            key = (_period(month, row.get("day"), asked.by), row.get("group") or "")
+            whole = [(row[f"{name}_high_sum"] << 32) + row[f"{name}_low_sum"] for name in SUMS]
+            sums.setdefault(key, Sum()).add(sign, row["count_all"], *whole)
+
+
+def _days(end_s: usage.Int64s, month: str, timezone: str) -> usage.Int64s:
+    """Return on which day of its month each run ended, from 1."""
+    day, edges = f"{month}-01", []
+    while day.startswith(month):
+        edges.append(period.bounds(day, timezone)[0])
+        day = period.following(day)
+    return np.searchsorted(np.array(edges), end_s, side="right").astype(np.int64)
+
+
+def _period(month: str, day: int | None, by: str) -> str:
+    if by == TOTAL:
+        return TOTAL
+    if day is not None:
+        return f"{month}-{day:02d}"
+    return period.name_of(period.first_day(month), by)
+
+
+def _by_unit(conn: Connection, sums: dict[Key, Sum]) -> dict[Key, Sum]:
+    """Add the sums of accounts up by the units that they belong to."""
+    contract = schema.contract.c
+    units = {row.account: row.unit for row in conn.execute(select(contract.account, contract.unit))}
+    found: dict[Key, Sum] = {}
+    for (name, account), own in sums.items():
+        of = found.setdefault((name, units[account]), Sum())
+        of.add(1, own.runs, own.gflops_s, own.charge_micro)
+    return found
+
+
+def insist_on_book(conn: Connection, sums: dict[Key, Sum]) -> None:
+    """Refuse sums that are not what the book posted."""
+    total = sum(own.charge_micro for own in sums.values())
+    charged = func.coalesce(func.sum(schema.charge.c.charge_micro), 0)
+    posted = int(conn.execute(select(charged)).scalar_one())
+    if total != posted:
+        raise InvariantBroken(
+            f"charges: the archive's runs come to {total} micro-yuan, the book has {posted}; see "
+            "svoucher audit"
+        )
