@@ -60,10 +60,10 @@ def stamp(day: date) -> Stamp:
     return Stamp(OPERATOR, at_s, at_s)
 
 
-def found(engine: Engine, accounts: int) -> list[str]:
+def found(engine: Engine, accounts: int, prices: str = PRICES) -> list[str]:
     """Make a book with voucher accounts, one in three with a voucher; return their names."""
     day = date(YEAR, 1, 1)
-    texts = {"policy": (RULES.name, policy.builtin(RULES.name)), "tariff": ("size-1", PRICES)}
+    texts = {"policy": (RULES.name, policy.builtin(RULES.name)), "tariff": ("size-1", prices)}
     documents = [
         {
             "kind": kind,

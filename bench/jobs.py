@@ -42,7 +42,11 @@ _HEX = np.frombuffer("".join(f"{i:02x}" for i in range(256)).encode(), "S2")
 
 
 def text(
-    rows: int, accounts: Sequence[str], columns: Sequence[str] = COLUMNS, days: float | None = None
+    rows: int,
+    accounts: Sequence[str],
+    columns: Sequence[str] = COLUMNS,
+    begin_s: int = YEAR_S,
+    first_job: int = 1_000_001,
 ) -> Iterator[bytes]:
     """Yield the lines of so many rows, many at a time, without a header.
 
@@ -50,15 +54,15 @@ def text(
         rows: How many.
         accounts: Voucher accounts that AdminComments name.
         columns: Which columns, of those that `_columns` makes.
-        days: Over how many days the jobs are submitted. None: as many as at ROWS_A_YEAR.
+        begin_s: When the first is submitted; the others follow at ROWS_A_YEAR.
+        first_job: Its number.
     """
-    days = days or 365 * rows / ROWS_A_YEAR
-    job = 1_000_001
+    job = first_job
     for first in range(0, rows, CHUNK_ROWS):
         count = min(CHUNK_ROWS, rows - first)
         random = np.random.default_rng([SEED, first])
-        span = days * 86_400 / rows
-        submit_s = YEAR_S + np.sort(random.uniform(first * span, (first + count) * span, count))
+        span = 365 * 86_400 / ROWS_A_YEAR
+        submit_s = begin_s + np.sort(random.uniform(first * span, (first + count) * span, count))
         found = _columns(random, submit_s.astype(np.int64), job, accounts)
         job += count
         lines = pc.binary_join_element_wise(*(found[name] for name in columns), "|")
@@ -175,7 +179,7 @@ def _comments(random: np.random.Generator, user: Ints, accounts: Sequence[str]) 
     other = _where(draw < 0.09, pa.scalar("checked by the health check"), pa.scalar(""))
     mixed = _joined(pa.scalar("site=7 "), ours)
     found = _where(draw < 1 / 12, ours, other)
-    return _where((draw > 0.9995), mixed, found)
+    return _where(draw > 0.9995, mixed, found)
 
 
 def _instants(at_s: Ints) -> pa.Array:

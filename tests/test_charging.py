@@ -20,7 +20,7 @@ from accounting.book import ledger, schema
 from accounting.errors import BookUnavailable, Refused
 from accounting.runs import archive, usage, watermarks
 from accounting.runs.run import Run
-from accounting.settle import charging, grouping, stored
+from accounting.settle import charging, grouping, stored, writing
 from accounting.vouchers import holds, registry
 
 HOLD = "0123456789abcdef0123456789abcdef"
@@ -301,7 +301,7 @@ def test_a_terminal_row_ends_the_hold(shop: Town, state: str) -> None:
     assert ends(shop) == [("1", "posted", 1)]
 
 
-@pytest.mark.parametrize("state", sorted(charging.NOT_OVER))
+@pytest.mark.parametrize("state", sorted(writing.NOT_OVER))
 def test_a_job_that_may_run_again_keeps_its_hold(shop: Town, state: str) -> None:
     """A requeued, resized or preempted run leaves the hold, which ends with the last run."""
     hold(shop)

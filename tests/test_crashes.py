@@ -25,7 +25,7 @@ import delivery
 import pytest
 import town as towns
 from conftest import Server
-from delivery import DECEMBER, JANUARY, close, run, take, yuan
+from delivery import DECEMBER, JANUARY, NOVEMBER, close, run, take, yuan
 from sqlalchemy import Engine, event, select
 from sqlalchemy.engine import Connection
 from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
@@ -33,7 +33,7 @@ from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 from accounting.book import ledger, schema, signing
 from accounting.errors import Refused
 from accounting.redeem import paying, reserve, reviewing
-from accounting.runs import places
+from accounting.runs import places, usage
 from accounting.settle import charging, compacting, refunding
 from accounting.vouchers import holds, issuing, papers
 
@@ -196,8 +196,16 @@ def hold(town: Town) -> None:
 
 
 def collect(town: Town) -> None:
-    """The first runs."""
-    take(town, yuan(1, 200), run(9, 12_000, qos="b"))
+    """The first runs, in two parts of which the second changes what the first says."""
+    parts = [yuan(1, 100), run(9, 12_000, qos="b")], [yuan(1, 200)]
+    charging.take_in_parts(
+        town.engine,
+        town.archive,
+        map(usage.table, parts),
+        town.policy,
+        stamp(NOVEMBER),
+        lambda: None,
+    )
 
 
 def take_in(town: Town) -> None:

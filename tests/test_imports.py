@@ -27,7 +27,9 @@ ROWS = """
     onepass
     grouping
     stored
-    charging rerating closable eligible charges
+    pricing rerating closable eligible charges
+    writing
+    charging
     stating statements evidence compacting
     settlement shares invoicing redemption reserve
     refunding reviewing owing paying backing recounting

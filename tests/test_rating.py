@@ -117,6 +117,17 @@ def test_table_is_definition(prices, cases):
     assert defined(some, prices, *known) == rate(some, prices, *known)
 
 
+@settings(max_examples=60, deadline=None)
+@given(tariffs(), st.lists(st.lists(runs() | odd_runs(), max_size=4), max_size=4))
+def test_parts_are_rated_like_the_whole(prices, parts):
+    """What is known of the kinds of earlier parts changes no figure of a later one."""
+    seen = rating.Seen(prices)
+    by_part = [rating.rate(usage.table(part), prices, STATES, {}, seen=seen) for part in parts]
+
+    whole = [row for part in parts for row in rate(part, prices)]
+    assert whole == [row for part in by_part for row in part.to_pylist()]
+
+
 @settings(max_examples=150, deadline=None)
 @given(tariffs(), runs() | odd_runs(), WINDOWS, DISCOUNTS)
 def test_a_charge_keeps_its_promises(prices, run, window, discount):

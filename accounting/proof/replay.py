@@ -23,7 +23,7 @@ from accounting.policy import Policy
 from accounting.rates import pricelists
 from accounting.runs import archive, usage
 from accounting.runs.segment import Segment
-from accounting.settle import charging, grouping, refunding, stating, stored
+from accounting.settle import grouping, pricing, refunding, stating, stored
 
 _LINE = ("usage_month", "cluster", "partition", "qos", "chip", "tariff", "runs", "gflops_s",
          "charge_micro", "eligible_micro", "fee_fen", "deduction_fen", "refund")  # fmt: skip
@@ -92,7 +92,7 @@ def _charges(
     for segment in segments:
         runs = archive.read(root, [segment])
         yield from _ratings(copy, segment, runs, policy, rows.get("refund", ()))
-        before = stored.superseded(copy, root, runs)
+        before = stored.superseded(copy, root, runs, segments)
         for group, account in grouping.net(runs, before, policy.timezone):
             was = sums.get((segment.path, account, group.month), (0, 0))
             sums[segment.path, account, group.month] = (
@@ -127,9 +127,10 @@ def _ratings(
             continue
         prices = pricelists.loaded(copy, version)
         accounts = rows.column("account").cast(pa.string())
-        rated = charging.rate(copy, rows.select(usage.USAGE.names), prices, policy, accounts)
-        given_back = [tuple(refund[name] for name in charging.RUN_KEY) for refund in refunds]
-        rated = charging.waived(rated, charging.are(rows, given_back))
+        priced = pricing.Pricing(copy, prices, policy)
+        rated = priced.rated(copy, rows.select(usage.USAGE.names), accounts)
+        given_back = [tuple(refund[name] for name in pricing.RUN_KEY) for refund in refunds]
+        rated = pricing.waived(rated, pricing.are(rows, given_back))
         for name in ("status", "charge_micro", "eligible_micro", "gflops_s"):
             now, was = rated.column(name), rows.column(name)
             if pa.types.is_dictionary(was.type):
@@ -147,7 +148,7 @@ def _refund(
 ) -> Iterator[tuple[str, str]]:
     """Look up once more what statements had of a run when it was given back."""
     [row] = rows["refund"]
-    run = tuple(row[name] for name in charging.RUN_KEY)
+    run = tuple(row[name] for name in pricing.RUN_KEY)
     now = refunding.recorded_of(copy, root, refunding.revisions(copy, root, run), policy)
     for name in ("line", "charge_micro", "eligible_micro", "fee_fen"):
         if row.get(name) != getattr(now, name):

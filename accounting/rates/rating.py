@@ -134,7 +134,7 @@ class _Answers:
 
 def _settle_states(answers: _Answers, table: pa.Table, states: Mapping[str, str]) -> None:
     """Settle what a state alone decides, in the order of the definition."""
-    code, words = _codes(table.column("state"))
+    code, words = usage.split(table.column("state"))
     decided = [(i, *definition.state_reason(word, states)) for i, word in enumerate(words)]
     for i, status, reason in decided:
         if status == UNRATED:
@@ -198,24 +198,11 @@ def _whole_span(spans: Int64s) -> tuple[int, int]:
 
 def _windows(windows: Mapping[str, Window], accounts: pa.Array | pa.ChunkedArray) -> Int64s:
     """Return int64[n, 2]: from and until of each row's window."""
-    code, words = _codes(accounts)
+    code, words = usage.split(accounts)
     bounds = [windows.get(word, definition.NOWHEN) for word in words]
     known = np.array([*bounds, definition.NOWHEN], object).reshape(-1, 2)
     clipped: Int64s = np.clip(known, FIRST_S, LAST_S + 1).astype(np.int64)
     return clipped[code]
-
-
-def _codes(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
-    """Split a text column into a number for each row, -1 for null, and what the numbers mean.
-
-    Like usage.codes without sorting the words: it never builds the text of every row.
-    """
-    chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
-    if not pa.types.is_dictionary(chunked.type):
-        chunked = chunked.cast(pa.string()).dictionary_encode()
-    whole = chunked.unify_dictionaries().combine_chunks()
-    code = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return code.astype(np.int64), whole.dictionary.to_pylist()
 
 
 def _discounts(
@@ -224,24 +211,26 @@ def _discounts(
     """Name the discount of each row, as in Kind. None: no row has one."""
     if accounts is None or not tariff.discounts:
         return None
-    code, words = _codes(accounts)
-    return _words([*(tariff.discount_of(word, units.get(word)) for word in words), ""], code)
+    code, words = usage.split(accounts)
+    return usage.words([*(tariff.discount_of(word, units.get(word)) for word in words), ""], code)
 
 
 def _priced_by(table: pa.Table, tariff: Tariff, discounts: pa.Array | None = None) -> pa.Table:
     """Return what decides prices: the columns of Kind, with memory only where it is weighed."""
     (cluster, clusters), (partition, partitions) = (
-        _codes(table.column(name)) for name in ("cluster", "partition")
+        usage.split(table.column(name)) for name in ("cluster", "partition")
     )
     known = [[tariff.weighs_memory(a, b) for b in partitions] for a in clusters]
     weighed = np.array(known, bool).reshape(len(clusters), len(partitions))[cluster, partition]
     memory = table.column("mem_mb").cast(pa.int64())
-    if not weighed.all():
+    if not weighed.any():
+        memory = pa.chunked_array([pa.nulls(len(memory), pa.int64())])
+    elif not weighed.all():
         memory = pc.if_else(pa.array(weighed), memory, pa.scalar(None, pa.int64()))
     found = table.select([name for name in Kind._fields if name in table.column_names])
     found = found.drop_columns(["mem_mb"]).append_column("mem_mb", memory)
     if discounts is None:
-        discounts = _words([""], np.zeros(table.num_rows, np.int64))
+        discounts = usage.words([""], np.zeros(table.num_rows, np.int64))
     return found.append_column("discount", discounts).select(Kind._fields)
 
 
@@ -257,7 +246,7 @@ def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
             code = values - values.min(initial=0)
             choices = int(code.max(initial=0)) + 1
         else:
-            code, words = _codes(column)
+            code, words = usage.split(column)
             choices = len(words) or 1
         if size * choices > LARGEST:
             item, size = _dense(item)
@@ -320,23 +309,14 @@ def _result(answers: _Answers, seen: Seen, item: Int64s, figures: Int64s) -> pa.
     listed = list(answers.listed)
     row, ones = answers.row, np.zeros(len(item), np.int64)
     columns = {
-        "status": _words([status for status, _ in listed], row),
-        "reason": _words([reason for _, reason in listed], row),
-        "chip": _words(seen.chips, item),
-        "provider": _words([found.provider for found in seen.bases], item),
-        "tariff": _words([seen.tariff.version], ones),
+        "status": usage.words([status for status, _ in listed], row),
+        "reason": usage.words([reason for _, reason in listed], row),
+        "chip": usage.words(seen.chips, item),
+        "provider": usage.words([found.provider for found in seen.bases], item),
+        "tariff": usage.words([seen.tariff.version], ones),
         "gflops_s": pa.array(figures[:, 0]),
         "charge_micro": pa.array(figures[:, 1]),
         "eligible_micro": pa.array(figures[:, 2]),
     }
     schema = pa.schema([usage.RATED.field(name) for name in COLUMNS])
     return pa.table([columns[name] for name in COLUMNS], schema=schema)
-
-
-def _words(of_code: Sequence[str | None], code: npt.NDArray[np.integer]) -> pa.DictionaryArray:
-    """Make a text column from a word for each code; words that are the same become one."""
-    words = {word: None for word in of_code if word is not None}
-    number = {word: i for i, word in enumerate(words)}
-    renumbered = np.array([-1 if w is None else number[w] for w in of_code], np.int32)[code]
-    indices = pa.array(renumbered, pa.int32(), mask=renumbered < 0)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))

@@ -164,6 +164,10 @@ def read(
     names = usage.STORED.names if columns is None else list(columns)
     schema = pa.schema([usage.STORED.field(name) for name in names])
     found = [schema.empty_table()]
+    segments = list(segments)
+    if job_ids is not None and segments:
+        some = np.sort(usage.numbers(job_ids))
+        segments = [segment for segment in segments if _may_hold(root, segment, some)]
     for rows in parts(root, segments, names):
         if job_ids is not None:
             rows = rows.filter(pc.is_in(rows.column("job_id"), pc.unique(job_ids)))
@@ -238,6 +242,24 @@ def _group(file: Path, _state: tuple[int, ...], index: int, columns: tuple[str, 
         return opened.read_row_group(index, columns=list(columns))
 
 
+def _may_hold(root: Path, segment: Segment, job_ids: Int64s) -> bool:
+    """Tell whether a segment may hold runs of some jobs, given in order."""
+    first, last = jobs_of(root, segment)
+    return bool(np.searchsorted(job_ids, first) < np.searchsorted(job_ids, last, "right"))
+
+
+@lru_cache(maxsize=65536)
+def jobs_of(root: Path, segment: Segment) -> tuple[int, int]:
+    """Return the first and the last job of a segment, from its footer: it never changes."""
+    place = usage.STORED.names.index("job_id")
+    with _opened(root, segment) as file:
+        groups = range(file.metadata.num_row_groups)
+        found = [file.metadata.row_group(i).column(place).statistics for i in groups]
+    if any(each is None or not each.has_min_max for each in found):
+        return 0, 2**63 - 1
+    return min(each.min for each in found), max(each.max for each in found)
+
+
 def has_revisions(root: Path, segment: Segment) -> bool:
     """Tell whether a segment may hold rows that take the place of others, from its footer alone.
 
@@ -282,8 +304,7 @@ def verify(root: Path, segment: Segment) -> list[str]:
         sha256, written = filing.known_sha256_of(target), segment.within.sha256
     if sha256 != written:
         return [f"{segment.file}: SHA-256 is {sha256}, the book says {written}"]
-    rows = read(root, [segment])
-    wrong = _differences(segment, rows)
+    wrong = _differences(segment, read(root, [segment], ["cluster", "submit_s", *SUMS]))
     size_bytes = target.stat().st_size
     if segment.within is None and size_bytes != segment.size_bytes:
         wrong.append(
@@ -323,6 +344,12 @@ def _differences(segment: Segment, rows: pa.Table) -> list[str]:
     if rows.column("cluster").unique().to_pylist() != [segment.cluster]:
         wrong.append(f"{segment.path}: holds runs of other clusters than {segment.cluster}")
     return wrong
+
+
+def discard(root: Path, paths: Iterable[str]) -> None:
+    """Take segments away that this process has written and that no book has heard of."""
+    for path in paths:
+        (root / path).unlink(missing_ok=True)
 
 
 def current(table: pa.Table) -> pa.Table:

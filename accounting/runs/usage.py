@@ -148,9 +148,43 @@ def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
     return rank[place], [words[i] for i in order]
 
 
+def split(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
+    """Split a text column into a number for each row, -1 for null, and what the numbers mean.
+
+    Like `codes` without sorting the words: it never builds the text of every row.
+    """
+    chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    if not pa.types.is_dictionary(chunked.type):
+        chunked = chunked.cast(pa.string()).dictionary_encode()
+    whole = chunked.unify_dictionaries().combine_chunks()
+    code = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return code.astype(np.int64), whole.dictionary.to_pylist()
+
+
+def words(of_code: Sequence[str | None], code: npt.NDArray[np.integer]) -> pa.DictionaryArray:
+    """Make a text column from a word for each code; words that are the same become one."""
+    words = {word: None for word in of_code if word is not None}
+    number = {word: i for i, word in enumerate(words)}
+    # the last one is for the code -1, which stands for null
+    renumbered = np.array([*(-1 if w is None else number[w] for w in of_code), -1], np.int32)[code]
+    indices = pa.array(renumbered, pa.int32(), mask=renumbered < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))
+
+
+def marks(column: pa.ChunkedArray, word: str) -> npt.NDArray[np.bool_]:
+    """Mark the rows in which a word stands, bool[n]."""
+    if not pa.types.is_dictionary(column.type):
+        found: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(column, word), False).to_numpy()
+        return found
+    code, words_ = split(column)
+    same: npt.NDArray[np.bool_] = code == (words_.index(word) if word in words_ else -2)
+    return same
+
+
 def numbers(column: pa.ChunkedArray, null: int = 0) -> Int64s:
     """Return an integer column as int64[n], with a stand-in for null."""
-    filled: Int64s = pc.fill_null(column.cast(pa.int64()), null).to_numpy()
+    whole = column.cast(pa.int64())
+    filled: Int64s = (pc.fill_null(whole, null) if whole.null_count else whole).to_numpy()
     return filled
 
 

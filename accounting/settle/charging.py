@@ -9,42 +9,30 @@ import fcntl
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 
 from accounting import durable
-from accounting.book import ledger, schema
+from accounting.book import ledger
 from accounting.book.ledger import Entry, Posting, Stamp
 from accounting.errors import BookUnavailable
-from accounting.policy import Policy, states_of
-from accounting.rates import pricelists, rating, tariff
-from accounting.runs import archive, filing, places, resized, usage, watermarks
-from accounting.runs.segment import COLUMNS, Segment
-from accounting.settle import grouping, owners, stored
-from accounting.vouchers import holds, registry, releasing
+from accounting.policy import Policy
+from accounting.rates import rating
+from accounting.runs import archive, filing, places, usage, watermarks
+from accounting.runs.segment import COLUMNS
+from accounting.settle import owners, stored
+from accounting.settle.writing import Writer, Written
+from accounting.vouchers import releasing
 
-NOT_OVER = frozenset(
-    {"REQUEUED", "RESIZING", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED"}
-)
-"""States after which the job may run again: they do not end its hold (DESIGN 3a)."""
-
-
-RUN_KEY = ("cluster", "job_id", "submit_s", "start_s")
-"""Columns that say which run it is."""
-REFUNDED = "refunded"
-"""Why a run is free that an operator gave back."""
-
-Bools = npt.NDArray[np.bool_]
+Watermark = tuple[str, str, int]
+"""Cluster, sweep, and the instant up to which it is complete."""
 
 
 @dataclass
@@ -66,34 +54,58 @@ def take_in(
     runs: pa.Table,
     policy: Policy,
     stamp: Stamp,
-    watermark: tuple[str, str, int] | None = None,
+    watermark: Watermark | None = None,
 ) -> Taken:
     """Rate, archive and post runs that are new or have changed.
 
     Args:
         root: Root of the usage archive.
-        runs: Columns of USAGE, all of one cluster; what is known already is found and left alone.
+        runs: Columns of USAGE; what is known already is found and left alone.
         watermark: (cluster, sweep, instant) up to which a sweep is complete, committed with it.
 
     Raises:
         BookUnavailable: Somebody else is taking usage in.
     """
+    return take_in_parts(engine, root, [runs], policy, stamp, lambda: watermark)
+
+
+def take_in_parts(
+    engine: Engine,
+    root: Path,
+    parts: Iterable[pa.Table],
+    policy: Policy,
+    stamp: Stamp,
+    watermark: Callable[[], Watermark | None],
+) -> Taken:
+    """Do what `take_in` does with runs that come part after part, however many there are.
+
+    All parts are one entry of the book: if something is raised before it is written, by the parts
+    or in between (Ctrl-C), the book is as it was. Memory is bounded by the parts, of which a few
+    are under way at a time, and by what the book keeps of each segment.
+
+    Args:
+        parts: Tables with the columns of USAGE.
+        watermark: Asked for when all parts are there.
+    """
     taken = Taken()
     with alone(root):
         taken.quarantined = tidy(engine, root)
-        for cluster in runs.column("cluster").unique().to_pylist():
-            own = runs.filter(pc.equal(runs.column("cluster").cast(pa.string()), cluster))
-            near = resized.near(own, policy.timezone)
-            with ledger.reading(engine).begin() as conn:
-                before = stored.current(conn, root, cluster, near, own.column("job_id"))
-            compared = archive.compare(resized.billed_from(own, before), before)
-            taken.new += compared.new.num_rows
-            taken.changed += compared.changed.num_rows
-            _store(engine, root, cluster, compared, before, policy, stamp, taken)
-        if watermark is not None:
+        with Writer(engine, root, policy) as writer:
+            for part in parts:
+                for cluster in part.column("cluster").unique().to_pylist():
+                    compared, before = writer.compare(cluster, _of_cluster(part, cluster))
+                    writer.write(cluster, compared, before)
+            _commit(engine, writer.written(), stamp, taken)
+        until = watermark()
+        if until is not None:
             with engine.begin() as conn:
-                watermarks.advance(conn, *watermark)
+                watermarks.advance(conn, *until)
     return taken
+
+
+def _of_cluster(rows: pa.Table, cluster: str) -> pa.Table:
+    own = usage.marks(rows.column("cluster"), cluster)
+    return rows if own.all() else rows.filter(pa.array(own))
 
 
 def rate_again(engine: Engine, root: Path, policy: Policy, stamp: Stamp) -> Taken:
@@ -103,19 +115,28 @@ def rate_again(engine: Engine, root: Path, policy: Policy, stamp: Stamp) -> Take
         taken.quarantined = tidy(engine, root)
         with ledger.reading(engine).begin() as conn:
             unrated = stored.unrated(conn, root)
-        for cluster in unrated.column("cluster").unique().to_pylist():
-            own = unrated.filter(pc.equal(unrated.column("cluster").cast(pa.string()), cluster))
-            rows = own.select(usage.USAGE.names)
-            with ledger.reading(engine).begin() as conn:
-                rated = _rated(conn, rows, policy)
-            better = pc.not_equal(rated.column("status").cast(pa.string()), rating.UNRATED)
-            revision = pc.add(own.column("revision"), pa.scalar(1, pa.int16()))
-            again = rows.append_column(usage.RATED.field("revision"), revision).filter(better)
-            taken.changed += again.num_rows
-            taken.unrated += own.num_rows - again.num_rows
-            compared = archive.Compared(again.slice(0, 0), again)
-            _store(engine, root, cluster, compared, own, policy, stamp, taken)
+        with Writer(engine, root, policy) as writer:
+            for cluster in unrated.column("cluster").unique().to_pylist():
+                own = _of_cluster(unrated, cluster)
+                rated = writer.rated(own.select(usage.USAGE.names))
+                better = pa.array(~usage.marks(rated.column("status"), rating.UNRATED))
+                revision = pc.add(own.column("revision"), pa.scalar(1, pa.int16()))
+                again = own.select(usage.USAGE.names)
+                again = again.append_column(usage.RATED.field("revision"), revision).filter(better)
+                taken.unrated += own.num_rows - again.num_rows
+                writer.write(cluster, archive.Compared(again.slice(0, 0), again), own)
+            _commit(engine, writer.written(), stamp, taken)
     return taken
+
+
+def _commit(engine: Engine, written: Sequence[Written], stamp: Stamp, taken: Taken) -> None:
+    """Enter what was written, if anything was."""
+    if not written:
+        return
+    paths = sorted(each.segment.path for each in written)
+    key = hashlib.sha256("\n".join(paths).encode()).hexdigest()
+    with engine.begin() as conn:
+        enter(conn, Entry(f"usage:{key}", "charge", stamp), written, taken)
 
 
 @contextmanager
@@ -143,152 +164,39 @@ def tidy(engine: Engine, root: Path) -> list[str]:
     return filing.quarantine(root, known)
 
 
-def _rated(conn: Connection, rows: pa.Table, policy: Policy) -> pa.Table:
-    """Find the voucher account of each row and rate it; returns the RATED columns but revision."""
-    prices = pricelists.in_force(conn) or pricelists.nothing(policy.timezone)
-    named = owners.named(rows, owners.of_holds(conn, rows))
-    accounts = owners.at_their_provider(named, rows, prices, owners.providers(conn))
-    rated = rate(conn, rows, prices, policy, accounts)
-    return rated.append_column("account", accounts)
-
-
-def rate(
-    conn: Connection,
-    rows: pa.Table,
-    prices: tariff.Tariff,
-    policy: Policy,
-    accounts: pa.ChunkedArray,
-) -> pa.Table:
-    """Rate rows whose voucher accounts are known, by what the book says of these accounts."""
-    windows = {
-        account: window
-        for account in accounts.unique().to_pylist()
-        if account is not None and (window := holds.validity(conn, account)) is not None
-    }
-    units = registry.credit_codes(conn) if prices.discounts else {}
-    rated = rating.rate(rows, prices, states_of(policy), windows, accounts, units)
-    return waived(rated, are(rows, refunded(conn)))
-
-
-def refunded(conn: Connection) -> set[tuple[Any, ...]]:
-    """Return the keys of the runs that were refunded: they cost nothing, whatever is still heard
-    of them."""
-    table = schema.refund
-    return {tuple(row) for row in conn.execute(select(*(table.c[name] for name in RUN_KEY)))}
-
-
-def are(rows: pa.Table, keys: Collection[tuple[Any, ...]]) -> Bools:
-    """Mark the rows that are some runs."""
-    known = pa.array([key[1] for key in keys], pa.int64())
-    found: Bools = pc.is_in(rows.column("job_id"), known).to_numpy().copy()
-    for i in np.flatnonzero(found).tolist():
-        found[i] = tuple(rows.column(name)[i].as_py() for name in RUN_KEY) in keys
-    return found
-
-
-def waived(rated: pa.Table, where: Bools) -> pa.Table:
-    """Take the charge off some of the rows that rating has charged."""
-    charged = pc.equal(rated.column("status").cast(pa.string()), rating.CHARGED)
-    gone = pc.and_(pa.array(where), charged)
-    instead = {"status": rating.FREE, "reason": REFUNDED, "charge_micro": 0, "eligible_micro": 0}
-    for name, value in instead.items():
-        column = rated.column(name)
-        plain = column.cast(pa.string()) if isinstance(value, str) else column
-        place = rated.column_names.index(name)
-        changed = pc.if_else(gone, pa.scalar(value, plain.type), plain)
-        rated = rated.set_column(place, name, changed.cast(column.type))
-    return rated
-
-
-def _store(
-    engine: Engine,
-    root: Path,
-    cluster: str,
-    compared: archive.Compared,
-    before: pa.Table,
-    policy: Policy,
-    stamp: Stamp,
-    taken: Taken,
-) -> None:
-    """Write segments and commit them together with what follows from them."""
-    rows = pa.concat_tables([compared.new, compared.changed]).unify_dictionaries()
-    if not rows.num_rows:
-        return
-    with ledger.reading(engine).begin() as conn:
-        rated = _rated(conn, rows.select(usage.USAGE.names), policy)
-    for name in rated.column_names:
-        rows = rows.append_column(name, rated.column(name))
-    rows = usage.conform(rows, usage.STORED)
-    written = [
-        (archive.write(root, cluster, month, own), own)
-        for month, own in grouping.by_month(rows, policy.timezone)
-    ]
-    with engine.begin() as conn:
-        paths = sorted(segment.path for segment, _ in written)
-        key = hashlib.sha256("\n".join(paths).encode()).hexdigest()
-        act = Entry(f"usage:{key}", "charge", stamp)
-        enter(conn, act, written, before, policy, taken)
-
-
-def enter(
-    conn: Connection,
-    act: Entry,
-    written: Sequence[tuple[Segment, pa.Table]],
-    before: pa.Table,
-    policy: Policy,
-    taken: Taken,
-) -> None:
+def enter(conn: Connection, act: Entry, written: Sequence[Written], taken: Taken) -> None:
     """Enter segments, charges and postings, and end the holds of runs that are over.
 
     Args:
         conn: The book.
         act: The entry as far as it is known; segments, charges and postings are added to it.
-        written: Segments with their rows.
-        before: The rows that they take the place of.
-        policy: The rules.
+        written: Segments and what follows from them.
         taken: What was done; added to.
     """
     ledger.lock(conn)
-    segment_rows, charge_rows = [], []
-    for segment, own in written:
-        lost = grouping.with_status(own, rating.UNRATED).num_rows
-        charged = grouping.with_status(own, rating.CHARGED)
-        taken.unrated += lost
-        taken.unclaimed += charged.column("account").null_count
+    segment_rows: list[dict[str, Any]] = []
+    charge_rows: list[dict[str, Any]] = []
+    accrued: Counter[str] = Counter()
+    for each in written:
+        segment = each.segment
+        taken.new += each.new
+        taken.changed += segment.rows - each.new
+        taken.unrated += each.unrated
+        taken.unclaimed += each.unclaimed
         taken.charge_micro += segment.charge_micro
         taken.segments.append(segment.path)
         segment_rows.append({name: getattr(segment, name) for name in COLUMNS})
-        segment_rows[-1]["unrated"] = lost
-        charge_rows += _charges(segment, own, before, policy.timezone)
-    accrued: Counter[str] = Counter()
+        segment_rows[-1]["unrated"] = each.unrated
+        charge_rows += each.charges
     for row in charge_rows:
         accrued[row["account"]] += row["charge_micro"]
     charge_rows.sort(key=lambda row: (row["account"], row["month"], row["path"]))
     rows = {"segment": segment_rows, "charge": charge_rows, **act.rows}
     ledger.write(conn, replace(act, rows=rows, postings=_charge_postings(conn, accrued)))
-    for _, own in written:
-        _end_holds(conn, own, act.stamp.at_s)
-
-
-def _charges(
-    segment: Segment, rows: pa.Table, before: pa.Table, timezone: str
-) -> list[dict[str, Any]]:
-    """Sum what a segment changes on each account, net of what earlier revisions charged."""
-    sums: dict[tuple[str, str], list[int]] = {}
-    for group, account in grouping.net(rows, grouping.superseded(rows, before), timezone):
-        total = sums.setdefault((account, group.month), [0, 0])
-        total[0] += group.charge_micro
-        total[1] += group.eligible_micro
-    return [
-        {
-            "path": segment.path,
-            "account": account,
-            "month": month,
-            "charge_micro": charge,
-            "eligible_micro": eligible,
-        }
-        for (account, month), (charge, eligible) in sorted(sums.items())
-    ]
+    for each in written:
+        for hold, job_id, state in each.ends:
+            evidence = f"{state} in slurmdbd"
+            releasing.end(conn, hold, str(job_id), "posted", 1, act.stamp.at_s, evidence)
 
 
 def _charge_postings(conn: Connection, accrued: Mapping[str, int]) -> list[Posting]:
@@ -301,11 +209,3 @@ def _charge_postings(conn: Connection, accrued: Mapping[str, int]) -> list[Posti
         earned[provider[account]] += micro
     earned_by = sorted(earned.items())
     return postings + [Posting("revenue", name, -micro) for name, micro in earned_by if micro]
-
-
-def _end_holds(conn: Connection, rows: pa.Table, now_s: int) -> None:
-    held = rows.filter(pc.is_valid(rows.column("hold")))
-    for row in held.select(["hold", "job_id", "state"]).to_pylist():
-        if row["state"] not in NOT_OVER:
-            evidence = f"{row['state']} in slurmdbd"
-            releasing.end(conn, row["hold"], str(row["job_id"]), "posted", 1, now_s, evidence)

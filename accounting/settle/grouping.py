@@ -5,7 +5,8 @@ is taken off. Nothing here writes.
 """
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,9 @@ class Group:
     gflops_s: int
     charge_micro: int
     eligible_micro: int
+
+
+_values = attrgetter(*(field.name for field in fields(Group)))
 
 
 def by_month(rows: pa.Table, timezone: str) -> list[tuple[str, pa.Table]]:
@@ -63,7 +67,7 @@ def _months(rows: pa.Table, timezone: str) -> tuple[npt.NDArray[np.int64], list[
 
 def with_status(rows: pa.Table, status: str) -> pa.Table:
     """Keep the rows of one status: charged, free or unrated."""
-    return rows.filter(pc.equal(rows.column("status").cast(pa.string()), status))
+    return rows.filter(pa.array(usage.marks(rows.column("status"), status)))
 
 
 def superseded(rows: pa.Table, stored: pa.Table) -> pa.Table:
@@ -88,6 +92,7 @@ def outdated(stored: pa.Table, rows: pa.Table) -> "np.ndarray[tuple[int], np.dty
 
 
 _REVISION = ["cluster", "job_id", "submit_s", "start_s", "revision"]
+SUMMED = [*archive.SUMS, "end_s", "account", "cluster", "partition", "qos", "chip", "tariff"]
 _GROUP = ("account", "month", "cluster", "partition", "qos", "chip", "tariff")
 
 
@@ -98,8 +103,9 @@ def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, 
     """
     sums: dict[tuple[str, ...], list[int]] = {}
     for rows, sign in ((added, 1), (removed, -1)):
-        charged = with_status(rows, rating.CHARGED)
-        charged = charged.filter(pc.is_valid(charged.column("account")))
+        own = pc.is_valid(rows.column("account")).to_numpy()
+        own &= usage.marks(rows.column("status"), rating.CHARGED)
+        charged = rows.select(SUMMED).filter(pa.array(own))
         plain = [charged.column(name).cast(pa.string()) for name in _GROUP if name != "month"]
         plain.insert(1, pa.chunked_array([months_of(charged, timezone)]))
         table = pa.table(
@@ -127,7 +133,7 @@ def added(groups: Iterable[Group]) -> list[Group]:
     nothing is left."""
     sums: dict[tuple[object, ...], list[int]] = {}
     for group in groups:
-        values = astuple(group)
+        values = _values(group)
         total = sums.setdefault(values[:-4], [0, 0, 0, 0])
         for i, value in enumerate(values[-4:]):
             total[i] += value

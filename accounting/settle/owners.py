@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import select
@@ -11,6 +13,10 @@ from sqlalchemy.engine import Connection
 from accounting.book import schema
 from accounting.errors import TariffMissing
 from accounting.rates.tariff import Tariff
+from accounting.runs import usage
+
+Bools = npt.NDArray[np.bool_]
+Int64s = npt.NDArray[np.int64]
 
 
 def providers(conn: Connection) -> dict[str, str]:
@@ -21,6 +27,8 @@ def providers(conn: Connection) -> dict[str, str]:
 
 def of_holds(conn: Connection, rows: pa.Table) -> dict[str, str]:
     """Return the account of each hold that rows name and the book knows."""
+    if conn.execute(select(schema.hold.c.id).limit(1)).first() is None:
+        return {}
     wanted = [hold for hold in rows.column("hold").unique().to_pylist() if hold]
     found: dict[str, str] = {}
     for i in range(0, len(wanted), 500):
@@ -33,53 +41,68 @@ def of_holds(conn: Connection, rows: pa.Table) -> dict[str, str]:
 def named(rows: pa.Table, of_hold: Mapping[str, str]) -> pa.ChunkedArray:
     """Return the voucher account of each row: its hold's where the book knows the hold (that
     binding decides), else the one that AdminComment names."""
-    voucher = _text(rows.column("voucher"))
-    return pc.coalesce(_looked_up(rows.column("hold"), of_hold), voucher) if of_hold else voucher
+    voucher = rows.column("voucher")
+    if not of_hold:
+        return voucher
+    place = pc.index_in(_text(rows.column("hold")), pa.array(list(of_hold), pa.string()))
+    theirs = pa.chunked_array([pa.array(list(of_hold.values()), pa.string())]).take(place)
+    return pc.coalesce(theirs, _text(voucher))
 
 
 def at_their_provider(
     accounts: pa.ChunkedArray, rows: pa.Table, prices: Tariff, providers: Mapping[str, str]
 ) -> pa.ChunkedArray:
     """Keep an account only where it is known and of the provider of the row's partition."""
-    same = pc.equal(_looked_up(accounts, providers), _provided(prices, rows))
-    return _kept(accounts, pc.fill_null(same, False))
+    theirs, provided, _ = _both(accounts, rows, prices, providers)
+    return _kept(accounts, (theirs >= 0) & (theirs == provided))
 
 
 def not_elsewhere(
     accounts: pa.ChunkedArray, rows: pa.Table, prices: Tariff, providers: Mapping[str, str]
 ) -> pa.ChunkedArray:
     """Keep an account that is known also where nobody is said to provide the row's partition."""
-    theirs = _looked_up(accounts, providers)
-    same = pc.equal(theirs, _provided(prices, rows))
-    return _kept(accounts, pc.coalesce(same, pc.is_valid(theirs)))
+    theirs, provided, _ = _both(accounts, rows, prices, providers)
+    return _kept(accounts, (theirs >= 0) & ((theirs == provided) | (provided < 0)))
 
 
 def provided_by(
     accounts: pa.ChunkedArray, rows: pa.Table, prices: Tariff, providers: Mapping[str, str]
 ) -> pa.ChunkedArray:
     """Return whose a row is: the provider of its account, else that of its partition."""
-    return pc.coalesce(_looked_up(accounts, providers), _provided(prices, rows))
+    theirs, provided, names = _both(accounts, rows, prices, providers)
+    found = usage.words(names, np.where(theirs >= 0, theirs, provided))
+    return pa.chunked_array([found.cast(pa.string())])
 
 
-def _kept(accounts: pa.ChunkedArray, where: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.if_else(where, accounts, pa.scalar(None, pa.string()))
+def _kept(accounts: pa.ChunkedArray, where: Bools) -> pa.ChunkedArray:
+    code, words = usage.split(accounts)
+    return pa.chunked_array([usage.words(words, np.where(where, code, -1))])
 
 
-def _provided(prices: Tariff, rows: pa.Table) -> pa.ChunkedArray:
-    """Return the provider of each row's partition, null where there is none."""
-    found = {}
-    for cluster in rows.column("cluster").unique().to_pylist():
-        for name in rows.column("partition").unique().to_pylist():
+def _both(
+    accounts: pa.ChunkedArray, rows: pa.Table, prices: Tariff, providers: Mapping[str, str]
+) -> tuple[Int64s, Int64s, list[str]]:
+    """Return the provider of each row's account and of its partition, -1 where there is none.
+
+    Returns:
+        Two int64[n], and the providers that the numbers are of.
+    """
+    number: dict[str, int] = {}
+
+    def numbered(name: str | None) -> int:
+        return -1 if name is None else number.setdefault(name, len(number))
+
+    code, words = usage.split(accounts)
+    theirs = np.array([*(numbered(providers.get(word)) for word in words), -1])[code]
+    (cluster, clusters), (partition, partitions) = (
+        usage.split(rows.column(name)) for name in ("cluster", "partition")
+    )
+    known = np.full((len(clusters) + 1, len(partitions) + 1), -1)
+    for i, a in enumerate(clusters):
+        for j, b in enumerate(partitions):
             with suppress(TariffMissing):
-                found[f"{cluster}/{name}"] = prices.provider(cluster, name)
-    names = [_text(rows.column(name)) for name in ("cluster", "partition")]
-    return _looked_up(pc.binary_join_element_wise(*names, "/"), found)
-
-
-def _looked_up(column: pa.ChunkedArray, table: Mapping[str, str]) -> pa.ChunkedArray:
-    """Return what a table has for each word of a column, null for what it does not have."""
-    place = pc.index_in(_text(column), pa.array(list(table), pa.string()))
-    return pa.chunked_array([pa.array(list(table.values()), pa.string())]).take(place)
+                known[i, j] = numbered(prices.provider(a, b))
+    return theirs, known[cluster, partition], list(number)
 
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:

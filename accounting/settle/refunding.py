@@ -25,7 +25,7 @@ from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.rates import rating
 from accounting.runs import archive, places, usage
-from accounting.settle import charging, grouping, shares, stating
+from accounting.settle import charging, owners, pricing, shares, stating, writing
 from accounting.vouchers import holds
 
 
@@ -74,9 +74,9 @@ def refund(
         with ledger.reading(engine).begin() as conn:
             known = revisions(conn, root, run)
             last = _refundable(conn, known, run)
+            of_hold = owners.of_holds(conn, last)
         free = _freed(last)
-        [(month, rows)] = grouping.by_month(free, policy.timezone)
-        written = [(archive.write(root, run[0], month, rows), rows)]
+        written = writing.write_rows(root, run[0], free, last, of_hold, policy.timezone)
         with engine.begin() as conn:
             ledger.lock(conn)
             recorded = recorded_of(conn, root, known, policy)
@@ -88,7 +88,7 @@ def refund(
             key = "refund:" + ":".join(map(str, run))
             added = {"refund": [row]} | ({"refund_share": parts} if parts else {})
             act = Entry(key, "refund", stamp, added)
-            charging.enter(conn, act, written, last, policy, charging.Taken())
+            charging.enter(conn, act, written, charging.Taken())
     return row
 
 
@@ -96,7 +96,7 @@ def of_run(conn: Connection, run: tuple[Any, ...]) -> dict[str, Any] | None:
     """Return the refund of a run with the line that credits it, or None."""
     table, line = schema.refund, schema.statement_line
     query = select(table, line.c.id.label("credit")).outerjoin(line, line.c.refund == table.c.id)
-    key = dict(zip(charging.RUN_KEY, run, strict=True))
+    key = dict(zip(pricing.RUN_KEY, run, strict=True))
     query = query.where(*(table.c[name] == value for name, value in key.items()))
     row = conn.execute(query).mappings().one_or_none()
     return None if row is None else dict(row)
@@ -113,7 +113,7 @@ def revisions(conn: Connection, root: Path, run: tuple[Any, ...]) -> list[tuple[
     known = conn.execute(query).mappings().all()
     for row, segment in zip(known, places.placed(conn, known), strict=True):
         rows = archive.read(root, [segment], job_ids=ids)
-        for name, value in zip(charging.RUN_KEY[2:], run[2:], strict=True):
+        for name, value in zip(pricing.RUN_KEY[2:], run[2:], strict=True):
             rows = rows.filter(pc.fill_null(pc.equal(rows.column(name), value), False))
         found += [(row["seq"], rows.slice(i, 1)) for i in range(rows.num_rows)]
     return sorted(found, key=lambda each: int(each[1].column("revision")[0].as_py()))
@@ -143,7 +143,7 @@ def _refundable(
 
 def _freed(last: pa.Table) -> pa.Table:
     """Return a run's next revision: the same facts, and no charge."""
-    free = charging.waived(last, np.ones(last.num_rows, np.bool_))
+    free = pricing.waived(last, np.ones(last.num_rows, np.bool_))
     place = free.column_names.index("revision")
     revision = pc.add(free.column("revision"), pa.scalar(1, pa.int16()))
     return usage.conform(free.set_column(place, "revision", revision), usage.STORED)
@@ -253,7 +253,7 @@ def _row(
     return {
         "id": f"R-{row['account']}-{conn.execute(count).scalar_one() + 1}",
         "account": row["account"],
-        **{name: row[name] for name in charging.RUN_KEY},
+        **{name: row[name] for name in pricing.RUN_KEY},
         "revision": row["revision"],
         "usage_month": period.month_of(row["end_s"], policy.timezone),
         "charge_micro": recorded.charge_micro,

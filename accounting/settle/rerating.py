@@ -144,7 +144,7 @@ def _of_rows(rows: pa.Table, prices: Prices, whose: Owners, timezone: str) -> Su
     months = _months(rows, timezone)
     edges_s = [period.bounds(month, timezone)[0] for month in months]
     edges_s.append(period.bounds(months[-1], timezone)[1])
-    named = pc.coalesce(_text(rows.column("account")), owners.named(rows, whose.of_hold))
+    named = pc.coalesce(_text(rows.column("account")), _text(owners.named(rows, whose.of_hold)))
     accounts = owners.not_elsewhere(named, rows, prices.tariff, whose.providers)
     arranged = onepass.arrange(rows, accounts, prices)
     own = [prices.vouchers.get(name or "", []) for name in arranged.accounts]
@@ -165,6 +165,7 @@ def _of_rows(rows: pa.Table, prices: Prices, whose: Owners, timezone: str) -> Su
                 sums.by_interval[key] = int(found.by_interval_micro[m, interval])
             interval += 1
     unrated = np.array(list(arranged.unrated), np.int64)
+    accounts = _text(accounts)
     sums.runs = _by_place(rows, accounts, timezone, "count")
     sums.unrated = _by_place(rows.take(unrated), accounts.take(unrated), timezone, "count")
     sums.was_micro = _by_place(rows, _text(rows.column("account")), timezone, "sum")

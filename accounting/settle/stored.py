@@ -23,6 +23,8 @@ from accounting.settle import grouping
 
 KEY = (*usage.Keys._fields, "revision")
 """Columns that tell which rows count."""
+_NET = [*dict.fromkeys([*KEY, "status", *grouping.SUMMED])]
+"""Columns of what `grouping.net` sums, and `superseded` looks up."""
 _NAMES = ["cluster", "job", "job_id", "submit_s"]
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
@@ -59,14 +61,21 @@ def current(
     return archive.current(archive.read(root, found, columns, job_ids))
 
 
-def revisions(conn: Connection, root: Path, runs: pa.Table) -> pa.Table:
-    """Return all revisions of runs that are stored, and maybe rows of other runs of their jobs."""
+def revisions(
+    conn: Connection, root: Path, runs: pa.Table, also: Sequence[Segment] = ()
+) -> pa.Table:
+    """Return all revisions of runs that are stored, and maybe rows of other runs of their jobs.
+
+    Args:
+        also: Segments that the book has not heard of yet.
+    """
     parts = [usage.STORED.empty_table()]
     for cluster in runs.column("cluster").unique().to_pylist():
         own = runs.filter(pc.equal(runs.column("cluster").cast(pa.string()), cluster))
         submits = pc.min_max(own.column("submit_s")).as_py()
         near = resized.Near(submits["min"], submits["max"], frozenset())
-        found = [file for file in places.files(conn, cluster=cluster) if near.has(file)]
+        known = [*places.files(conn, cluster=cluster), *(s for s in also if s.cluster == cluster)]
+        found = [s for s in known if near.has(s)]
         parts.append(archive.read(root, found, job_ids=own.column("job_id")))
     return pa.concat_tables(parts).unify_dictionaries()
 
@@ -93,10 +102,12 @@ def _is_job(rows: pa.Table, job: str) -> pa.ChunkedArray:
     return named
 
 
-def superseded(conn: Connection, root: Path, rows: pa.Table) -> pa.Table:
-    """Return the stored rows that changed rows take the place of."""
+def superseded(
+    conn: Connection, root: Path, rows: pa.Table, also: Sequence[Segment] = ()
+) -> pa.Table:
+    """Return the stored rows that changed rows take the place of; `also` as for `revisions`."""
     again = rows.filter(pc.greater(rows.column("revision"), 0))
-    return grouping.superseded(again, revisions(conn, root, again))
+    return grouping.superseded(again, revisions(conn, root, again, also))
 
 
 def unrated(conn: Connection, root: Path, ended_before_s: int | None = None) -> pa.Table:
@@ -178,7 +189,7 @@ class Sums:
     def of(self, conn: Connection, segment: Segment) -> dict[str, list[grouping.Group]]:
         """Return what a segment adds for each account."""
         if segment.path not in self._known:
-            rows = archive.read(self.root, [segment])
+            rows = archive.read(self.root, [segment], _NET)
             for problem in archive.verify(self.root, segment):
                 raise InvariantBroken(f"archive: {problem}; run svoucher audit")
             by_account: dict[str, list[grouping.Group]] = {}

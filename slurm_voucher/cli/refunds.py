@@ -7,7 +7,7 @@ import click
 from accounting.errors import InvalidInput
 from accounting.money import yuan, yuan_micro
 from accounting.period import clock
-from accounting.settle import charging, refunding, stored
+from accounting.settle import pricing, refunding, stored
 from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import TEXT, Site, pass_site
 
@@ -55,4 +55,4 @@ def _run(site: Site, job: str, cluster: str | None, start: str | None) -> tuple[
             f"job {job}: stands for {len(runs)} runs, begun {where}; say which with --start and "
             "--cluster"
         )
-    return tuple(runs[0][name] for name in charging.RUN_KEY)
+    return tuple(runs[0][name] for name in pricing.RUN_KEY)

@@ -1,11 +1,13 @@
 """svoucher import, collect, rate: usage in, from a file or from slurmdbd."""
 
 import gzip
+import os
 import time
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,11 +19,13 @@ from accounting.money import yuan_micro
 from accounting.runs import usage, watermarks
 from accounting.settle import charging, stored
 from accounting.settle.charging import Taken
+from slurm_voucher.cli import progress
 from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import CLUSTER, DAY, Site, pass_site
-from slurm_voucher.sources import BadRow, here, sacct_query, tables
+from slurm_voucher.sources import BadRow, sacct_query, tables
 from slurm_voucher.sources.states import ENDED
 
+BLOCK_BYTES = 4 * 2**20
 OVERLAP_S = 3_600
 """How far a sweep reaches back behind the watermark: rows come to slurmdbd late."""
 
@@ -38,34 +42,62 @@ def read_all(found: Iterable[pa.Table | BadRow]) -> tuple[pa.Table, list[BadRow]
     return pa.concat_tables(runs).unify_dictionaries(), bad
 
 
-def _list_bad(bad: list[BadRow]) -> None:
-    for row in bad:
-        click.echo(f"svoucher: {row}", err=True)
+class _Reading:
+    """What was read so far.
+
+    Attributes:
+        rows: How many runs.
+        bad: How many rows that cannot be read; each was listed as it came.
+        skipped: Rows that are no runs, by reason.
+        slow: Rows that the slow reader had to read, as `rows`.
+    """
+
+    def __init__(self) -> None:
+        self.rows = self.bad = 0
+        self.skipped: Counter[str] = Counter()
+        self.slow: Counter[str] = Counter()
+
+    def parts(self, found: Iterable[pa.Table | BadRow], despite_bad: bool) -> Iterator[pa.Table]:
+        """Yield tables of runs; where bad rows are not to be passed by, none after the first."""
+        for each in found:
+            if isinstance(each, BadRow):
+                self.bad += 1
+                click.echo(f"svoucher: {each}", err=True)
+            elif despite_bad or not self.bad:
+                self.rows += each.num_rows
+                yield each
+        if self.bad and not despite_bad:
+            raise UsageInvalid(
+                f"{self.bad} bad rows, 0 are allowed; nothing was taken in. Mend them, or leave "
+                "them out with --skip-bad"
+            )
 
 
-def _tell(taken: Taken, read: int, skipped: Counter[str], slow: Counter[str]) -> None:
+def _tell(taken: Taken, read: _Reading) -> None:
+    known = read.rows - taken.new - taken.changed
     click.echo(
-        f"{read} runs read: {taken.new} new, {taken.changed} changed, "
-        f"{read - taken.new - taken.changed} known; charged {yuan_micro(taken.charge_micro)} yuan"
+        f"{read.rows} runs read: {taken.new} new, {taken.changed} changed, {known} known; "
+        f"charged {yuan_micro(taken.charge_micro)} yuan"
     )
     for word, number in (("unrated", taken.unrated), ("without a voucher", taken.unclaimed)):
         if number:
             click.echo(f"{number} of them {word}")
-    for reason, number in sorted(skipped.items()):
+    for reason, number in sorted(read.skipped.items()):
         click.echo(f"{number} rows are no runs: {reason}")
-    if slow["rows"]:
-        click.echo(f"{slow['rows']} rows were read slowly: in a form that Slurm seldom writes")
+    if read.slow["rows"]:
+        click.echo(f"{read.slow['rows']} rows were read slowly: in a form that Slurm seldom writes")
     for path in taken.quarantined:
         click.echo(f"left by an interrupted run, now in {path}", err=True)
 
 
-def _blocks(file: Path) -> Iterator[bytes]:
+def _blocks(file: Path, read: _Reading) -> Iterator[bytes]:
     """Read a file block by block, unpacked where its name ends in .gz."""
-    opened = gzip.open if file.suffix == ".gz" else open
     try:
-        with opened(file, "rb") as stream:
-            while block := stream.read(here.BLOCK_BYTES):
-                yield block
+        with file.open("rb") as packed:
+            stream = gzip.GzipFile(fileobj=packed) if file.suffix == ".gz" else packed
+            blocks = iter(partial(stream.read, BLOCK_BYTES), b"")
+            size = os.fstat(packed.fileno()).st_size
+            yield from progress.watched(blocks, packed.tell, size, lambda: read.rows)
     except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(f"{file}: cannot be read ({error}); check path and format") from None
 
@@ -107,31 +139,28 @@ def import_(
         raise click.BadParameter(str(error), param_hint="--timezone") from None
     if complete_until is not None and cluster is None:
         raise click.UsageError("--complete-until needs --cluster")
-    skipped: Counter[str] = Counter()
-    slow: Counter[str] = Counter()
+    read = _Reading()
     found = tables.tables(
-        _blocks(file),
+        _blocks(file, read),
         fields=_fields(fields),
         timezone=timezone,
         cluster=cluster,
         source=str(file),
-        skipped=skipped,
-        slow=slow,
+        skipped=read.skipped,
+        slow=read.slow,
     )
-    runs, bad = read_all(found)
-    _list_bad(bad)
-    if bad and not skip_bad:
-        raise UsageInvalid(
-            f"{len(bad)} bad rows, 0 are allowed; nothing was taken in. Mend them, or leave them "
-            "out with --skip-bad"
-        )
     watermark = None
     if complete_until is not None and cluster is not None:
         watermark = (cluster, "ended", site.instant_after(complete_until))
-    taken = charging.take_in(
-        site.engine, site.config.archive, runs, site.policy, site.stamp(), watermark
+    taken = charging.take_in_parts(
+        site.engine,
+        site.config.archive,
+        read.parts(found, skip_bad),
+        site.policy,
+        site.stamp(),
+        lambda: watermark,
     )
-    _tell(taken, runs.num_rows, skipped, slow)
+    _tell(taken, read)
 
 
 def _fields(text: str | None) -> list[str] | None:
@@ -175,28 +204,25 @@ def collect_(
     begin_s = end_s - 7 * 86_400 if watermark is None else watermark - OVERLAP_S
     if since is not None:
         begin_s = min(begin_s, period.instant(since, site.policy.timezone))
-    skipped: Counter[str] = Counter()
-    slow: Counter[str] = Counter()
+    read = _Reading()
     states = None if all_states else tuple(ENDED.values())
     found = sacct_query.ended(
         begin_s, end_s, cluster, login=site.config.ssh.get(cluster), states=states,
-        skipped=skipped, slow=slow,
+        skipped=read.skipped, slow=read.slow,
     )  # fmt: skip
-    runs, bad = read_all(found)
-    _list_bad(bad)
-    complete = skip_bad or not bad
-    taken = charging.take_in(
+    found = progress.watched(found, lambda: read.rows, None, lambda: read.rows)
+    taken = charging.take_in_parts(
         site.engine,
         site.config.archive,
-        runs,
+        read.parts(found, despite_bad=True),
         site.policy,
         site.stamp("system"),
-        watermark=(cluster, sweep, end_s) if complete else None,
+        lambda: (cluster, sweep, end_s) if skip_bad or not read.bad else None,
     )
-    _tell(taken, runs.num_rows, skipped, slow)
-    if not complete:
+    _tell(taken, read)
+    if read.bad and not skip_bad:
         raise UsageInvalid(
-            f"{len(bad)} bad rows were left out, 0 are allowed; mend them, or leave them out for "
+            f"{read.bad} bad rows were left out, 0 are allowed; mend them, or leave them out for "
             "good with --skip-bad"
         )
 

@@ -347,49 +347,50 @@ def _bears(text: Bytes, low: int, high: int, byte: int) -> bool:
 
 
 @_compiled
-def _plain_until(text: Bytes, low: int, high: int) -> int:
-    """Return where a ; or the end comes, with nothing before it but visible ASCII and no |; low
-    itself where there is nothing, or something else."""
-    i = low
-    while i < high and text[i] != 59:
-        if text[i] <= 32 or text[i] >= 127 or text[i] == 124:
-            return low
-        i += 1
-    return i
+def _is_between(letter: int) -> bool:
+    """Tell whether a byte ends a part of a comment: ; | and ASCII's white space."""
+    white = 9 <= letter <= 13 or 28 <= letter <= 32
+    return bool(white or letter == 59 or letter == 124)
 
 
 _VOUCHER = np.uint64(0x3D72656863756F76)
 _HOLD = np.uint64(0x3D646C6F68)
 _HELD = np.uint64(0x3D646C6568)
+_WAITS = np.uint64(0x3D7374696177)
 
 
 @_compiled
-def _marks(text: Bytes, low: int, high: int) -> tuple[int, int, int, int]:
-    """Find the marks voucher=V;hold=H;held=N where they are all of a comment.
+def _marks(text: Bytes, low: int, high: int) -> tuple[int, int, int, int, int]:
+    """Find the marks voucher=V, hold=H and held=N among the parts of a comment.
 
     Returns:
-        Where the voucher ends, where the hold begins and ends, and what was held. The voucher ends
-        at low if there is none; UNSURE: marks stand there in another way.
+        Where the voucher begins and ends, and the hold; both the same: there is none. And what was
+        held. UNSURE as the first: a mark stands there twice, or says what it never does.
     """
-    if not _bears(text, low, high, 61):
-        return low, low, low, NEVER
-    nothing = UNSURE, low, low, NEVER
-    if high - low < 8 or _eight(text, low) != _VOUCHER:
-        return nothing
-    voucher = _plain_until(text, low + 8, high)
-    hold = voucher + 6
-    if voucher == low + 8 or hold >= high or _rest(text, voucher + 1, 5) != _HOLD:
-        return nothing
-    hold_end = _plain_until(text, hold, high)
-    held = hold_end + 6
-    if hold_end == hold or held >= high or _rest(text, hold_end + 1, 5) != _HELD:
-        return nothing
-    if high - held == 1 and text[held] == 63:
-        return voucher, hold, hold_end, NEVER
-    micro = _number(text, held, high)
-    if micro == UNSURE:
-        return nothing
-    return voucher, hold, hold_end, micro
+    voucher, voucher_end, hold, hold_end, held = low, low, low, low, NEVER
+    seen_held, i = False, low
+    while i < high:
+        first = i
+        while i < high and not _is_between(text[np.uint64(i)]):
+            i += 1
+        size = i - first
+        if size > 8 and _eight(text, first) == _VOUCHER:
+            if voucher_end > voucher:
+                return UNSURE, low, low, low, NEVER
+            voucher, voucher_end = first + 8, i
+        elif size > 5 and _rest(text, first, 5) == _HOLD:
+            if hold_end > hold:
+                return UNSURE, low, low, low, NEVER
+            hold, hold_end = first + 5, i
+        elif size > 5 and _rest(text, first, 5) == _HELD:
+            held = NEVER if size == 6 and text[first + 5] == 63 else _number(text, first + 5, i)
+            if seen_held or held == UNSURE:
+                return UNSURE, low, low, low, NEVER
+            seen_held = True
+        elif size > 6 and _rest(text, first, 6) == _WAITS:
+            return UNSURE, low, low, low, NEVER
+        i += 1
+    return voucher, voucher_end, hold, hold_end, held
 
 
 @_compiled
@@ -522,13 +523,13 @@ def _comment(
         return 1
     if _any_high(text, low, high):
         return 0
-    voucher, hold, hold_end, held = _marks(text, low, high)
+    if not _bears(text, low, high, 61):
+        return 1
+    voucher, voucher_end, hold, hold_end, held = _marks(text, low, high)
     if voucher == UNSURE:
         return 0
-    if voucher == low:
-        return 1
-    if not (voucher == low + 9 and text[low + 8] == 45):  # - is nobody's
-        out.ints[VOUCHER, r] = _word(text, low + 8, voucher, words)
+    if not (voucher_end == voucher + 1 and text[voucher] == 45):  # - is nobody's
+        out.ints[VOUCHER, r] = _word(text, voucher, voucher_end, words)
         if out.ints[VOUCHER, r] < 0:
             return NEVER
     out.longs[HELD, r] = held

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ AHEAD = 1
 """Pieces that are read beyond those that threads work on."""
 WORDS_MAX = 2**17
 """Of so many words a piece begins anew, so that a text without end takes memory with one."""
+_PAD = bytes(scan.PAD)
 SKIPPED = {"step": scan.STEP, "live": scan.LIVE, "no end": scan.NO_END}
 _WORD_COLUMNS = {
     "state": scan.STATE,
@@ -68,28 +70,36 @@ def tables(
     Raises:
         UsageInvalid: Columns are missing or stand twice; raised before the first row.
     """
-    pieces, first = _pieces(blocks), 0
+    first = 0
     if fields is None:
-        head = next(pieces, b"")
-        line, _, rest = head.partition(b"\n")
+        blocks = iter(blocks)
+        line, blocks = _header(blocks)
         header = line.decode("utf-8", "replace").lstrip("\ufeff").rstrip("\r\n")
         fields, first = header.split("|"), 1
-        pieces = _chained(rest, pieces)
     at = sacct.layout(fields, cluster, source)
     reader = _Reader(tuple(fields), at, timezone, cluster, source)
-    return _in_order(pieces, reader, first, Counter() if skipped is None else skipped,
+    return _in_order(_pieces(blocks), reader, first, Counter() if skipped is None else skipped,
                      Counter() if slow is None else slow)  # fmt: skip
 
 
-def _chained(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from others
+def _header(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Return the first line of a text, and what comes behind it."""
+    text = b""
+    for block in blocks:
+        text += block
+        if b"\n" in block or len(text) > sacct.LINE_CHARS_MAX:
+            break
+    line, _, rest = text.partition(b"\n")
+    return line, chain([rest], blocks)
 
 
-def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut text into pieces of whole lines, each with its line feed.
+def _pieces(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Cut text into pieces of whole lines.
 
     Of a line that is longer than any can be only the begin is kept.
+
+    Yields:
+        Text, and where its last line ends; more lies behind, PAD bytes at least.
     """
     kept: list[bytes] = []
     size = 0
@@ -98,21 +108,20 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
         size += len(block)
         if size < PIECE_BYTES:
             continue
-        text = b"".join(kept)
-        end = text.rfind(b"\n") + 1
-        rest = text[end:]
+        text = b"".join([*kept, _PAD])
+        end = text.rfind(b"\n", 0, size) + 1
         if end:
-            yield text[:end] if end < len(text) else text
-        else:
-            rest = text[: 4 * sacct.LINE_CHARS_MAX + 4]
+            yield text, end
+        rest = text[end:size] if end else text[: 4 * sacct.LINE_CHARS_MAX + 4]
         kept, size = [rest], len(rest)
-    text = b"".join(kept)
-    if text:
-        yield text if text.endswith(b"\n") else text + b"\n"
+        del text
+    if size:
+        ended = b"" if kept[-1].endswith(b"\n") else b"\n"
+        yield b"".join([*kept, ended, _PAD]), size + len(ended)
 
 
 def _in_order(
-    pieces: Iterator[bytes], reader: "_Reader", first: int, skipped: Counter[str],
+    pieces: Iterator[tuple[bytes, int]], reader: "_Reader", first: int, skipped: Counter[str],
     slow: Counter[str],
 ) -> Iterator[pa.Table | BadRow]:  # fmt: skip
     """Have pieces read side by side, and give what they hold one after the other."""
@@ -120,14 +129,16 @@ def _in_order(
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             while True:
-                while len(under_way) < THREADS + AHEAD and (text := next(pieces, None)):
-                    under_way.append(pool.submit(reader.read, text))
+                while len(under_way) < THREADS + AHEAD and (piece := next(pieces, None)):
+                    under_way.append(pool.submit(reader.read, *piece))
+                    del piece
                 if not under_way:
                     return
-                piece = under_way.popleft().result()
-                skipped.update(piece.skipped)
-                yield from reader.whole(piece, first, skipped, slow)
-                first += piece.lines
+                read = under_way.popleft().result()
+                skipped.update(read.skipped)
+                yield from reader.whole(read, first, skipped, slow)
+                first += read.lines
+                del read
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -179,23 +190,23 @@ class _Reader:
         self.fast &= cluster is None or sacct.is_cluster(cluster)
         self._free: queue.SimpleQueue[Dictionary] = queue.SimpleQueue()
 
-    def read(self, text: bytes) -> _Piece:
-        """Read a piece of whole lines."""
+    def read(self, text: bytes, end: int) -> _Piece:
+        """Read a piece of whole lines, up to where the last one ends."""
         if not self.fast:
-            listed = text.split(b"\n")[:-1]
+            listed = text[:end].split(b"\n")[:-1]
             return _Piece(usage.table([]), _NONE, list(enumerate(listed)), len(listed), Counter())
         try:
             words: Dictionary = self._free.get_nowait()
         except queue.Empty:
             words = Dictionary()
-        padded = np.frombuffer(text + bytes(scan.PAD), np.uint8)
-        most = int(np.count_nonzero(padded == 10))
-        out = _columns(most, len(text))
+        padded = np.frombuffer(text, np.uint8)
+        most = text.count(b"\n", 0, end)
+        out = _columns(most, end)
         odd, counts = np.empty((most, 3), np.int64), np.zeros(9, np.int64)
         starts = np.empty(scan.FIELDS_MAX + 1, np.int64)
         with np.errstate(over="ignore"):  # as plain Python, NumPy warns of what a hash does
             while not scan.scan(
-                padded, len(text), starts, self.places, self.rules, words.arrays, out, odd, counts
+                padded, end, starts, self.places, self.rules, words.arrays, out, odd, counts
             ):
                 words.grow()
         odd = odd[: counts[scan.ODD]]
@@ -204,7 +215,7 @@ class _Reader:
             self._free.put(words)
         lines = [(number, text[low:high]) for number, low, high in odd.tolist()]
         if len(unsure):
-            listed = text.split(b"\n")
+            listed = text[:end].split(b"\n")
             lines = sorted([*lines, *((number, listed[number]) for number in unsure.tolist())])
         skipped = {word: int(counts[place]) for word, place in SKIPPED.items() if counts[place]}
         return _Piece(table, line, lines, int(counts[scan.LINES]), Counter(skipped))
