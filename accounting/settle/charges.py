@@ -5,7 +5,9 @@ micro-yuan. (How much ran when, split by time, is `runs/reports.py`.) Only colum
 for are read, and rows are added up a part at a time by Arrow, not one by one.
 """
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from accounting.runs.segment import Segment
 from accounting.settle import grouping, stored
 
 TOTAL = "total"
+THREADS = min(4, os.cpu_count() or 1)
 OF_RUNS = ("account", "provider", "cluster", "partition", "chip", "qos", "user", "tariff")
 GROUPS = (*OF_RUNS, "unit")
 """What charges can be added up by; a unit is that of the account."""
@@ -86,9 +89,7 @@ def charges(conn: Connection, root: Path, asked: Asked) -> list[tuple[Key, Sum]]
         InvariantBroken: A segment is missing, or they do not come to what the book has.
     """
     segments = stored.segments(conn)
-    sums: dict[Key, Sum] = {}
-    for segment, rows in _parts(root, segments, asked.columns):
-        _add(sums, 1, rows, segment.month, asked)
+    sums = _added(root, segments, asked)
     for month, rows in _replaced(conn, root, segments, asked):
         _add(sums, -1, rows, month, asked)
     if asked.group == "unit":
@@ -97,12 +98,24 @@ def charges(conn: Connection, root: Path, asked: Asked) -> list[tuple[Key, Sum]]
     return [(key, sums[key]) for key in sorted(sums) if sums[key] != Sum()]
 
 
-def _parts(
-    root: Path, segments: Sequence[Segment], columns: list[str]
-) -> Iterator[tuple[Segment, pa.Table]]:
+def _added(root: Path, segments: Sequence[Segment], asked: Asked) -> dict[Key, Sum]:
+    """Add segments up, some at a time beside each other: Arrow works without Python's lock."""
+    by_file: dict[tuple[str, str], list[Segment]] = {}
     for segment in segments:
-        for rows in archive.batches(root, segment, columns):
-            yield segment, rows
+        by_file.setdefault((segment.file, segment.month), []).append(segment)
+
+    def of_file(own: Sequence[Segment]) -> dict[Key, Sum]:
+        found: dict[Key, Sum] = {}
+        for rows in archive.parts(root, own, asked.columns):
+            _add(found, 1, rows, own[0].month, asked)
+        return found
+
+    sums: dict[Key, Sum] = {}
+    with ThreadPoolExecutor(THREADS) as pool:
+        for found in pool.map(of_file, by_file.values()):
+            for key, own in found.items():
+                sums.setdefault(key, Sum()).add(1, own.runs, own.gflops_s, own.charge_micro)
+    return sums
 
 
 def _replaced(
