@@ -61,6 +61,10 @@ def test_stalled_voucherd_costs_no_more_than_the_deadline(live: Stage) -> None:
         tries = [took(lambda: sbatch(live, "--wrap=true", ok=False)) for _ in range(2)]
     finally:
         live.voucherd.send_signal(signal.SIGCONT)
+    # with the test before it that was three misses: the breaker is open for a while
+    stages.until(
+        "jobs are taken again", lambda: not sbatch(live, "-H", "--wrap=true", ok=False).code
+    )
 
     for _, refused in tries:
         assert refused.code != 0
