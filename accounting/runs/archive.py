@@ -118,12 +118,18 @@ def _canonical(table: pa.Table) -> pa.Table:
 
 def _sorted_words(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """Number the words of a column in their order, and those alone that stand in it."""
-    code, words = usage.codes(column)
-    null = words and words[-1] is None  # the highest number
-    mask = code == len(words) - 1 if null else None
-    indices = pa.array(code.astype(np.int32), mask=mask)
+    whole = column.unify_dictionaries().combine_chunks()
+    words = whole.dictionary.to_pylist()
+    code = whole.indices.fill_null(len(words)).to_numpy()
+    used = np.bincount(code, minlength=len(words) + 1)[:-1] > 0
+    order = sorted(np.flatnonzero(used).tolist(), key=words.__getitem__)
+    if order == list(range(len(words))):
+        return whole
+    rank = np.zeros(len(words) + 1, np.int32)
+    rank[order] = np.arange(len(order))
+    null = code == len(words) if whole.null_count else None
     return pa.DictionaryArray.from_arrays(
-        indices, pa.array(words[:-1] if null else words, pa.string())
+        pa.array(rank[code], mask=null), pa.array([words[i] for i in order], pa.string())
     )
 
 

@@ -23,7 +23,8 @@ from accounting.settle import grouping
 
 KEY = (*usage.Keys._fields, "revision")
 """Columns that tell which rows count."""
-_NET = [*dict.fromkeys([*KEY, "status", *grouping.SUMMED])]
+_PLAIN = ["status", *grouping.SUMMED]
+_NET = [*dict.fromkeys([*KEY, *_PLAIN])]
 """Columns of what `grouping.net` sums, and `superseded` looks up."""
 _NAMES = ["cluster", "job", "job_id", "submit_s"]
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -189,11 +190,13 @@ class Sums:
     def of(self, conn: Connection, segment: Segment) -> dict[str, list[grouping.Group]]:
         """Return what a segment adds for each account."""
         if segment.path not in self._known:
-            rows = archive.read(self.root, [segment], _NET)
+            changed = archive.has_revisions(self.root, segment)
+            rows = archive.read(self.root, [segment], _NET if changed else _PLAIN)
             for problem in archive.verify(self.root, segment):
                 raise InvariantBroken(f"archive: {problem}; run svoucher audit")
             by_account: dict[str, list[grouping.Group]] = {}
-            net = grouping.net(rows, superseded(conn, self.root, rows), self.timezone)
+            before = superseded(conn, self.root, rows) if changed else rows.slice(0, 0)
+            net = grouping.net(rows, before, self.timezone)
             for group, account in net:
                 by_account.setdefault(account, []).append(group)
             self._known[segment.path] = by_account

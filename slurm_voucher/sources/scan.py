@@ -604,6 +604,15 @@ def _row(
 
 
 @_compiled
+def count_lines(text: Bytes, end: int) -> int:
+    """Count the line feeds of a text."""
+    found = 0
+    for i in range(end):
+        found += text[np.uint64(i)] == 10
+    return found
+
+
+@_compiled
 def scan(
     text: Bytes, end: int, starts: Longs, at: Places, rules: Rules, words: Words, out: Columns,
     odd: Longs, counts: Longs,

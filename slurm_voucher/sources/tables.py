@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +27,15 @@ from slurm_voucher.sources.states import LIVE
 
 PIECE_BYTES = 32 * 2**20
 """How much text is read at a time; a table has the runs of one such piece."""
+PART_BYTES = 4 * 2**20
+_LINE_BYTES = 4 * sacct.LINE_CHARS_MAX + 4
+"""As much of a line is enough to see that it is too long."""
 THREADS = 2
 AHEAD = 1
 """Pieces that are read beyond those that threads work on."""
 WORDS_MAX = 2**17
 """Of so many words a piece begins anew, so that a text without end takes memory with one."""
-_PAD = bytes(scan.PAD)
+Buffers: TypeAlias = "queue.SimpleQueue[bytearray]"
 SKIPPED = {"step": scan.STEP, "live": scan.LIVE, "no end": scan.NO_END}
 _WORD_COLUMNS = {
     "state": scan.STATE,
@@ -77,9 +81,10 @@ def tables(
         header = line.decode("utf-8", "replace").lstrip("\ufeff").rstrip("\r\n")
         fields, first = header.split("|"), 1
     at = sacct.layout(fields, cluster, source)
-    reader = _Reader(tuple(fields), at, timezone, cluster, source)
-    return _in_order(_pieces(blocks), reader, first, Counter() if skipped is None else skipped,
-                     Counter() if slow is None else slow)  # fmt: skip
+    free: Buffers = queue.SimpleQueue()
+    reader = _Reader(tuple(fields), at, timezone, cluster, source, free)
+    counts = (Counter() if each is None else each for each in (skipped, slow))
+    return _in_order(_pieces(blocks, free), reader, first, *counts)
 
 
 def _header(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -93,35 +98,48 @@ def _header(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return line, chain([rest], blocks)
 
 
-def _pieces(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Cut text into pieces of whole lines.
+def _pieces(blocks: Iterable[bytes], free: Buffers) -> Iterator[tuple[bytearray, int]]:
+    """Cut text into pieces of whole lines, each in a buffer that goes back to the free ones.
 
     Of a line that is longer than any can be only the begin is kept.
 
     Yields:
-        Text, and where its last line ends; more lies behind, PAD bytes at least.
+        Text, and where its last line ends; PAD bytes at least lie behind.
     """
-    kept: list[bytes] = []
-    size = 0
-    for block in blocks:
-        kept.append(block)
-        size += len(block)
-        if size < PIECE_BYTES:
-            continue
-        text = b"".join([*kept, _PAD])
-        end = text.rfind(b"\n", 0, size) + 1
-        if end:
+    text, size = _buffer(free), 0
+    for part in _parts(blocks):
+        if size + len(part) > len(text) - scan.PAD - 1:
+            size = _LINE_BYTES  # all of it is one line
+        text[size : size + len(part)] = part
+        size += len(part)
+        if size >= PIECE_BYTES and (end := text.rfind(b"\n", 0, size) + 1):
+            following = _buffer(free)
+            following[: size - end] = text[end:size]
             yield text, end
-        rest = text[end:size] if end else text[: 4 * sacct.LINE_CHARS_MAX + 4]
-        kept, size = [rest], len(rest)
-        del text
+            text, size = following, size - end
     if size:
-        ended = b"" if kept[-1].endswith(b"\n") else b"\n"
-        yield b"".join([*kept, ended, _PAD]), size + len(ended)
+        if text[size - 1] != 10:
+            text[size], size = 10, size + 1
+        yield text, size
+
+
+def _parts(blocks: Iterable[bytes]) -> Iterator[memoryview]:
+    """Cut blocks that are larger than what a buffer has room for beyond a piece."""
+    for block in blocks:
+        for low in range(0, len(block), PART_BYTES):
+            yield memoryview(block)[low : low + PART_BYTES]
+
+
+def _buffer(free: Buffers) -> bytearray:
+    """Return a buffer: one that was used before has its memory already."""
+    try:
+        return free.get_nowait()
+    except queue.Empty:
+        return bytearray(max(PIECE_BYTES, _LINE_BYTES) + PART_BYTES + scan.PAD + 1)
 
 
 def _in_order(
-    pieces: Iterator[tuple[bytes, int]], reader: "_Reader", first: int, skipped: Counter[str],
+    pieces: Iterator[tuple[bytearray, int]], reader: "_Reader", first: int, skipped: Counter[str],
     slow: Counter[str],
 ) -> Iterator[pa.Table | BadRow]:  # fmt: skip
     """Have pieces read side by side, and give what they hold one after the other."""
@@ -172,14 +190,15 @@ class _Reader:
         timezone: str,
         cluster: str | None,
         source: str,
+        free: Buffers,
     ) -> None:
-        self.fields, self.at = fields, at
+        self.fields, self.at, self.free = fields, at, free
         self.timezone, self.cluster, self.source = timezone, cluster, source
-        free = [name.lower() in sacct.FREE_TEXT for name in fields]
+        texts = [name.lower() in sacct.FREE_TEXT for name in fields]
         named = b"" if cluster is None else cluster.encode()
         self.rules = scan.Rules(
             fields=len(fields),
-            last_free=free[-1] and sum(free) == 1,
+            last_free=texts[-1] and sum(texts) == 1,
             live=len(LIVE),
             cluster=np.frombuffer(named + bytes(scan.PAD), np.uint8),
             zones=localtimes.once(timezone),
@@ -190,17 +209,22 @@ class _Reader:
         self.fast &= cluster is None or sacct.is_cluster(cluster)
         self._free: queue.SimpleQueue[Dictionary] = queue.SimpleQueue()
 
-    def read(self, text: bytes, end: int) -> _Piece:
-        """Read a piece of whole lines, up to where the last one ends."""
+    def read(self, text: bytearray, end: int) -> _Piece:
+        """Read a piece of whole lines, up to where the last one ends; its buffer is free then."""
+        found = self._read(text, end)
+        self.free.put(text)
+        return found
+
+    def _read(self, text: bytearray, end: int) -> _Piece:
         if not self.fast:
-            listed = text[:end].split(b"\n")[:-1]
+            listed = bytes(text[:end]).split(b"\n")[:-1]
             return _Piece(usage.table([]), _NONE, list(enumerate(listed)), len(listed), Counter())
         try:
             words: Dictionary = self._free.get_nowait()
         except queue.Empty:
             words = Dictionary()
         padded = np.frombuffer(text, np.uint8)
-        most = text.count(b"\n", 0, end)
+        most = scan.count_lines(padded, end)
         out = _columns(most, end)
         odd, counts = np.empty((most, 3), np.int64), np.zeros(9, np.int64)
         starts = np.empty(scan.FIELDS_MAX + 1, np.int64)
@@ -213,9 +237,9 @@ class _Reader:
         table, line, unsure = self._table(out, words, counts)
         if len(words) <= WORDS_MAX:
             self._free.put(words)
-        lines = [(number, text[low:high]) for number, low, high in odd.tolist()]
+        lines = [(number, bytes(text[low:high])) for number, low, high in odd.tolist()]
         if len(unsure):
-            listed = text[:end].split(b"\n")
+            listed = bytes(text[:end]).split(b"\n")
             lines = sorted([*lines, *((number, listed[number]) for number in unsure.tolist())])
         skipped = {word: int(counts[place]) for word, place in SKIPPED.items() if counts[place]}
         return _Piece(table, line, lines, int(counts[scan.LINES]), Counter(skipped))
