@@ -1,6 +1,6 @@
 """Text of `sacct -P` as a large centre's slurmdbd would print it: the same for the same seed.
 
-    python -m bench.jobs --rows 1000000 > jobs.psv
+    python -m bench.usage --rows 1000000 --text jobs.psv
 
 Shapes of jobs follow what was published of large AI clusters (AcmeTrace, Seren): a third on CPUs
 alone, most runs short and a few very long, half of those on cards completed. Beside plain jobs
@@ -12,8 +12,6 @@ Source:
     InternLM/AcmeTrace @6d6ac9c, data/cluster_summary.csv, CC-BY-4.0
 """
 
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -200,19 +198,3 @@ def _joined(*parts: pa.Array | pa.Scalar | str) -> pa.Array:
 
 def _where(marks: Ints, then: pa.Array | pa.Scalar, otherwise: pa.Array | pa.Scalar) -> pa.Array:
     return pc.if_else(pa.array(marks), then, otherwise)
-
-
-def main() -> None:
-    """Write rows to stdout."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--columns", default="|".join(COLUMNS))
-    asked = parser.parse_args()
-    accounts = [f"CD24-{i:04d}" for i in range(1, 161)]
-    sys.stdout.buffer.write(f"{asked.columns}\n".encode())
-    for part in text(asked.rows, accounts, asked.columns.split("|")):
-        sys.stdout.buffer.write(part)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,7 @@
 """What a year of usage costs: from sacct's text to the rated archive in the book, and statements.
 
-    python -m bench.usage [--rows 54000000] [--folder DIR] [--json -]
+    python -m bench.usage [--rows 10000000] [--folder DIR] [--json -]
+    python -m bench.usage --rows 1000000 --text jobs.psv
 
 Text of so many rows is made (`jobs.py`) and lies in the page cache. `svoucher import` takes it in,
 in a process of its own, and a second process closes the months: together `end_to_end_s`. Polars
@@ -239,10 +240,14 @@ def measure(folder: Path, rows: int) -> dict[str, Any]:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rows", type=int, default=54_000_000)
+    parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--folder", help="where the text and the archive are made; room for both")
+    parser.add_argument("--text", type=Path, help="write the text here, and measure nothing")
     parser.add_argument("--json", choices=["-"], help="print the figures as JSON")
     asked = parser.parse_args()
+    if asked.text:
+        made(asked.text, asked.rows, [f"CD24-{i:04d}" for i in range(1, ACCOUNTS + 1)])
+        return
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         figures = measure(Path(folder), asked.rows)
     figures |= {"limits": LIMITS, "machine": machine()}

@@ -29,9 +29,6 @@ NOT_OVER = frozenset(
 )
 """States after which the job may run again: they do not end its hold (DESIGN 3a)."""
 
-_AHEAD = 1
-"""Parts that may wait behind the one that is being written."""
-
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -180,7 +177,7 @@ class Writer:
 
     def written(self) -> list[Written]:
         """Return all that was written, to be entered: it stays, whatever comes."""
-        self._wait(0)
+        self._wait()
         for path, keys in self._outdated.items():
             self._write_without(self._written.pop(path), keys)
         self._handed_over = True
@@ -267,7 +264,7 @@ class Writer:
         for name in rated.column_names:
             rows = rows.append_column(name, rated.column(name))
         rows = usage.conform(rows, usage.STORED)
-        self._wait(_AHEAD)
+        self._wait()
         ids = usage.numbers(rows.column("job_id"))
         segments = self._pool.submit(
             write_rows, self._root, cluster, rows, before, of_hold, self._policy.timezone
@@ -275,9 +272,9 @@ class Writer:
         jobs = int(ids.min()), int(ids.max())
         self._under_way.append(_UnderWay(cluster, jobs, segments))
 
-    def _wait(self, most: int) -> None:
-        """Wait until no more than some parts are under way."""
-        while len(self._under_way) > most:
+    def _wait(self) -> None:
+        """Wait until nothing is under way."""
+        while self._under_way:
             self._wait_for(self._under_way[0])
 
     def _wait_for(self, each: _UnderWay) -> None:

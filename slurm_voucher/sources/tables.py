@@ -31,8 +31,6 @@ PART_BYTES = 4 * 2**20
 _LINE_BYTES = 4 * sacct.LINE_CHARS_MAX + 4
 """As much of a line is enough to see that it is too long."""
 THREADS = 2
-AHEAD = 1
-"""Pieces that are read beyond those that threads work on."""
 WORDS_MAX = 2**17
 """Of so many words a piece begins anew, so that a text without end takes memory with one."""
 Buffers: TypeAlias = "queue.SimpleQueue[bytearray]"
@@ -147,7 +145,7 @@ def _in_order(
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             while True:
-                while len(under_way) < THREADS + AHEAD and (piece := next(pieces, None)):
+                while len(under_way) < THREADS and (piece := next(pieces, None)):
                     under_way.append(pool.submit(reader.read, *piece))
                     del piece
                 if not under_way:
