@@ -1,0 +1,39 @@
+"""docs/researcher.md: what it shows a user runs on the cluster, and prints what stands below."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.stage import Stage, run
+from tests.test_guides import is_said, steps
+
+pytestmark = pytest.mark.slurm
+
+GUIDE = Path(__file__).parent.parent.parent / "docs" / "researcher.md"
+
+
+@pytest.fixture
+def answering(live: Stage) -> Iterator[Stage]:
+    """A site whose voucherd answers users."""
+    settings = live.home / "config.yaml"
+    before = settings.read_text()
+    live.stop()
+    settings.write_text(f"{before}users_port: 6899\n")
+    live.start()
+    yield live
+    live.stop()
+    settings.write_text(before)
+
+
+def test_the_researchers_guide_runs(answering: Stage) -> None:
+    """Each command of the guide, as alice, prints what the guide shows, or is refused so."""
+    text = GUIDE.read_text(encoding="utf-8").replace("CD26-0001", answering.accounts["ai"])
+    found = steps(text)
+    assert len(found) > 3
+    for command, shown in found:
+        done = run(*shlex.split(command), user="alice", ok=False)
+        printed = (done.out + done.err).splitlines()
+        assert bool(done.code) == any(" error: " in line for line in shown), f"{command}: {printed}"
+        assert [line for line in shown if not is_said(line, printed)] == [], printed
