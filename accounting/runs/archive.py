@@ -173,7 +173,7 @@ def read(
     segments = list(segments)
     if job_ids is not None and segments:
         some = np.sort(usage.numbers(job_ids))
-        segments = [segment for segment in segments if _may_hold(root, segment, some)]
+        segments = [segment for segment in segments if _holds(root, segment, some)]
     for rows in parts(root, segments, names):
         if job_ids is not None:
             rows = rows.filter(pc.is_in(rows.column("job_id"), pc.unique(job_ids)))
@@ -248,10 +248,19 @@ def _group(file: Path, _state: tuple[int, ...], index: int, columns: tuple[str, 
         return opened.read_row_group(index, columns=list(columns))
 
 
-def _may_hold(root: Path, segment: Segment, job_ids: Int64s) -> bool:
-    """Tell whether a segment may hold runs of some jobs, given in order."""
+def _holds(root: Path, segment: Segment, job_ids: Int64s) -> bool:
+    """Tell whether a segment holds runs of some jobs, given in order: by its bounds, and then by
+    the one column."""
     first, last = jobs_of(root, segment)
-    return bool(np.searchsorted(job_ids, first) < np.searchsorted(job_ids, last, "right"))
+    some = job_ids[np.searchsorted(job_ids, first) : np.searchsorted(job_ids, last, "right")]
+    if not len(some):
+        return False
+    for rows in batches(root, segment, ["job_id"]):
+        own = usage.numbers(rows.column("job_id"))
+        place = np.minimum(np.searchsorted(some, own), len(some) - 1)
+        if (some[place] == own).any():
+            return True
+    return False
 
 
 @lru_cache(maxsize=65536)
