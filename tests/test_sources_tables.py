@@ -297,6 +297,17 @@ def test_more_words_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> N
     assert fast(text, **how) == slowly(text, **how)
 
 
+def test_more_lines_than_rows_could_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of many short lines reads the same, without room for as many rows."""
+    monkeypatch.setattr(tables, "LINES_MAX", 5)
+    text = encoded(["|".join(ROW.values()), *["", "x"] * 5, "|".join(ROW.values())])
+    how: dict[str, Any] = {"fields": list(ROW), "timezone": "UTC"}
+    slow: Counter[str] = Counter()
+
+    assert fast(text, slow=slow, **how) == slowly(text, **how)
+    assert slow["rows"] == 12
+
+
 def test_a_line_without_end_takes_no_memory() -> None:
     """Of a line that is longer than any can be the begin is kept, and the next line is read."""
     row = encoded(["|".join(ROW.values())])

@@ -69,7 +69,10 @@ COMMANDS = {
         "daemon",
         "Compare some days with slurmdbd; without days bring holds in line with the queue.",
     ),
-    "import": ("usage", "Take usage in from a file that `sacct -P` wrote."),
+    "import": (
+        "usage",
+        "Take usage in from a file that `sacct -P` or `sacct --json` wrote, plain, gzip or zstd.",
+    ),
     "collect": ("usage", "Take in the runs of a cluster that have ended, from slurmdbd by sacct."),
     "rate": ("usage", "Rate the unrated runs again, with the price list that is now in force."),
     "rerate": (

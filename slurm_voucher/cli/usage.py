@@ -1,9 +1,6 @@
 """svoucher import, collect, rate: usage in, from a file or from slurmdbd."""
 
-import gzip
-import os
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -14,7 +11,7 @@ import click
 import pyarrow as pa
 
 from accounting import period
-from accounting.errors import InvalidInput, UsageInvalid
+from accounting.errors import UsageInvalid
 from accounting.money import yuan_micro
 from accounting.runs import usage, watermarks
 from accounting.settle import charging, stored
@@ -22,10 +19,9 @@ from accounting.settle.charging import Taken
 from slurm_voucher.cli import progress
 from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import CLUSTER, DAY, Site, pass_site
-from slurm_voucher.sources import BadRow, sacct_query, tables
+from slurm_voucher.sources import BadRow, files, sacct_query
 from slurm_voucher.sources.states import ENDED
 
-BLOCK_BYTES = 4 * 2**20
 OVERLAP_S = 3_600
 """How far a sweep reaches back behind the watermark: rows come to slurmdbd late."""
 
@@ -90,18 +86,6 @@ def _tell(taken: Taken, read: _Reading) -> None:
         click.echo(f"left by an interrupted run, now in {path}", err=True)
 
 
-def _blocks(file: Path, read: _Reading) -> Iterator[bytes]:
-    """Read a file block by block, unpacked where its name ends in .gz."""
-    try:
-        with file.open("rb") as packed:
-            stream = gzip.GzipFile(fileobj=packed) if file.suffix == ".gz" else packed
-            blocks = iter(partial(stream.read, BLOCK_BYTES), b"")
-            size = os.fstat(packed.fileno()).st_size
-            yield from progress.watched(blocks, packed.tell, size, lambda: read.rows)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InvalidInput(f"{file}: cannot be read ({error}); check path and format") from None
-
-
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
@@ -128,10 +112,10 @@ def import_(
     skip_bad: bool,
     complete_until: date | None,
 ) -> None:
-    """Take usage in from a file that `sacct -P` wrote.
+    """Take usage in from a file that `sacct -P` or `sacct --json` wrote, plain, gzip or zstd.
 
     \b
-    Example: svoucher import jobs.psv.gz --cluster pozidriv --fields @HEADER.txt
+    Example: svoucher import jobs.psv.zst --cluster pozidriv --fields @HEADER.txt
     """
     try:
         period.zone(timezone)
@@ -140,22 +124,24 @@ def import_(
     if complete_until is not None and cluster is None:
         raise click.UsageError("--complete-until needs --cluster")
     read = _Reading()
-    found = tables.tables(
-        _blocks(file, read),
+    found = files.read(
+        file,
         fields=_fields(fields),
         timezone=timezone,
         cluster=cluster,
-        source=str(file),
         skipped=read.skipped,
         slow=read.slow,
+        watched=partial(progress.watched, rows=lambda: read.rows),
     )
+    if found.lacks:
+        click.echo(f"svoucher: {file} has {found.lacks}; its runs come without", err=True)
     watermark = None
     if complete_until is not None and cluster is not None:
         watermark = (cluster, "ended", site.instant_after(complete_until))
     taken = charging.take_in_parts(
         site.engine,
         site.config.archive,
-        read.parts(found, skip_bad),
+        read.parts(found.rows, skip_bad),
         site.policy,
         site.stamp(),
         lambda: watermark,

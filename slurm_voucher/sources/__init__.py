@@ -15,6 +15,7 @@ class BadRow:
         value: What stands there, shortened.
         reason: What is wrong with it.
         source: File or command that it came from.
+        kind: What is counted: lines, or jobs of JSON.
     """
 
     line: int
@@ -22,9 +23,12 @@ class BadRow:
     value: str
     reason: str
     source: str = ""
+    kind: str = "line"
 
     def __str__(self) -> str:
         """Say it in one line."""
-        where = f"{self.source}: line {self.line}" if self.source else f"line {self.line}"
-        what = f"{self.column} {self.value!r}" if self.column else "the line"
+        where = f"{self.kind} {self.line}"
+        if self.source:
+            where = f"{self.source}: {where}"
+        what = f"{self.column} {self.value!r}" if self.column else f"the {self.kind}"
         return f"{where}: {what} {self.reason}"

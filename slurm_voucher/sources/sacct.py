@@ -81,6 +81,26 @@ _OPTIONAL = (
     "NodeList",  # not there: only Start tells whether it started
     "AdminComment",  # not there: no voucher
 )
+_TOLD = {
+    "UID": "who ran it, by number",
+    "ReqTRES": "cards that were asked for and not counted",
+    "AdminComment": "voucher and hold",
+}
+"""What no run says where a column is not there."""
+
+
+class BadValue(Exception):
+    """A row cannot be read.
+
+    Attributes:
+        column: Name of the column at fault, '' where it is the whole row.
+        value: What stands there, shortened.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, column: str, value: str, reason: str) -> None:
+        super().__init__(column, value, reason)
+        self.column, self.value, self.reason = column, value, reason
 
 
 class _Bad(Exception):
@@ -140,6 +160,14 @@ def layout(fields: Sequence[str], cluster: str | None, source: str) -> Layout:
     return Layout(*required, *(places.get(name.lower(), -1) for name in _OPTIONAL))
 
 
+def lacks(fields: Iterable[str]) -> str:
+    """Say what runs of these columns do not tell; '' where they tell all."""
+    there = {name.partition("%")[0].lower() for name in fields}
+    return ", ".join(
+        f"no {name} ({what})" for name, what in _TOLD.items() if name.lower() not in there
+    )
+
+
 def rows(
     numbered: Iterable[tuple[int, bytes | str]],
     fields: tuple[str, ...],
@@ -155,34 +183,50 @@ def rows(
         line = line.rstrip("\r\n")
         if not line:
             continue
-        row: list[str] = []
         try:
-            row = _split(line, fields)
-            run = _run(row, at, timezone, cluster)
-        except _Bad as bad:
-            index, reason = bad.args
-            column, value = (fields[index], row[index]) if row else ("", "")
-            yield BadRow(number, column, value[:80], reason, source)
+            found = read(_split(line, fields), fields, at, timezone, cluster)
+        except BadValue as bad:
+            yield BadRow(number, bad.column, bad.value, bad.reason, source)
             continue
-        if isinstance(run, Run):
-            yield run
+        if isinstance(found, Run):
+            yield found
         elif skipped is not None:
-            skipped[run] += 1
+            skipped[found] += 1
+
+
+def read(
+    row: list[str], fields: Sequence[str], at: Layout, timezone: str, cluster: str | None
+) -> Run | str:
+    """Read the values of one row: a run, or the word for why it is none.
+
+    Raises:
+        BadValue: One of them cannot be read.
+    """
+    try:
+        return _run(row, at, timezone, cluster)
+    except _Bad as bad:
+        index, reason = bad.args
+        raise BadValue(fields[index], row[index][:80], reason) from None
+
+
+def bounded(text: str) -> None:
+    """Refuse a row that is longer than any can be, or that no text can hold."""
+    if len(text) > LINE_CHARS_MAX:
+        raise BadValue("", "", f"is {len(text)} characters long, at most {LINE_CHARS_MAX} can be")
+    if "\0" in text:
+        raise BadValue("", "", "holds a NUL byte")
 
 
 def _split(line: str, fields: tuple[str, ...]) -> list[str]:
     """Split a line into its fields; the last takes what is left where it is the one free text."""
-    if len(line) > LINE_CHARS_MAX:
-        raise _Bad(0, f"is {len(line)} characters long, at most {LINE_CHARS_MAX} can be")
-    if "\0" in line:
-        raise _Bad(0, "holds a NUL byte")
+    bounded(line)
     row = line.split("|")
     if len(row) > len(fields):
         free = [name.lower() in FREE_TEXT for name in fields]
         if free[-1] and sum(free) == 1:
             row = line.split("|", len(fields) - 1)
     if len(row) != len(fields):
-        raise _Bad(0, f"has {len(row)} fields, {len(fields)} are needed")
+        raise BadValue("", "", f"has {len(row)} fields, {len(fields)} are needed")
     return row
 
 

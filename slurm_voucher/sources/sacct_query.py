@@ -3,16 +3,16 @@ it comes."""
 
 import contextlib
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from accounting.errors import VoucherError
+from accounting.errors import SlurmUnavailable
 from slurm_voucher import times
 from slurm_voucher.logins import Login
 from slurm_voucher.sources import BadRow, here, tables
-from slurm_voucher.sources.sacct import LINE_CHARS_MAX
 from slurm_voucher.sources.states import ENDED
+from slurm_voucher.sources.whole import Whole
 
 FIELDS = (
     "JobIDRaw",
@@ -122,44 +122,12 @@ def read(
     slow: Counter[str] | None = None,
 ) -> Iterator[pa.Table | BadRow]:
     """Yield what stands in an answer; where it breaks off, its whole lines and then the reason."""
-    with contextlib.closing(_Whole(answer)) as whole:
+    with contextlib.closing(Whole(answer)) as whole:
         yield from tables.tables(
-            whole.lines(), fields=FIELDS, timezone="UTC", cluster=cluster, source=source,
+            whole, fields=FIELDS, timezone="UTC", cluster=cluster, source=source,
             skipped=skipped, slow=slow,
         )  # fmt: skip
         if whole.broken is not None:
             raise whole.broken
-
-
-class _Whole:
-    """The whole lines of an answer. What stands behind the last line feed of one that broke off
-    is the begin of a row, which could be read as another row than it was: it is left out.
-
-    Attributes:
-        broken: Why the answer broke off. None: it did not.
-    """
-
-    def __init__(self, answer: Iterator[bytes]) -> None:
-        self._answer = answer
-        self.broken: VoucherError | None = None
-
-    def lines(self) -> Iterator[bytes]:
-        """Yield blocks; the last one ends where a line does, if the answer broke off."""
-        begun = b""
-        try:
-            for block in self._answer:
-                text = begun + block
-                end = text.rfind(b"\n") + 1
-                if len(text) - end > 4 * LINE_CHARS_MAX:  # too long to be a row: let it be refused
-                    end = len(text)
-                begun = text[end:]
-                yield text[:end]
-        except VoucherError as error:
-            self.broken = error
-        else:
-            yield begun
-
-    def close(self) -> None:
-        """End the command, where the reader went away before it did."""
-        if isinstance(self._answer, Generator):
-            self._answer.close()
+        if whole.rest:
+            raise SlurmUnavailable(f"{source}: the answer ends within a line; try again")

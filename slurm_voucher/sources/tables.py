@@ -6,6 +6,7 @@ Words are known by their bytes; a hash alone decides nothing. What is held in me
 blocks that are being read.
 """
 
+import io
 import queue
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +32,9 @@ PART_BYTES = 4 * 2**20
 _LINE_BYTES = 4 * sacct.LINE_CHARS_MAX + 4
 """As much of a line is enough to see that it is too long."""
 THREADS = 2
+LINES_MAX = 2**20
+"""With so many lines in a piece hardly one is a row: they are read one by one, without room for
+as many rows."""
 WORDS_MAX = 2**17
 """Of so many words a piece begins anew, so that a text without end takes memory with one."""
 Buffers: TypeAlias = "queue.SimpleQueue[bytearray]"
@@ -167,13 +171,15 @@ class _Piece:
         table: Runs that are sure.
         line: int64[n], line of each of them, from 0.
         odd: Lines that are not sure: number, from 0, and text.
+        odds: How many there are.
         lines: How many lines there are.
         skipped: Rows that are no runs, by reason.
     """
 
     table: pa.Table
     line: scan.Longs
-    odd: list[tuple[int, bytes]]
+    odd: Iterable[tuple[int, bytes]]
+    odds: int
     lines: int
     skipped: Counter[str]
 
@@ -214,33 +220,33 @@ class _Reader:
         return found
 
     def _read(self, text: bytearray, end: int) -> _Piece:
-        if not self.fast:
-            listed = bytes(text[:end]).split(b"\n")[:-1]
-            return _Piece(usage.table([]), _NONE, list(enumerate(listed)), len(listed), Counter())
+        padded = np.frombuffer(text, np.uint8)
+        most = scan.count_lines(padded, end)
+        if not self.fast or most > LINES_MAX:
+            lines = enumerate(io.BytesIO(text[:end]))
+            return _Piece(usage.USAGE.empty_table(), _NONE, lines, most, most, Counter())
         try:
             words: Dictionary = self._free.get_nowait()
         except queue.Empty:
             words = Dictionary()
-        padded = np.frombuffer(text, np.uint8)
-        most = scan.count_lines(padded, end)
         out = _columns(most, end)
-        odd, counts = np.empty((most, 3), np.int64), np.zeros(9, np.int64)
+        places, counts = np.empty((most, 3), np.int64), np.zeros(9, np.int64)
         starts = np.empty(scan.FIELDS_MAX + 1, np.int64)
         with np.errstate(over="ignore"):  # as plain Python, NumPy warns of what a hash does
             while not scan.scan(
-                padded, end, starts, self.places, self.rules, words.arrays, out, odd, counts
+                padded, end, starts, self.places, self.rules, words.arrays, out, places, counts
             ):
                 words.grow()
-        odd = odd[: counts[scan.ODD]]
+        places = places[: counts[scan.ODD]]
         table, line, unsure = self._table(out, words, counts)
         if len(words) <= WORDS_MAX:
             self._free.put(words)
-        lines = [(number, bytes(text[low:high])) for number, low, high in odd.tolist()]
+        odd = [(number, bytes(text[low:high])) for number, low, high in places.tolist()]
         if len(unsure):
             listed = bytes(text[:end]).split(b"\n")
-            lines = sorted([*lines, *((number, listed[number]) for number in unsure.tolist())])
+            odd = sorted([*odd, *((number, listed[number]) for number in unsure.tolist())])
         skipped = {word: int(counts[place]) for word, place in SKIPPED.items() if counts[place]}
-        return _Piece(table, line, lines, int(counts[scan.LINES]), Counter(skipped))
+        return _Piece(table, line, odd, len(odd), int(counts[scan.LINES]), Counter(skipped))
 
     def _table(
         self, out: scan.Columns, words: "Dictionary", counts: scan.Longs
@@ -292,10 +298,10 @@ class _Reader:
         self, piece: _Piece, first: int, skipped: Counter[str], slow: Counter[str]
     ) -> Iterator[pa.Table | BadRow]:
         """Add to a piece what the slow reader makes of its lines that are not sure."""
-        if not piece.odd:
+        if not piece.odds:
             yield piece.table
             return
-        slow["rows"] += len(piece.odd)
+        slow["rows"] += piece.odds
         runs: list[Run] = []
         line: list[int] = []
         for number, text in piece.odd:
