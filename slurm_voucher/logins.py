@@ -5,7 +5,7 @@ No secret stands there: a key is a file that only its owner can read, or the age
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from accounting.errors import ConfigInvalid
 from accounting.runs.run import CLUSTER_NAME
@@ -24,7 +24,8 @@ class Login:
         user: Who may ask slurmdbd for everybody's jobs.
         key: File of the private key, without a passphrase. None: the agent's keys.
         known_hosts: File with the keys that hosts may have, as ssh(1) writes it.
-        sacct: What is run there; a whole path where it is not on that user's PATH.
+        sacct: How sacct is called there; a whole path where it is not on that user's PATH. Other
+            commands of Slurm are beside it.
     """
 
     host: str
@@ -37,6 +38,12 @@ class Login:
     def __str__(self) -> str:
         """Say it as ssh(1) takes it."""
         return f"{self.user}@{self.host}:{self.port}"
+
+    def command(self, name: str) -> str:
+        """Return how a command of Slurm is called there."""
+        if name == "sacct" or "/" not in self.sacct:
+            return self.sacct if name == "sacct" else name
+        return str(PurePosixPath(self.sacct).with_name(name))
 
 
 def read(value: object, home: Path, where: str) -> Mapping[str, Login]:

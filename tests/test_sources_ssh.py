@@ -70,6 +70,8 @@ def test_a_sacct_elsewhere(server: Sshd, tmp_path: Path) -> None:
     (server.folder / "sacct").rename(server.folder / "my sacct")
 
     assert b"".join(ask(login)) == b"one\n"
+    assert server.login.command("sreport") == "sreport"
+    assert login.command("sreport") == f"{server.folder}/sreport"
     with pytest.raises(
         SlurmUnavailable, match=r"127\.0\.0\.1:\d+: sacct: .*exit status 127\); try"
     ):

@@ -52,7 +52,7 @@ def ask(
 
     Args:
         login: Where.
-        asked: The command and its arguments; what login says stands for its name.
+        asked: A command of Slurm and its arguments; login says how it is called.
         unset: Variables that it does not see.
         env: Variables that it sees on top of that host's.
         timeout_s: Time for the whole answer.
@@ -64,7 +64,8 @@ def ask(
             took too long; raised at the end, after what it printed.
     """
     settings = [*(f"-u{name}" for name in unset), *(f"{name}={env[name]}" for name in env)]
-    line = shlex.join(["env", *settings, login.sacct, *asked[1:]])
+    name = login.command(asked[0])
+    line = shlex.join(["env", *settings, name, *asked[1:]])
     end_s = time.monotonic() + timeout_s
     with contextlib.closing(paramiko.SSHClient()) as client:
         channel = _run(client, login, line)
@@ -78,9 +79,9 @@ def ask(
             _in_time(login, end_s, heard_s, timeout_s, silence_s)
             if size > ANSWER_BYTES:
                 raise SlurmUnavailable(
-                    f"{login}: sacct printed more than {ANSWER_BYTES} bytes; ask for less time"
+                    f"{login}: {name} printed more than {ANSWER_BYTES} bytes; ask for less time"
                 )
-        _how_it_ended(channel, login, said, end_s)
+        _how_it_ended(channel, f"{login}: {name}", said, end_s)
 
 
 def _next(channel: paramiko.Channel) -> bytes | None:
@@ -113,17 +114,17 @@ def _complaints(channel: paramiko.Channel, said: bytearray) -> bool:
     return some
 
 
-def _how_it_ended(channel: paramiko.Channel, login: Login, said: bytearray, end_s: float) -> None:
+def _how_it_ended(channel: paramiko.Channel, what: str, said: bytearray, end_s: float) -> None:
     """Raise unless the command ended well: without its exit status, it may have more to say."""
     channel.status_event.wait(max(0.0, min(end_s - time.monotonic(), CONNECT_S)))
     _complaints(channel, said)
     status = channel.recv_exit_status() if channel.exit_status_ready() else -1
     if status < 0:
         raise SlurmUnavailable(
-            f"{login}: the connection or sacct broke off before its answer was whole; try again"
+            f"{what}: it or the connection broke off before its answer was whole; try again"
         )
     if status:
-        raise here.failed(f"{login}: {login.sacct}", status, bytes(said))
+        raise here.failed(what, status, bytes(said))
 
 
 def _run(client: paramiko.SSHClient, login: Login, line: str) -> paramiko.Channel:
