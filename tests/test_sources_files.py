@@ -243,6 +243,18 @@ def test_what_a_file_lacks_is_said_at_once(home: Home, tmp_path: Path) -> None:
     assert home.run("import", str(written(tmp_path, TEXT))).stderr == ""
 
 
+def test_columns_in_which_users_write_are_named(home: Home, tmp_path: Path) -> None:
+    """A file with a column in which a user's line feed could look like a row is named at once."""
+    path = written(tmp_path, f"{'|'.join(ROW)}|JobName\n{LINE}|train\n".encode())
+    done = home.run("import", str(path))
+
+    assert done.exit_code == 0
+    assert done.stderr == (
+        f"svoucher: {path} has JobName, whose text users choose: a line feed in it can look like a "
+        "row; export without\n"
+    )
+
+
 def test_import_of_any_file(home: Home, tmp_path: Path) -> None:
     """What cannot be read is one line and exit code 3; the same rows packed are known already."""
     text = f"{HEADER}\n{GOOD}\n".encode()

@@ -135,6 +135,12 @@ def import_(
     )
     if found.lacks:
         click.echo(f"svoucher: {file} has {found.lacks}; its runs come without", err=True)
+    if found.chosen:
+        click.echo(
+            f"svoucher: {file} has {found.chosen}, whose text users choose: a line feed in it can "
+            "look like a row; export without",
+            err=True,
+        )
     watermark = None
     if complete_until is not None and cluster is not None:
         watermark = (cluster, "ended", site.instant_after(complete_until))

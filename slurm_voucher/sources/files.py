@@ -38,10 +38,12 @@ class Found(NamedTuple):
 
     Attributes:
         lacks: What no run of it says, by column; '' for nothing.
+        chosen: Columns whose text users choose and could forge a row in; '' for none.
         rows: Tables of the schema USAGE, and rows that cannot be read.
     """
 
     lacks: str
+    chosen: str
     rows: Iterator[pa.Table | BadRow]
 
 
@@ -71,14 +73,15 @@ def read(
     source = str(path)
     if head.lstrip()[:1] == b"{":
         found = json_jobs.tables(whole, cluster=cluster, source=source, skipped=skipped)
-        return Found(sacct.lacks(json_jobs.FIELDS), found)
+        return Found(sacct.lacks(json_jobs.FIELDS), "", found)
     names = _header(head, source) if fields is None else list(fields)
     text = Whole(whole)
     rows = tables.tables(
         text, fields=fields, timezone=timezone, cluster=cluster, source=source, skipped=skipped,
         slow=slow,
     )  # fmt: skip
-    return Found(sacct.lacks(names), itertools.chain(rows, _end(path, text)))
+    rows = itertools.chain(rows, _end(path, text))
+    return Found(sacct.lacks(names), sacct.chosen(names), rows)
 
 
 def _header(head: bytes, source: str) -> list[str]:

@@ -81,6 +81,8 @@ _OPTIONAL = (
     "NodeList",  # not there: only Start tells whether it started
     "AdminComment",  # not there: no voucher
 )
+_BY_STAFF = frozenset({"admincomment", "systemcomment"})
+"""Free text that no user writes."""
 _TOLD = {
     "UID": "who ran it, by number",
     "ReqTRES": "cards that were asked for and not counted",
@@ -166,6 +168,12 @@ def lacks(fields: Iterable[str]) -> str:
     return ", ".join(
         f"no {name} ({what})" for name, what in _TOLD.items() if name.lower() not in there
     )
+
+
+def chosen(fields: Iterable[str]) -> str:
+    """Name the columns whose text users choose: a line feed in one can look like a row."""
+    names = (name.partition("%")[0] for name in fields)
+    return ", ".join(name for name in names if name.lower() in FREE_TEXT - _BY_STAFF)
 
 
 def rows(
