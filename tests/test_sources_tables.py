@@ -13,7 +13,7 @@ from runs import DATA, header, pozidriv_lines
 from accounting.errors import UsageInvalid
 from accounting.runs import usage
 from accounting.runs.run import Run
-from slurm_voucher.sources import BadRow, dictionary, sacct, tables
+from slurm_voucher.sources import BadRow, dictionary, sacct, scan, tables
 from slurm_voucher.sources.states import ENDED, LIVE
 
 ROW = {
@@ -318,3 +318,9 @@ def test_a_line_without_end_takes_no_memory() -> None:
     assert [each.line for each in bad] == [2]
     assert "at most 65536 can be" in bad[0].reason
     assert sum(item.num_rows for item in found if not isinstance(item, BadRow)) == 2
+
+
+def test_columns_stand_where_the_plain_reader_has_them() -> None:
+    """Both readers know the same columns in the same order. The loops have a list of their own:
+    machine code that is kept does not notice when another file changes."""
+    assert scan.Places._fields == sacct.Layout._fields
