@@ -186,15 +186,18 @@ def test_a_file_that_grows(tmp_path: Path) -> None:
 
 
 def test_a_pipe(tmp_path: Path) -> None:
-    """A pipe is read until it ends."""
+    """A pipe is read until it ends, and not again to number a last line that is cut."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(TEXT + f"{LINE}\n".encode() * 9,))
-    writer.start()
-    runs, bad = read(pipe)
-    writer.join()
+    whole = TEXT + f"{LINE}\n".encode() * 9
+    for content, cut in ((whole, []), (whole + LINE[:-5].encode(), ["last line"])):
+        writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+        writer.start()
+        runs, bad = read(pipe)
+        writer.join()
 
-    assert (len(runs), bad) == (10, [])
+        assert len(runs) == 10
+        assert [str(row).split(": ")[1] for row in bad] == cut
 
 
 FIXED = """JobID           JobName  Partition    Account  AllocCPUS      State ExitCode

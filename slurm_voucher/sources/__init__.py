@@ -10,7 +10,7 @@ class BadRow:
     """One row that could not be read.
 
     Attributes:
-        line: Number of the line in its source, from 1.
+        line: Number of the line in its source, from 1; 0: the last one of a pipe.
         column: Name of the column at fault, '' where it is the whole line.
         value: What stands there, shortened.
         reason: What is wrong with it.
@@ -27,7 +27,7 @@ class BadRow:
 
     def __str__(self) -> str:
         """Say it in one line."""
-        where = f"{self.kind} {self.line}"
+        where = f"{self.kind} {self.line}" if self.line else f"last {self.kind}"
         if self.source:
             where = f"{self.source}: {where}"
         what = f"{self.column} {self.value!r}" if self.column else f"the {self.kind}"

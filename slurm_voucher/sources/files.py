@@ -107,7 +107,8 @@ def _end(path: Path, text: Whole) -> Iterator[BadRow]:
     if text.broken is not None:
         raise text.broken
     if text.rest:
-        line = 1 + sum(block.count(b"\n") for block in unpacked(path))
+        lines = sum(block.count(b"\n") for block in unpacked(path)) if path.is_file() else None
+        line = 0 if lines is None else lines + 1  # a pipe is not read again
         said = text.rest[:80].decode("utf-8", "replace")
         reason = "has no line feed at its end and may be cut short; see that the file is whole"
         yield BadRow(line, "", said, reason, str(path))

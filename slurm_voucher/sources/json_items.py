@@ -15,8 +15,13 @@ ITEM_BYTES = 64 * 2**20
 """How long one job may be: about 20,000 steps."""
 DEPTH = 100
 """How deep a job may be nested."""
-_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+([{}\[\]])', re.DOTALL)
+_PLAIN = rb'[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+"'
+_LEAF = rb"[{\[](?:%b)*+[}\]]" % _PLAIN
+_TWIG = rb"[{\[](?:%b|%b)*+[}\]]" % (_PLAIN, _LEAF)
+_OUTSIDE = re.compile(rb"(?:%b)*+([{}\[\]])" % _PLAIN, re.DOTALL)
 """The next bracket that is not part of a text, with all before it."""
+_INSIDE = re.compile(rb"(?:%b|%b)*+([{}\[\]])" % (_PLAIN, _TWIG), re.DOTALL)
+"""The next bracket within an entry: what closes within two brackets is passed by."""
 _END = b""
 _KEY = re.compile(rb'(?<!\\)"(jobs|errors)"\s*+:\s*+\[\Z')
 
@@ -41,8 +46,8 @@ def items(blocks: Iterable[bytes], source: str) -> Iterator[tuple[str, bytes]]:
         if size < wanted and block is not _END:
             continue
         text = b"".join(kept)
-        while match := _BRACKET.match(text, at):
-            before, at = match[0][:-1].strip(), match.end()
+        while match := (_INSIDE if depth > 2 else _OUTSIDE).match(text, at):
+            before, at = (b"" if depth > 2 else match[0][:-1].strip()), match.end()
             opens = match[1] in b"{["
             if depth == 0 and (before or ended or match[1] != b"{"):
                 raise UsageInvalid(f"{source}: is no single object of JSON; give one answer")
