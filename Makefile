@@ -20,7 +20,7 @@ help:
 	@echo 'make test     everything: check, thorough, then the tests against the containerised Slurm'
 	@echo 'make check    what needs no Slurm: lint, types, unit and property tests'
 	@echo 'make nightly  10,000 random steps of the whole life of vouchers, against a model'
-	@echo 'make fuzz     ten minutes of any bytes into the readers of usage, with atheris'
+	@echo 'make fuzz     any bytes into the readers of usage and of questions, with atheris'
 	@echo 'make slurm-matrix  the same on Slurm 22.05, 24.11 and 26.05, each in an image of its own'
 	@echo 'make slurm    only the tests against the containerised Slurm (some: ARGS="-k refused")'
 	@echo 'make bench    what it costs, measured'
@@ -64,12 +64,13 @@ thorough: .venv/ready
 nightly: .venv/ready
 	LIFE_STEPS=10000 $(BIN)/pytest -q --timeout=7200 tests/test_life.py
 
-# Ten minutes, or MINUTES=1; what is new goes to build/fuzz, and what fails is named there.
+# Ten minutes for each, or MINUTES=1; what is new goes to build/fuzz, and what fails is named there.
 fuzz: .venv/ready
 	@$(BIN)/pip install -q 'atheris>=3'
-	@mkdir -p build/fuzz
-	NUMBA_DISABLE_JIT=1 PYTHONPATH=. $(BIN)/python tests/fuzz/usage.py -max_len=4096 \
-		-max_total_time=$$(($(MINUTES) * 60)) -artifact_prefix=build/fuzz/ build/fuzz tests/fuzz/corpus
+	@set -e; for target in usage questions; do mkdir -p build/fuzz/$$target; \
+		NUMBA_DISABLE_JIT=1 PYTHONPATH=. $(BIN)/python tests/fuzz/$$target.py -max_len=4096 \
+		-max_total_time=$$(($(MINUTES) * 60)) -artifact_prefix=build/fuzz/ \
+		build/fuzz/$$target tests/fuzz/corpus/$$target; done
 
 unit-plain: .venv/ready
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -q -m "not slurm" $(KERNEL_TESTS)

@@ -1,0 +1,56 @@
+"""Fuzz what voucherd is asked and what stands in AdminComments, with atheris: make fuzz.
+
+Any bytes as a line from the hook: a question or a refusal in words, what its job can use at most
+or why that is not known, and an answer of one line that the hook has room for. Any bytes as an
+AdminComment: marks, or why there are none; and what is written is read again.
+"""
+
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["slurm_voucher", "accounting"]):
+    from accounting.errors import VoucherError
+    from slurm_voucher import estimate, marks, protocol
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from fakeslurm import CLUSTER
+
+
+def question(data: bytes) -> None:
+    """Ask as a hook would."""
+    try:
+        asked = protocol.read(data)
+        for most in estimate.options(asked.fields, CLUSTER):
+            assert most.limit_s > 0, most
+            assert most.tasks > 0, most
+        say = ""
+    except VoucherError as error:
+        say = str(error)
+        assert say.isprintable(), say
+    line = protocol.answer("YES", {"hold": "0" * 32, "held": "1"}, say)
+    assert len(line) <= protocol.ANSWER_BYTES_MAX, line
+    assert line.index(b"\n") == len(line) - 1, line
+
+
+def comment(data: bytes) -> None:
+    """Read an AdminComment, and write it again."""
+    text = data.decode("utf-8", "surrogateescape")
+    try:
+        own = marks.read(text)
+    except ValueError:
+        return
+    if own.hold:
+        again = marks.read(marks.write(text, own))
+        assert again == own, (text, own, again)
+
+
+def once(data: bytes) -> None:
+    """Try one input; the first byte says which."""
+    (question if data[:1] == b"1" else comment)(data)
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, once)
+    atheris.Fuzz()
