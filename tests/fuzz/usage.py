@@ -6,6 +6,7 @@ first byte says which. Kernels run as plain Python (NUMBA_DISABLE_JIT=1), where 
 their branches and a wrong index is an error.
 """
 
+import random
 import sys
 from collections import Counter
 from pathlib import Path
@@ -19,9 +20,14 @@ with atheris.instrument_imports(include=["slurm_voucher", "accounting"]):
     from slurm_voucher.sources import BadRow, json_jobs, sacct, tables
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from test_sources_tables import ROW
+from test_sources_tables import COMMENTS, ROW, SPANS, STATES, TIMES, TRES
+from test_sources_tables import WORDS as ODD
 
 FIELDS = list(ROW)
+WORDS = [
+    word.encode("utf-8", "surrogateescape")
+    for word in (*COMMENTS, *ODD, *SPANS, *STATES, *TIMES, *TRES)
+]
 tables.PIECE_BYTES = 1_000
 tables.THREADS = 1
 
@@ -76,6 +82,21 @@ def once(data: bytes) -> None:
     (jobs if data[:1] == b"{" else text)(data)
 
 
+def mutated(data: bytes, most: int, seed: int) -> bytes:
+    """Change a value of a row of text, or any bytes: of these hardly one leaves a row a row."""
+    chance = random.Random(seed)
+    if data[:1] == b"{" or chance.random() < 0.2:
+        return bytes(atheris.Mutate(data, most))
+    lines = data.split(b"\n")
+    at = chance.randrange(len(lines))
+    values = lines[at].split(b"|")
+    place = chance.randrange(len(values))
+    own = values[place]
+    values[place] = chance.choice(WORDS) if chance.random() < 0.2 else atheris.Mutate(own, 40)
+    lines[at] = b"|".join(values)
+    return b"\n".join(lines)[:most]
+
+
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, once)
+    atheris.Setup(sys.argv, once, custom_mutator=mutated)
     atheris.Fuzz()
