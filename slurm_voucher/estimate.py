@@ -153,6 +153,12 @@ def number(fields: Mapping[str, str], key: str) -> int | None:
     return int(text)
 
 
+def _shown(word: str) -> str:
+    """Return the begin of a user's word as a refusal repeats it: no control byte stands in it."""
+    begin = word[:SHOWN]
+    return begin if begin.isprintable() else repr(begin)
+
+
 def _partitions(
     fields: Mapping[str, str], partitions: Mapping[str, Partition]
 ) -> Sequence[Partition]:
@@ -161,13 +167,13 @@ def _partitions(
     names = list(dict.fromkeys(named.split(",")))
     if len(names) > PARTITIONS_MAX:
         raise NotEligible(
-            f"partition {named[:SHOWN]}: {len(names)} are named, {PARTITIONS_MAX} are possible "
+            f"partition {_shown(named)}: {len(names)} are named, {PARTITIONS_MAX} are possible "
             "with a voucher; name fewer"
         )
     for name in names:
         if name not in partitions:
             raise NotEligible(
-                f"partition {name[:SHOWN] or '(none)'}: not known here; see sinfo and choose one"
+                f"partition {_shown(name) or '(none)'}: not known here; see sinfo and choose one"
             )
     return [partitions[name] for name in names]
 

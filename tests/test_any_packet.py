@@ -1,7 +1,6 @@
 """Whatever is delivered, corrected, given back and closed: the packet of a claim proves itself."""
 
 import contextlib
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -15,23 +14,18 @@ from test_eligible import MINE
 from test_packing import packed
 from town import PROVIDER, Town, pay, stamp
 
-from accounting import policy
 from accounting.book import ledger
-from accounting.book.ledger import Entry
 from accounting.errors import InvalidInput, Refused
 from accounting.redeem import checking, redemption
 from accounting.runs.run import Run
 
 
-def told(made: Path, keys: Mapping[str, Mapping[str, str]], folder: Path) -> Town:
+def told(keys: Mapping[str, Mapping[str, str]], folder: Path) -> Town:
     """Make a town whose vouchers may have shares of their own."""
-    shutil.copy(made / "town.db", folder / "book.db")
-    engine = ledger.connect(f"sqlite:///{folder / 'book.db'}", durable=False)
-    text = MINE.replace("policy: chengdu-2023\n", "policy: mine\n")
-    shop = Town(engine, folder / "archive", keys, policy.load(text, "policy"))
-    rows = {"document": [towns.document("policy", "mine", text)]}
+    url = f"sqlite:///{folder / 'book.db'}"
+    engine = ledger.connect(url, durable=False, must_exist=False)
+    shop = towns.by(engine, folder, keys, MINE.replace("policy: chengdu-2023\n", "policy: mine\n"))
     with shop.begin() as conn:
-        ledger.write(conn, Entry("document:policy:mine", "policy.load", stamp(), rows))
         pay(conn, "50,000,000", "BANK-MUCH")
     delivery.load_prices(shop)
     return shop
@@ -40,10 +34,10 @@ def told(made: Path, keys: Mapping[str, Mapping[str, str]], folder: Path) -> Tow
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(16))
 def test_any_packet_proves_itself(
-    made: Path, keys: Mapping[str, Mapping[str, str]], tmp_path: Path, seed: int
+    keys: Mapping[str, Mapping[str, str]], tmp_path: Path, seed: int
 ) -> None:
     """Every claim of a random story has a packet without findings, which later has its bytes."""
-    shop = told(made, keys, tmp_path)
+    shop = told(keys, tmp_path)
     random, known = Random(seed), dict[int, Run]()
     begin(shop, random)
     packets: dict[str, bytes] = {}

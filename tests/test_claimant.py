@@ -1,6 +1,6 @@
 """Claims by units: who paid all of the fee gets the voucher's half back from the city."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +8,11 @@ import delivery
 import pytest
 import town as towns
 from delivery import DECEMBER, balance, claim, close, invoice, pay_out, review, submit, take, yuan
+from sqlalchemy import Engine
 from test_packing import packed
 from town import PROVIDER, UNIT, Town, add_unit, stamp
 
 from accounting import policy
-from accounting.book import ledger
-from accounting.book.ledger import Entry
 from accounting.errors import InvalidInput, NotAllowed, Refused
 from accounting.redeem import checking, redemption
 
@@ -21,7 +20,7 @@ FIRST = f"C-{PROVIDER}-{UNIT}-2024-Q4-1"
 
 
 @pytest.fixture
-def shop(town: Town) -> Iterator[Town]:
+def shop(blank: Engine, keys: Mapping[str, Mapping[str, str]], tmp_path: Path) -> Iterator[Town]:
     """The town after an invoiced November of 280.00, where units pay all and claim themselves."""
     text = policy.builtin("chengdu-2023")
     for old, new in (
@@ -32,10 +31,7 @@ def shop(town: Town) -> Iterator[Town]:
     ):
         assert old in text
         text = text.replace(old, new)
-    own = replace(town, policy=policy.load(text, "policy"))
-    rows = {"document": [towns.document("policy", "mine", text)]}
-    with own.begin() as conn:
-        ledger.write(conn, Entry("document:policy:mine", "policy.load", stamp(), rows))
+    own = towns.by(blank, tmp_path, keys, text)
     delivery.november(own)
     invoice(own, "2024-11")
     yield own

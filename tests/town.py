@@ -240,3 +240,12 @@ def open_account(town: Town, *, cash: str = "50,000") -> None:
     assert (account, voucher) == (ACCOUNT, VOUCHER)
     with town.begin() as conn:
         pay(conn, cash, "BANK-1")
+
+
+def by(engine: Engine, folder: Path, keys: Mapping[str, Mapping[str, str]], text: str) -> Town:
+    """Make a town whose book was made by other rules, in an empty database."""
+    found(engine, text=text)
+    own = Town(engine, folder / "archive", keys, policy.load(text, "policy"))
+    people(own)
+    open_account(own)
+    return own
