@@ -8,6 +8,7 @@ import pytest
 from homes import Home, furnished, one_line
 
 from accounting.errors import UsageInvalid
+from slurm_voucher.logins import Login
 from slurm_voucher.sources import rollup
 
 FIELDS = (
@@ -228,3 +229,11 @@ def test_what_is_no_roll_up(line: str) -> None:
     """A row of another cluster, another resource or no whole number is refused by its line."""
     with pytest.raises(UsageInvalid, match="line 2"):
         rollup.read(f"chengdu|lab|li|cpu|1\n{line}\n", "chengdu")
+
+
+def test_sreport_on_a_login_node() -> None:
+    """Over SSH each command is the one beside that node's sacct, and never sacct itself."""
+    login = Login("login1", 22, "ops", None, Path("/known"), "/opt/slurm/bin/sacct")
+    assert rollup.beside(login, "sreport").sacct == "/opt/slurm/bin/sreport"
+    assert rollup.beside(login, "sacct") == login
+    assert rollup.beside(Login("l", 22, "ops", None, Path("/k")), "sreport").sacct == "sreport"

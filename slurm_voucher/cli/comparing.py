@@ -15,10 +15,10 @@ from accounting.proof.comparing import Difference, Figures, Result
 from accounting.runs import usage
 from slurm_voucher.cli.output import Show, show_json
 from slurm_voucher.cli.site import Site
-from slurm_voucher.cli.usage import read_all
 from slurm_voucher.logins import Login
 from slurm_voucher.sources import BadRow, rollup, sacct_query
 from slurm_voucher.sources.states import ENDED
+from slurm_voucher.sweeping import read_all
 
 DAY_S = 86_400
 """How much slurmdbd is asked for at once."""

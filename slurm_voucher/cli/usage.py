@@ -1,5 +1,6 @@
 """svoucher import, collect, rate: usage in, from a file or from slurmdbd."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,29 +14,15 @@ import pyarrow as pa
 from accounting import period
 from accounting.errors import UsageInvalid
 from accounting.money import yuan_micro
-from accounting.runs import usage, watermarks
 from accounting.settle import charging, stored
 from accounting.settle.charging import Taken
+from slurm_voucher import sweeping, watching
 from slurm_voucher.cli import progress
 from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import CLUSTER, DAY, Site, pass_site
-from slurm_voucher.sources import BadRow, files, sacct_query
-from slurm_voucher.sources.states import ENDED
-
-OVERLAP_S = 3_600
-"""How far a sweep reaches back behind the watermark: rows come to slurmdbd late."""
-
-
-def read_all(found: Iterable[pa.Table | BadRow]) -> tuple[pa.Table, list[BadRow]]:
-    """Return the runs of a source, and what it could not read."""
-    runs = [usage.USAGE.empty_table()]
-    bad: list[BadRow] = []
-    for each in found:
-        if isinstance(each, BadRow):
-            bad.append(each)
-        else:
-            runs.append(each)
-    return pa.concat_tables(runs).unify_dictionaries(), bad
+from slurm_voucher.sources import BadRow, files
+from slurm_voucher.sweeping import Sweep, Swept
+from slurm_voucher.watching import Watch
 
 
 class _Reading:
@@ -69,7 +56,7 @@ class _Reading:
             )
 
 
-def _tell(taken: Taken, read: _Reading) -> None:
+def _tell(taken: Taken, read: _Reading | Swept) -> None:
     known = read.rows - taken.new - taken.changed
     click.echo(
         f"{read.rows} runs read: {taken.new} new, {taken.changed} changed, {known} known; "
@@ -176,9 +163,23 @@ def _fields(text: str | None) -> list[str] | None:
     help="Sweep without a state filter: finds states that nobody named.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave bad rows out for good.")
+@click.option("--watch", is_flag=True, help="Go on until SIGTERM: when a job ends, and by a timer.")
+@click.option(
+    "--every",
+    type=click.IntRange(10, 86_400),
+    default=300,
+    show_default=True,
+    help="Seconds of that timer.",
+)
 @pass_site
 def collect_(
-    site: Site, cluster: str, since: date | None, all_states: bool, skip_bad: bool
+    site: Site,
+    cluster: str,
+    since: date | None,
+    all_states: bool,
+    skip_bad: bool,
+    watch: bool,
+    every: int,
 ) -> None:
     """Take in the runs of a cluster that have ended, from slurmdbd by sacct.
 
@@ -189,33 +190,28 @@ def collect_(
     \b
     Example: svoucher collect --cluster chengdu
     """
-    sweep = "all-states" if all_states else "ended"
-    end_s = int(time.time())
-    with site.read() as conn:
-        watermark = watermarks.by_cluster(conn, sweep).get(cluster)
-    begin_s = end_s - 7 * 86_400 if watermark is None else watermark - OVERLAP_S
-    if since is not None:
-        begin_s = min(begin_s, period.instant(since, site.policy.timezone))
-    read = _Reading()
-    states = None if all_states else tuple(ENDED.values())
-    found = sacct_query.ended(
-        begin_s, end_s, cluster, login=site.config.ssh.get(cluster), states=states,
-        skipped=read.skipped, slow=read.slow,
+    if watch:
+        if all_states or skip_bad or since is not None:
+            raise click.UsageError("--watch sweeps by itself; leave the other options out")
+        logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
+        watched = Watch(site.engine, site.config, cluster, lambda: site.stamp("system"))
+        watching.watch(watched, every)
+        return
+    since_s = None if since is None else period.instant(since, site.policy.timezone)
+    kind = "all-states" if all_states else "ended"
+    sweep = Sweep(cluster, kind, since_s, skip_bad)
+    now_s = int(time.time())
+    swept = sweeping.run(
+        site.engine, site.config, site.policy, site.stamp("system"), sweep, now_s,
+        show=progress.watched,
     )  # fmt: skip
-    found = progress.watched(found, lambda: read.rows, None, lambda: read.rows)
-    taken = charging.take_in_parts(
-        site.engine,
-        site.config.archive,
-        read.parts(found, despite_bad=True),
-        site.policy,
-        site.stamp("system"),
-        lambda: (cluster, sweep, end_s) if skip_bad or not read.bad else None,
-    )
-    _tell(taken, read)
-    if read.bad and not skip_bad:
+    for row in swept.bad:
+        click.echo(f"svoucher: {row}", err=True)
+    _tell(swept.taken, swept)
+    if not swept.complete:
         raise UsageInvalid(
-            f"{read.bad} bad rows were left out, 0 are allowed; mend them, or leave them out for "
-            "good with --skip-bad"
+            f"{len(swept.bad)} bad rows were left out, 0 are allowed; mend them, or leave them out "
+            "for good with --skip-bad"
         )
 
 

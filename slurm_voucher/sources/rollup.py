@@ -5,6 +5,8 @@ suspended seconds off and counts runs that still go on.
 """
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import PurePosixPath
 
 from accounting.errors import SlurmUnavailable, UsageInvalid
 from slurm_voucher import times, tres
@@ -42,6 +44,13 @@ def used(
     return read(_answer(command(begin_s, until_s, cluster), login), cluster)
 
 
+def beside(login: Login, name: str) -> Login:
+    """Return a login that runs another of Slurm's commands, from the folder that sacct is in."""
+    if name == "sacct":
+        return login
+    return replace(login, sacct=str(PurePosixPath(login.sacct).with_name(name)))
+
+
 def _answer(asked: list[str], login: Login | None) -> str:
     """Return what a command prints, here or on a login node."""
     if login is None:
@@ -50,7 +59,11 @@ def _answer(asked: list[str], login: Login | None) -> str:
         from slurm_voucher.sources import ssh  # loads paramiko
 
         answer = ssh.ask(
-            login, asked, unset=sacct_query.UNSET, env=sacct_query.ENV, timeout_s=TIMEOUT_S
+            beside(login, asked[0]),
+            asked,
+            unset=sacct_query.UNSET,
+            env=sacct_query.ENV,
+            timeout_s=TIMEOUT_S,
         )
     parts, size = [], 0
     for part in answer:
