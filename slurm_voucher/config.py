@@ -10,7 +10,7 @@ from sqlalchemy import URL
 
 from accounting.errors import ConfigInvalid
 from accounting.yamlfile import at, kind, only, read
-from slurm_voucher import logins
+from slurm_voucher import logins, warning
 from slurm_voucher.logins import Login
 
 DEFAULT_HOME = "/var/lib/slurm-voucher"
@@ -23,7 +23,7 @@ UID_MAX = 2**32 - 2
 SELF_PAY, REFUSE = "self_pay", "refuse"
 _KEYS = ("book", "archive", "papers", "socket", "slurm_uid", "snapshot_s", "default_qos",
          "without_voucher", "users_port", "munge_socket", "overrun_s",
-         "paper_font", "ssh")  # fmt: skip
+         "paper_font", "ssh", "warn")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Config:
             (PERIODIC_TIMEOUT), and the end that it records is when it saw it; KillWait is not in
             it (job_mgr.c, job_time_limit and _job_timed_out, 22.05 to 26.05).
         paper_font: The font file that papers are set in. None: the first Chinese one found.
+        warn: How the site is told of vouchers that near their end.
         ssh: Where sacct is asked for a cluster, over SSH; for one that is not there, on this host.
     """
 
@@ -63,6 +64,7 @@ class Config:
     munge_socket: str | None = None
     overrun_s: int = 0
     paper_font: Path | None = None
+    warn: warning.Settings = field(default_factory=warning.Settings)
     ssh: Mapping[str, Login] = field(default_factory=dict)
 
 
@@ -129,6 +131,7 @@ def load(home: Path) -> Config:
         munge_socket=munge_socket,
         overrun_s=overrun_s,
         paper_font=paper_font,
+        warn=warning.read(keys.get("warn", {}), at(where, "warn")),
         ssh=logins.read(keys.get("ssh", {}), home, at(where, "ssh")),
     )
 

@@ -81,6 +81,10 @@ COMMANDS = {
     ),
     "archive": ("archive", "The usage archive: list, verify, compact."),
     "report": ("report", "Reports."),
+    "warn": (
+        "warn",
+        "Tell by the site's command which vouchers are nearly used up or expire, each level once.",
+    ),
     "close": (
         "settle",
         "Close a month: one statement for each account with charges. Twice is once.",
