@@ -29,6 +29,8 @@ FIRST_S = 7 * 86_400
 """How far the first one reaches back."""
 STRETCH_S = {"ended": 6 * 3_600, "all-states": 86_400}
 """How much time slurmdbd is asked for at once, by kind of sweep."""
+STRETCHES_MAX = 60
+"""Into how many a sweep is cut; one that reaches back further has longer ones."""
 
 
 @dataclass
@@ -150,6 +152,7 @@ def _mark(swept: Swept, sweep: Sweep, end_s: int) -> tuple[str, str, int] | None
 
 def stretches(begin_s: int, end_s: int, size_s: int) -> Iterator[tuple[int, int]]:
     """Cut a time into stretches that end where the next one begins; there is always one."""
+    size_s = max(size_s, -(-(end_s - begin_s) // STRETCHES_MAX))
     while end_s - begin_s > size_s:
         yield begin_s, begin_s + size_s
         begin_s += size_s
