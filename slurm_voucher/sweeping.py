@@ -1,7 +1,7 @@
 """A sweep: what ended since the last one is asked of slurmdbd, a stretch of time after another.
 
 A sweep reaches back behind its watermark, for rows come to slurmdbd late. After a long silence it
-asks for a few hours at a time, each taken in before the next is asked for; so slurmdbd never has
+asks for a day at a time, each taken in before the next is asked for; so slurmdbd never has
 to answer for all at once, and what is in is in wherever it ends.
 """
 
@@ -27,8 +27,9 @@ OVERLAP_S = 3_600
 """How far a sweep reaches back behind the watermark."""
 FIRST_S = 7 * 86_400
 """How far the first one reaches back."""
-STRETCH_S = {"ended": 6 * 3_600, "all-states": 86_400}
-"""How much time slurmdbd is asked for at once, by kind of sweep."""
+STRETCH_S = 26 * 3_600
+"""How much time slurmdbd is asked for at once: what a daily sweep asks for is one stretch, for each
+is an entry of the book."""
 STRETCHES_MAX = 60
 """Into how many a sweep is cut; one that reaches back further has longer ones."""
 
@@ -118,7 +119,7 @@ def run(
     """
     swept = Swept()
     states = tuple(ENDED.values()) if sweep.kind == "ended" else None
-    for begin_s, end_s in stretches(begin(engine, sweep, now_s), now_s, STRETCH_S[sweep.kind]):
+    for begin_s, end_s in stretches(begin(engine, sweep, now_s), now_s, STRETCH_S):
         found = sacct_query.ended(
             begin_s, end_s, sweep.cluster, login=config.ssh.get(sweep.cluster), states=states,
             skipped=swept.skipped, slow=swept.slow,
