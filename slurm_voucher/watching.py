@@ -148,12 +148,13 @@ class Watch:
         )  # fmt: skip
 
 
-def watch(watched: Watch, every_s: float) -> None:
+def watch(watched: Watch, every_s: float, least_s: float) -> None:
     """Collect until SIGTERM or SIGINT.
 
     Args:
         watched: What.
         every_s: How often, where nothing comes.
+        least_s: How soon after a sweep began the next one may, however many jobs end.
 
     Raises:
         ConfigInvalid: Somebody collects this cluster already, or the socket cannot be made.
@@ -167,11 +168,12 @@ def watch(watched: Watch, every_s: float) -> None:
         log.info("collecting %s, woken at %s", watched.cluster, path)
         while not stopped():
             waking.drain(bound)  # what ended before is in this sweep
+            next_s = time.monotonic() + least_s
             wait_s = pace.after(well=watched.sweep(stopped))
             if stopped():
                 break
             if waking.wait(bound if not pace.failures else None, signals, wait_s):
-                waking.wait(None, signals, SETTLE_S)
+                waking.wait(None, signals, max(SETTLE_S, next_s - time.monotonic()))
         path.unlink(missing_ok=True)
     log.info("%s: ended", watched.cluster)
 

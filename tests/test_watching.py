@@ -69,7 +69,7 @@ def running(home: Home) -> Iterator["subprocess.Popen[str]"]:
     """Run the service as a process of its own."""
     command = [sys.executable, "-c", "from slurm_voucher.cli import main; main()",
                "--home", str(home.path), "collect", "--cluster", "chengdu", "--watch",
-               "--every", LAZY]  # fmt: skip
+               "--every", LAZY, "--least", "1"]  # fmt: skip
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as service:
         try:
@@ -100,6 +100,25 @@ def test_woken_and_ended(home: Home, slurm: FakeSlurm) -> None:
     assert "chengdu all-states up to " in lines[1]
     assert "0 read, 0 new, 0 changed" in lines[2]
     assert not path.exists()
+
+
+def test_jobs_that_end_all_the_time_do_not_sweep_all_the_time(home: Home, monkeypatch) -> None:
+    """Woken right after a sweep, the next one waits until its time has come."""
+    waited: list[float] = []
+
+    def wait(_bound: object, _signals: object, seconds: float) -> bool:
+        waited.append(seconds)
+        if len(waited) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return True
+
+    monkeypatch.setattr(watching.waking, "wait", wait)
+    watched = watch(home)
+    monkeypatch.setattr(watched, "sweep", lambda stop: True)
+    watching.watch(watched, 300, 60)
+
+    assert waited[0] == 300
+    assert 50 < waited[1] <= 60
 
 
 def test_killed_and_started_again(home: Home, slurm: FakeSlurm) -> None:

@@ -171,6 +171,13 @@ def _fields(text: str | None) -> list[str] | None:
     show_default=True,
     help="Seconds of that timer.",
 )
+@click.option(
+    "--least",
+    type=click.IntRange(1, 86_400),
+    default=60,
+    show_default=True,
+    help="Seconds between two sweeps at the least, however many jobs end.",
+)
 @pass_site
 def collect_(
     site: Site,
@@ -180,6 +187,7 @@ def collect_(
     skip_bad: bool,
     watch: bool,
     every: int,
+    least: int,
 ) -> None:
     """Take in the runs of a cluster that have ended, from slurmdbd by sacct.
 
@@ -195,7 +203,7 @@ def collect_(
             raise click.UsageError("--watch sweeps by itself; leave the other options out")
         logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
         watched = Watch(site.engine, site.config, cluster, lambda: site.stamp("system"))
-        watching.watch(watched, every)
+        watching.watch(watched, every, least)
         return
     since_s = None if since is None else period.instant(since, site.policy.timezone)
     kind = "all-states" if all_states else "ended"
