@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from accounting.errors import SlurmUnavailable
-from slurm_voucher.partitions import ask
+from slurm_voucher.commands import ask
 
 
 @dataclass(frozen=True)

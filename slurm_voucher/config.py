@@ -13,7 +13,6 @@ from accounting.yamlfile import at, kind, only, read
 from slurm_voucher import logins, warning
 from slurm_voucher.logins import Login
 
-DEFAULT_HOME = "/var/lib/slurm-voucher"
 DEFAULT_SOCKET = "/run/slurm-voucher/hook.sock"
 SOCKET_BYTES_MAX = 103
 """sun_path of unix(7) less its final NUL and the .new it has until it listens."""

@@ -1,16 +1,14 @@
 """What Slurm says about its partitions: defaults and limits that a submit leaves open."""
 
-import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from accounting.errors import InvalidInput, SlurmUnavailable
 from slurm_voucher import times, tres
+from slurm_voucher.commands import ask
 from slurm_voucher.config import Config
 
-TIMEOUT_S = 20
 NODES_FORMAT = "%R|%c|%X|%G"
 """Partition, processors, sockets and gres, a line for each kind of node."""
 WHOLE = ("NODE", "TOPO")
@@ -67,27 +65,6 @@ class Cluster:
     partitions: Mapping[str, Partition]
     default_qos: str
     overrun_s: int = 0
-
-
-def ask(command: list[str], timeout_s: int = TIMEOUT_S) -> str:
-    """Run one of Slurm's commands and return what it prints.
-
-    Raises:
-        SlurmUnavailable: It is not there, failed, or took too long.
-    """
-    try:
-        done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_s,
-            check=False, stdin=subprocess.DEVNULL, env=os.environ | {"SLURM_BITSTR_LEN": "0"},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise SlurmUnavailable(f"{command[0]}: no answer in {timeout_s} s; try again") from None
-    except OSError as error:
-        raise SlurmUnavailable(f"{command[0]}: {error.strerror}; install it or set PATH") from None
-    if done.returncode:
-        said = done.stderr.strip().partition("\n")[0]
-        raise SlurmUnavailable(f"{command[0]}: {said or 'failed'}; is slurmctld running?")
-    return done.stdout
 
 
 def load(site: Config) -> Cluster:

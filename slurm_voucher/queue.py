@@ -7,8 +7,8 @@ from typing import Any
 
 from accounting.errors import SlurmUnavailable
 from slurm_voucher import marks
+from slurm_voucher.commands import ask
 from slurm_voucher.marks import Marks
-from slurm_voucher.partitions import ask
 from slurm_voucher.sources.states import ENDED
 
 COMMAND = ["squeue", "--all", "--states=all", "--json"]

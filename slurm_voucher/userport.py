@@ -1,8 +1,7 @@
-"""Users' questions, by TCP from any host of the cluster: balance and quote, for oneself alone.
+"""Users' questions, by TCP from any host of the cluster, each answered for oneself alone.
 
-A question is one MUNGE credential on a line; it carries JSON, and its uid is who asks. The answer
-is a credential that only this user can read. It runs beside voucherd in a process of its own, and
-only reads the book: what users ask never makes slurmctld wait.
+port.py has the wire. It runs beside voucherd in a process of its own, and only reads the book:
+what users ask never makes slurmctld wait.
 """
 
 import asyncio
@@ -10,7 +9,6 @@ import contextlib
 import json
 import logging
 import pickle
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -20,16 +18,11 @@ from sqlalchemy.exc import DBAPIError
 
 from accounting.book import ledger
 from accounting.errors import InvalidInput, Unavailable, VoucherError
-from slurm_voucher import answers, looking, munge, partitions
+from slurm_voucher import answers, looking, munge, partitions, port
 from slurm_voucher.asking import Rules
 from slurm_voucher.config import Config
 
 log = logging.getLogger("voucherd")
-PORT = 6899
-LINE_BYTES_MAX = 16_384
-ANSWER_BYTES_MAX = 1 << 20
-WAIT_S = 5
-"""How long a user may take to ask, and waits for the answer."""
 AT_ONCE = 32
 RULES_S = 60
 """For how long Slurm's partitions and the price list are taken to be the same."""
@@ -52,24 +45,29 @@ class Answering:
             NotAllowed: It is none that munged vouches for.
         """
         payload, uid = munge.decode(line.strip(), self._config.munge_socket)
+        told: dict[str, Any]
         try:
-            told: dict[str, Any] = {"rows": self._told(payload, uid)}
+            told = {"rows": self._told(payload, uid)}
         except VoucherError as error:
             told = {"code": error.code, "say": str(error), "exit": error.exit_code}
         except DBAPIError as error:
             log.error("users: %s", error.orig)
             told = {"code": Unavailable.code, "say": "voucher: the book is busy; ask again",
                     "exit": Unavailable.exit_code}  # fmt: skip
-        return munge.encode(json.dumps(told).encode(), uid, self._config.munge_socket)
+        return munge.encode(
+            json.dumps({"version": port.VERSION, **told}).encode(), uid, self._config.munge_socket
+        )
 
     def _told(self, payload: bytes, uid: int) -> Any:
         asked = _question(payload)
         rules, now_s = self._now(), int(time.time())
+        of = (rules.policy, rules.cluster.name, uid, now_s)
         with ledger.reading(self._engine).begin() as conn:
             match asked.get("ask"):
                 case "balance":
-                    name = rules.cluster.name
-                    return answers.balances_of(conn, rules.policy, name, uid, now_s)
+                    return answers.balances_of(conn, *of)
+                case "members":
+                    return answers.members_of(conn, *of)
                 case "quote":
                     fields = asked.get("fields")
                     if not isinstance(fields, dict) or len(fields) > FIELDS_MAX:
@@ -78,7 +76,9 @@ class Answering:
                     account = asked.get("account")
                     account = account if isinstance(account, str) else None
                     return answers.quote(conn, rules, given, account, uid, now_s)
-        raise InvalidInput(f"question {str(asked.get('ask'))[:16]!r}: known are balance, quote")
+        raise InvalidInput(
+            f"question {str(asked.get('ask'))[:16]!r}: known are balance, members, quote"
+        )
 
     def _now(self) -> Rules:
         if self._rules is None or time.monotonic() > self._rules_until:
@@ -95,42 +95,12 @@ def _question(payload: bytes) -> Mapping[str, Any]:
         asked = None
     if not isinstance(asked, dict):
         raise InvalidInput("question: is no JSON object; ask by svoucher")
+    if asked.get("version") != port.VERSION:
+        raise InvalidInput(
+            f"svoucher: speaks version {str(asked.get('version', 0))[:8]}, this site's voucherd "
+            f"{port.VERSION}; use the svoucher of the site's release"
+        )
     return asked
-
-
-def ask(host: str, port: int, question: Mapping[str, Any], munge_socket: str | None = None) -> Any:
-    """Ask a site's voucherd, as whoever runs this.
-
-    Raises:
-        Unavailable: Nobody answers there, or no munged here.
-        VoucherError: What the site says.
-    """
-    credential = munge.encode(json.dumps(question).encode(), None, munge_socket)
-    answer = b""
-    try:
-        with socket.create_connection((host, port), WAIT_S) as asking:
-            asking.settimeout(WAIT_S)
-            asking.sendall(credential + b"\n")
-            while len(answer) <= ANSWER_BYTES_MAX and (some := asking.recv(65_536)):
-                answer += some
-    except OSError as error:
-        raise Unavailable(
-            f"voucherd at {host}:{port}: {error.strerror or error}; ask the operator whether "
-            "users_port is set, or try again"
-        ) from None
-    if not answer:
-        raise Unavailable(f"voucherd at {host}:{port}: gave no answer; ask again in a minute")
-    told = json.loads(munge.decode(answer.strip(), munge_socket)[0])
-    if "rows" not in told:
-        raise _said(told)
-    return told["rows"]
-
-
-def _said(told: Mapping[str, Any]) -> VoucherError:
-    """Return an error as the site raised it, with its code and exit code."""
-    error = VoucherError(str(told.get("say", "voucher: refused; ask the operator")))
-    error.code, error.exit_code = str(told.get("code")), int(told.get("exit", 1))
-    return error
 
 
 async def serve(config: Config) -> None:
@@ -139,7 +109,7 @@ async def serve(config: Config) -> None:
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(WAIT_S), at_once:
+            async with asyncio.timeout(port.WAIT_S), at_once:
                 line = await reader.readuntil(b"\n")
                 writer.write(await asyncio.to_thread(answering.answer, line))
                 await writer.drain()
@@ -153,7 +123,7 @@ async def serve(config: Config) -> None:
             writer.close()
 
     server = await asyncio.start_server(
-        talk, None, config.users_port, limit=LINE_BYTES_MAX, reuse_address=True
+        talk, None, config.users_port, limit=port.LINE_BYTES_MAX, reuse_address=True
     )
     log.info("users may ask on port %d", config.users_port)
     await asyncio.to_thread(sys.stdin.buffer.read)

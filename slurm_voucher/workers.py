@@ -20,7 +20,7 @@ from typing import Any
 from accounting.errors import ConfigInvalid, SlurmUnavailable, Unavailable
 from accounting.runs.segment import Segment
 from accounting.settle.rerating import Sums
-from slurm_voucher.partitions import ask
+from slurm_voucher.commands import ask
 
 CONNECT_S = 20
 START_S = 300

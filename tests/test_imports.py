@@ -17,7 +17,7 @@ ROWS = """
     tariff signing registry
     basis keys pricelists granting papers freezing payments debts certificate
     holds examples
-    nearing
+    nearing pace
     definition releasing spending unitfacts credit cancelling
     entitling
     issuing applying

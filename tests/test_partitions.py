@@ -6,7 +6,7 @@ import pytest
 from fakeslurm import CLUSTER, FakeSlurm, recorded
 
 from accounting.errors import SlurmUnavailable
-from slurm_voucher import partitions
+from slurm_voucher import commands, partitions
 from slurm_voucher.config import Config
 from slurm_voucher.partitions import Partition, Shape
 
@@ -126,21 +126,21 @@ def test_command_that_hangs(slurm: FakeSlurm) -> None:
     slurm.hangs("sdiag")
 
     with pytest.raises(SlurmUnavailable, match=r"sdiag: no answer in 0\.1 s"):
-        partitions.ask(["sdiag"], 0.1)
+        commands.ask(["sdiag"], 0.1)
 
 
 def test_bytes_that_are_no_text(slurm: FakeSlurm) -> None:
     """Bytes that are no UTF-8 do not stop the reading."""
     (slurm.folder / "sdiag.txt").write_bytes(b"\xff 1\n")
 
-    assert partitions.ask(["sdiag"]) == "\ufffd 1\n"
+    assert commands.ask(["sdiag"]) == "\ufffd 1\n"
 
 
 def test_long_lists_are_asked_for_whole(slurm: FakeSlurm) -> None:
     """Slurm is told not to shorten lists of array tasks."""
     (slurm.folder / "sdiag").write_text("#!/bin/sh\necho $SLURM_BITSTR_LEN\n")
 
-    assert partitions.ask(["sdiag"]) == "0\n"
+    assert commands.ask(["sdiag"]) == "0\n"
 
 
 @pytest.mark.parametrize(

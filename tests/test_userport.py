@@ -8,18 +8,22 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+import told
 import town as towns
 from fakeslurm import FakeSlurm
 from homes import Home, one_line
+from test_startup import BOOK, SLOW, SVOUCHER, python
 from test_voucherd import until
-from town import ACCOUNT, NOW, UNIT, Town, instant
+from town import ACCOUNT, NOW, UID, UNIT, Town, instant
 
-from accounting.errors import NotAllowed, Unavailable
-from slurm_voucher import config, munge, userport
+from accounting.errors import InvalidInput, NotAllowed, Unavailable
+from slurm_voucher import config, munge
+from slurm_voucher import port as wire
 
 FIELDS = {"partition": "ai", "time_limit": "60", "tres_per_node": "gpu:ascend_910b:1"}
 ME = os.getuid()
@@ -131,7 +135,7 @@ def member(town: Town) -> None:
 
 def ask(port: int, munged: str, **question: object) -> object:
     """Ask as whoever runs the tests."""
-    return userport.ask("127.0.0.1", port, question, munged)
+    return wire.ask("127.0.0.1", port, question, munged)
 
 
 def test_member_is_told_of_the_units_accounts(port, munged, member) -> None:
@@ -160,7 +164,7 @@ def test_quote(port, munged, member) -> None:
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ({"ask": "payout"}, "question 'payout': known are balance, quote"),
+        ({"ask": "payout"}, "question 'payout': known are balance, members, quote"),
         ({"ask": "quote"}, "question quote: has no fields"),
         ({"ask": "quote", "fields": {"partition": "gone"}}, "partition gone: not known here"),
         ({}, "question 'None'"),
@@ -189,7 +193,7 @@ def test_who_says_nothing_keeps_nobody_waiting(port, munged) -> None:
     silent = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(20)]
     began = time.monotonic()
     assert ask(port, munged, ask="balance") == []
-    assert time.monotonic() - began < userport.WAIT_S
+    assert time.monotonic() - began < wire.WAIT_S
     for each in silent:
         each.close()
 
@@ -197,7 +201,59 @@ def test_who_says_nothing_keeps_nobody_waiting(port, munged) -> None:
 def test_nobody_there(munged) -> None:
     """Where nobody answers one line says what to do."""
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1: .*ask the operator whether users_port"):
-        userport.ask("127.0.0.1", 1, {"ask": "balance"}, munged)
+        wire.ask("127.0.0.1", 1, {"ask": "balance"}, munged)
+
+
+def raw(port: int, munged: str, question: object) -> dict[str, object]:
+    """Ask as another release would, and return all that it is answered."""
+    with socket.create_connection(("127.0.0.1", port), 10) as asking:
+        asking.settimeout(10)
+        asking.sendall(munge.encode(json.dumps(question).encode(), None, munged) + b"\n")
+        answer = b""
+        while some := asking.recv(65_536):
+            answer += some
+    told: dict[str, object] = json.loads(munge.decode(answer, munged)[0])
+    return told
+
+
+@pytest.mark.parametrize("version", [{}, {"version": 2}, {"version": "x" * 9999}, {"version": []}])
+def test_svoucher_of_another_release(port, munged, version: dict[str, object]) -> None:
+    """Who speaks another version, or none as before there were any, is told so in one line."""
+    told_ = raw(port, munged, {"ask": "balance", **version})
+
+    assert (told_["version"], told_["code"], told_["exit"]) == (wire.VERSION, "invalid_input", 3)
+    said = str(told_["say"])
+    assert said.startswith("svoucher: speaks version ")
+    assert said.endswith("this site's voucherd 1; use the svoucher of the site's release")
+    assert len(said) < 200
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b'{"rows": []}', b'{"version": 2, "rows": []}', b'{"code": "x", "say": "no"}', b"[]", b"\xff"],
+)
+def test_voucherd_of_another_release(munged, answer: bytes) -> None:
+    """A voucherd that speaks another version is not believed, whatever it says."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        number = listening.getsockname()[1]
+
+        def once() -> None:
+            talk, _ = listening.accept()
+            with talk:
+                talk.recv(65_536)
+                talk.sendall(munge.encode(answer, ME, munged))
+
+        voucherd = threading.Thread(target=once)
+        voucherd.start()
+        with pytest.raises(InvalidInput, match=r"speaks version \d+, this svoucher 1; use the svo"):
+            wire.ask("127.0.0.1", number, {"ask": "balance"}, munged)
+        voucherd.join()
+
+
+def test_a_question_that_nobody_would_read(munged) -> None:
+    """A question that is too long is refused before it is sent."""
+    with pytest.raises(InvalidInput, match="16384 are read"):
+        wire.ask("127.0.0.1", 1, {"ask": "balance", "account": os.urandom(16_384).hex()}, munged)
 
 
 # --- the command -----------------------------------------------------------------------------
@@ -208,12 +264,30 @@ def test_command_asks_there(tmp_path, port, munged, member) -> None:
     home = Home(tmp_path)
     (home.path / "config.yaml").write_text(f"munge_socket: {munged}\n")
     at = ["--at", f"127.0.0.1:{port}"]
-    [row] = json.loads(home.ok(*at, "balance", "--json"))
+    [row] = found = told.rows("balance", home.ok(*at, "balance", "--json"))
     assert row["account"] == ACCOUNT
+    told.same_as_csv(found, home.ok(*at, "balance", "--csv"))
+    found = told.rows("members", home.ok(*at, "members", ACCOUNT, "--json"))
+    assert [row["uid"] for row in found] == sorted([UID, ME])
+    assert {row["may_spend"] for row in found} == {"yes"}
+    told.same_as_csv(found, home.ok(*at, "members", "--csv"))
+    one_line(home.run(*at, "members", "CD99-0001"), 3, "CD99-0001: 0 are your unit's")
     quote = home.ok(*at, "quote", "-p", "ai", "--gres=gpu:ascend_910b:1", "-t", "60")
     assert "at most 11.28 yuan" in quote
     one_line(home.run(*at, "quote", "-p", "gone", "-t", "60"), 1, "partition gone")
-    one_line(home.run("--at", "127.0.0.1:x", "balance"), 3, "is no HOST:PORT")
+    for odd in ("127.0.0.1:x", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:99999", "127.0.0.1:\u0661"):
+        one_line(home.run("--at", odd, "balance"), 3, "is no HOST:PORT")
+
+
+@pytest.mark.parametrize("words", ["balance", "members"])
+def test_who_asks_elsewhere_loads_no_database(tmp_path, port, munged, member, words: str) -> None:
+    """On a login node svoucher loads neither SQLAlchemy nor YAML, and nothing that is slow."""
+    here = f"from slurm_voucher.cli import site\nsite.DEFAULT_HOME = {str(tmp_path / 'none')!r}"
+    here += f"\nsite.Site.munge_socket = {munged!r}\n"
+    at = f"127.0.0.1:{port}"
+    code, said, loaded = python(here + SVOUCHER, "--at", at, *words.split(), PATH=str(tmp_path))
+    assert (code, said) == (0, "")
+    assert loaded & (BOOK | SLOW | {"asyncio"}) == set()
 
 
 def test_login_node_asks_slurmctlds_host(tmp_path, monkeypatch) -> None:
@@ -223,9 +297,9 @@ def test_login_node_asks_slurmctlds_host(tmp_path, monkeypatch) -> None:
     fake = FakeSlurm(tmp_path / "slurm")
     (fake.folder / "config.txt").write_text("SlurmctldHost[0]        = ctl1(10.0.0.1)\n")
     monkeypatch.setenv("PATH", f"{fake.folder}:/usr/bin:/bin")
-    monkeypatch.setattr("slurm_voucher.config.DEFAULT_HOME", str(tmp_path / "none"))
+    monkeypatch.setattr("slurm_voucher.cli.site.DEFAULT_HOME", str(tmp_path / "none"))
 
-    assert Site(None, None).at == ("ctl1", userport.PORT)
+    assert Site(None, None).at == ("ctl1", wire.PORT)
     assert Site(str(tmp_path), None).at is None
     fake.fails("scontrol")
     assert Site(None, None).at is None

@@ -332,6 +332,19 @@ def units_of(
     return {uid: found.get(uid, (None, None)) for uid in uids}
 
 
+def members(conn: Connection, at_s: int, **filters: object) -> list[dict[str, Any]]:
+    """List who may compute for units, now or from a later day on, the first ones first.
+
+    Args:
+        filters: Columns of `member` that have a value.
+    """
+    table = schema.member.c
+    query = _MEMBERS.where(_last_s.is_(None) | (_last_s > at_s))
+    query = query.where(*(table[name] == value for name, value in filters.items()))
+    found = conn.execute(query.order_by(table.unit, table.from_s, table.uid))
+    return [dict(row) for row in found.mappings()]
+
+
 def spenders(conn: Connection, cluster: str) -> tuple[list[str], list[int]]:
     """List the accounts and the users of a cluster, the newest first."""
     account, member = schema.contract.c, schema.member.c

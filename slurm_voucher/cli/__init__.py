@@ -53,6 +53,7 @@ COMMANDS = {
         "balance",
         "Show what is settled, accrued, held and free on voucher accounts, in yuan.",
     ),
+    "members": ("members", "List who may spend voucher accounts, now or from a later day on."),
     "jobs": ("jobs", "List runs that have ended, with what they cost."),
     "explain": ("jobs", "Show one charge line by line, computed again from the archive."),
     "serve": ("daemon", "Run voucherd in the foreground: it answers the submit hook."),

@@ -13,7 +13,7 @@ from accounting.book import ledger, schema
 from accounting.book.ledger import Actor, Entry, Stamp
 from accounting.errors import ConfigInvalid, VoucherError
 from accounting.rates import pricelists
-from slurm_voucher import listening, partitions
+from slurm_voucher import commands, listening, partitions
 from slurm_voucher.cli.rules import document_row, insist_on_examples, text_of
 from slurm_voucher.cli.site import Site, login, pass_site
 
@@ -113,14 +113,14 @@ def _check_tariff(site: Site) -> str:
 
 def _check_slurm(site: Site) -> str:
     cluster = partitions.load(site.config)
-    config = partitions.ask(["scontrol", "show", "config"])
+    config = commands.ask(["scontrol", "show", "config"])
     controllers = len(re.findall(r"^SlurmctldHost\[", config, re.MULTILINE))
     if controllers > 1 and site.config.book.startswith("sqlite"):
         raise ConfigInvalid(
             f"cluster {cluster.name}: {controllers} SlurmctldHosts, SQLite serves 1; put the book "
             "into PostgreSQL (svoucher backup, restore)"
         )
-    if "Federation:" in partitions.ask(["scontrol", "show", "federation"]):
+    if "Federation:" in commands.ask(["scontrol", "show", "federation"]):
         raise ConfigInvalid(
             f"cluster {cluster.name}: is in a federation, which was never tried; leave it first"
         )

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from slurm_voucher import answers, looking, partitions, times, tres, userport
+from slurm_voucher import answers, looking, partitions, times, tres
 from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -42,8 +42,7 @@ def quote_(site: Site, voucher: str | None, time_limit: str | None, **asked: Any
     }
     given = {name: str(value) for name, value in fields.items() if value}
     if site.at is not None:
-        asked_for = {"ask": "quote", "fields": given, "account": voucher}
-        told = userport.ask(*site.at, asked_for, site.munge_socket)
+        told = site.ask("quote", fields=given, account=voucher)
     else:
         rules = looking.rules(site.engine, partitions.load(site.config))
         with site.read() as conn:

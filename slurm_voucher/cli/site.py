@@ -1,4 +1,10 @@
-"""What every command needs: the site's book, the rules in force, who acts and when."""
+"""What every command needs: the site's book, the rules in force, who acts and when.
+
+Who asks a voucherd elsewhere has no book here, and waits for neither the database nor YAML: what
+opens the book is loaded when that is done.
+"""
+
+from __future__ import annotations
 
 import os
 import pwd
@@ -9,22 +15,23 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from sqlalchemy.engine import Connection, Engine
 
 from accounting import money, period
-from accounting import policy as policies
-from accounting.book import ledger
-from accounting.book.ledger import Actor, Stamp
 from accounting.errors import InvalidInput, NotAllowed, SlurmUnavailable
-from accounting.policy import WORD, Policy
 from accounting.runs.run import CLUSTER_NAME
-from slurm_voucher import config as configs
-from slurm_voucher import partitions, userport
-from slurm_voucher.config import Config
+from slurm_voucher import commands, port
 
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+    from accounting.book.ledger import Book, Stamp
+    from accounting.policy import Policy
+    from slurm_voucher.config import Config
+
+DEFAULT_HOME = "/var/lib/slurm-voucher"
 YEARS = range(2000, 2101)
 """Days outside are slips of the hand."""
 FEN_MAX = 10**16
@@ -37,7 +44,7 @@ class Site:
     """One site, opened step by step as a command needs it."""
 
     def __init__(self, home: str | None, as_of: str | None, at: str | None = None) -> None:
-        self.home = Path(home or configs.DEFAULT_HOME)
+        self.home = Path(home or DEFAULT_HOME)
         self._as_of = as_of
         self._at = at
         self._here = home is not None or os.access(self.home, os.R_OK | os.X_OK)
@@ -45,19 +52,24 @@ class Site:
     @cached_property
     def at(self) -> tuple[str, int] | None:
         """Host and port of the voucherd that is asked where there is no book for us here."""
-        host, colon, port = (self._at or "").rpartition(":")
+        host, colon, number = (self._at or "").rpartition(":")
         if self._at:
-            if colon and not port.isdecimal():
+            if colon and not (number.isascii() and number.isdecimal() and 0 < int(number) < 65_536):
                 raise InvalidInput(f"--at {self._at}: is no HOST:PORT; write it as login1:6899")
-            return (host, int(port)) if colon else (port, userport.PORT)
+            return (host, int(number)) if colon else (number, port.PORT)
         if self._here:
             return None
         try:
-            config = partitions.ask(["scontrol", "show", "config"])
+            config = commands.ask(["scontrol", "show", "config"])
         except SlurmUnavailable:
             return None
         found = re.search(r"^SlurmctldHost\[0\]\s*=\s*([^\s(]+)", config, re.MULTILINE)
-        return (found[1], userport.PORT) if found else None
+        return (found[1], port.PORT) if found else None
+
+    def ask(self, ask: str, **more: Any) -> Any:
+        """Ask the voucherd that is `at`, for whoever runs this."""
+        assert self.at is not None
+        return port.ask(*self.at, {"ask": ask, **more}, self.munge_socket)
 
     @property
     def munge_socket(self) -> str | None:
@@ -67,11 +79,15 @@ class Site:
     @cached_property
     def config(self) -> Config:
         """The site's settings."""
+        from slurm_voucher import config as configs
+
         return configs.load(self.home)
 
     @cached_property
     def engine(self) -> Engine:
         """The book, which must be there."""
+        from accounting.book import ledger
+
         return ledger.connect(self.config.book)
 
     @contextmanager
@@ -84,19 +100,26 @@ class Site:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that only reads, and waits for nobody."""
+        from accounting.book import ledger
+
         with ledger.reading(self.engine).begin() as conn:
             yield conn
 
     @cached_property
     def policy(self) -> Policy:
         """The policy in force."""
+        from accounting import policy as policies
+        from accounting.book import ledger
+
         with self.read() as conn:
             name, text = ledger.document(conn, "policy")
         return policies.load(text, f"policy {name}")
 
     @cached_property
-    def book(self) -> ledger.Book:
+    def book(self) -> Book:
         """Which book this is."""
+        from accounting.book import ledger
+
         with self.read() as conn:
             return ledger.identity(conn)
 
@@ -124,6 +147,8 @@ class Site:
 
     def stamp(self, role: str = "operator", name: str | None = None) -> Stamp:
         """Return who acts now: whoever runs the command, unless somebody is named."""
+        from accounting.book.ledger import Actor, Stamp
+
         return Stamp(Actor(name or login(), role), self.now_s, self.effective_s)
 
     def instant_after(self, day: date) -> int:
@@ -208,6 +233,8 @@ class _Part(click.ParamType):  # type: ignore[type-arg]  # generic only for type
     name = "part"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, int]:
+        from accounting.policy import WORD
+
         kind, _, amount = str(value).partition("=")
         if not re.fullmatch(WORD, kind):
             self.fail(f"{value[:40]!r} is no part; write it as storage=20,000", param, ctx)
@@ -220,6 +247,8 @@ class _Stated(click.ParamType):  # type: ignore[type-arg]  # generic only for ty
     name = "fact"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        from accounting.policy import WORD
+
         fact, _, said = str(value).partition("=")
         if not re.fullmatch(WORD, fact):
             self.fail(f"{value[:40]!r} is no fact; write it as district=70%", param, ctx)
