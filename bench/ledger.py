@@ -6,19 +6,22 @@ A phase is one entry of the journal with 4 postings: a hold sets a fee aside, ha
 voucher; a post turns it into what is claimed and what is paid. Every phase has a key, is looked
 for first, hashed into the chain and applied to 4 balances. It is done one by one, each in a commit
 of its own, and in groups of 100; the disk is waited for at each commit (SQLite in WAL with
-synchronous=FULL, PostgreSQL with fsync and synchronous_commit on). Beside it, in the same run: a
-bare loop of write and fdatasync, the same phases in SQLAlchemy's ORM as a beginner writes it (no
-chain, no keys, no triggers), and beancount: text appended and synced, then loaded once.
+synchronous=FULL, PostgreSQL with fsync and synchronous_commit on). Beside it, in turns with it: a
+bare loop of write and fdatasync, of a file that grows and of one that is written over. And in the
+same run: the same phases in SQLAlchemy's ORM as a beginner writes it (no chain, no keys, no
+triggers), and beancount: text appended and synced, then loaded once.
 
 Peers have to come to our balances, and our book has to pass its own rules of the chain, or there
 is no result. Prints a table and writes bench/results/ledger.json; exits 1 below a bound.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import sqlite3
+import statistics
 import sys
 import tempfile
 import time
@@ -37,7 +40,8 @@ from bench.peers import beancount_, orm
 from tests.postgres import server
 
 RESULTS = Path(__file__).parent / "results" / "ledger.json"
-GROUP = 100
+SIZES = {1: "single", 100: "group100"}
+ROUNDS = 8
 ACCOUNTS = 1_000
 BLOCK = b"\0" * 4096
 BOUNDS = {"sqlite_single_of_fsync": 0.3, "sqlite_group100_tps": 20_000,
@@ -82,9 +86,13 @@ def in_groups(entries: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
     return (entries[i : i + size] for i in range(0, len(entries), size))
 
 
-def fsync_per_s(folder: Path, times: int) -> float:
-    """Append a page and wait for the disk, over and over."""
-    handle = os.open(folder / "bare", os.O_WRONLY | os.O_CREAT)
+def fsync_per_s(folder: Path, times: int, *, anew: bool = True) -> float:
+    """Write a page and wait for the disk, over and over.
+
+    A file that grows (`anew`) costs the file system a note of its own each time; SQLite's log
+    does so until it is written back, and from then on writes over what is there.
+    """
+    handle = os.open(folder / "bare", os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if anew else 0))
     began = time.perf_counter()
     for _ in range(times):
         os.write(handle, BLOCK)
@@ -129,19 +137,36 @@ def balances(engine: Engine) -> Balances:
         }
 
 
-def ours(urls: Callable[[int], str], entries: Sequence[Entry]) -> tuple[float, float, Balances]:
-    """Return phases a second one by one and in groups, and where the balances end."""
-    figures, ends = [], []
-    for size in (1, GROUP):
-        engine = found(urls(size))
-        try:
-            _assert_synced(engine)
-            figures.append(post(engine, entries, size))
-            ends.append(balances(engine))
-        finally:
-            engine.dispose()  # an open connection keeps its server from stopping
-    assert ends[0] == ends[1]
-    return figures[0], figures[1], ends[0]
+def ours(
+    folder: Path, urls: dict[str, Callable[[int], str]], entries: Sequence[Entry]
+) -> tuple[dict[str, float], Balances]:
+    """Return the median round's phases a second by database and size, and where balances end.
+
+    In each round everybody posts the next phases after the others, and the bare loop runs in
+    between: what else the machine does falls on all of them.
+    """
+    each = len(entries) // ROUNDS
+    rates: dict[str, list[float]] = {}
+    with contextlib.ExitStack() as stack:
+        books = {}
+        for name, url in urls.items():
+            for size, way in SIZES.items():
+                engine = books[f"{name}_{way}", size] = found(url(size))
+                stack.callback(engine.dispose)  # an open connection keeps its server from stopping
+                _assert_synced(engine)
+        for i in range(ROUNDS):
+            part = entries[i * each : (i + 1) * each]
+            for (name, size), engine in books.items():
+                rates.setdefault(f"{name}_tps", []).append(post(engine, part, size))
+                bare = fsync_per_s(folder, each // 4)
+                rates.setdefault("fsync_per_s", []).append(bare)
+                over = fsync_per_s(folder, each // 4, anew=False)
+                rates.setdefault("overwrite_per_s", []).append(over)
+        ends = [balances(engine) for engine in books.values()]
+    assert all(end == ends[0] for end in ends)
+    figures = {name: statistics.median(rounds) for name, rounds in rates.items()}
+    figures["sqlite_single_of_fsync"] = figures["sqlite_single_tps"] / figures["fsync_per_s"]
+    return figures, ends[0]
 
 
 def _assert_synced(engine: Engine) -> None:
@@ -153,48 +178,37 @@ def _assert_synced(engine: Engine) -> None:
 
 
 def measure(folder: Path, count: int) -> dict[str, Any]:
-    """Take all figures, the bare loop before and after each of ours."""
+    """Take all figures: ours in rounds, then the peers."""
     entries = list(phases(count))
-    bare = [fsync_per_s(folder, count // 2)]
-    single, group, ends = ours(lambda size: f"sqlite:///{folder}/{size}.db", entries)
-    bare.append(fsync_per_s(folder, count // 2))
-    figures: dict[str, Any] = {
-        "phases": count,
-        "fsync_per_s": sum(bare) / len(bare),
-        "sqlite_version": sqlite3.sqlite_version,
-        "sqlite_single_tps": single,
-        "sqlite_group100_tps": group,
-    }
-    figures["sqlite_single_of_fsync"] = single / figures["fsync_per_s"]
+    figures: dict[str, Any] = {"phases": count, "sqlite_version": sqlite3.sqlite_version}
     with server(fsync=True) as url:
-        figures |= _postgres(url, entries, ends)
-        bare.append(fsync_per_s(folder, count // 2))
-    for size, name in ((1, "single"), (GROUP, "group100")):
+        figures["postgres_version"] = _make_databases(url)
+        urls = {
+            "sqlite": lambda size: f"sqlite:///{folder}/{size}.db",
+            "postgres": lambda size: url.replace("/postgres?", f"/{SIZES[size]}?"),
+        }
+        rates, ends = ours(folder, urls, entries)
+    figures |= rates
+    for size, way in SIZES.items():
         lines = [[(p.account, p.owner, p.amount_micro) for p in e.postings] for e in entries]
         given = [[(p.account, p.owner, p.amount_micro) for p in e.postings] for e in opening()]
         for peer in (orm, beancount_):
             tps, theirs = peer.run(folder / f"{peer.NAME}-{size}", given, lines, size)
             assert theirs == ends, f"{peer.NAME} ends elsewhere"
-            figures[f"{peer.NAME}_{name}_tps"] = tps
+            figures[f"{peer.NAME}_{way}_tps"] = tps
             figures[f"{peer.NAME}_version"] = peer.VERSION
     return figures
 
 
-def _postgres(url: str, entries: Sequence[Entry], ends: Balances) -> dict[str, Any]:
-    names = {1: "one", GROUP: "many"}
+def _make_databases(url: str) -> str:
+    """Make a database for each way of posting; return the server's version."""
     admin = ledger.create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as conn:
-        version = conn.execute(text("SHOW server_version")).scalar()
-        for name in names.values():
-            conn.execute(text(f"CREATE DATABASE {name}"))
+        for way in SIZES.values():
+            conn.execute(text(f"CREATE DATABASE {way}"))
+        version = str(conn.execute(text("SHOW server_version")).scalar())
     admin.dispose()
-    single, group, theirs = ours(lambda n: url.replace("/postgres?", f"/{names[n]}?"), entries)
-    assert theirs == ends
-    return {
-        "postgres_version": version,
-        "postgres_single_tps": single,
-        "postgres_group100_tps": group,
-    }
+    return version
 
 
 def main() -> int:

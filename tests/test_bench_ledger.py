@@ -5,7 +5,7 @@ import pytest
 from bench import ledger as bench
 from bench.peers import beancount_, orm
 
-PHASES = 60
+PHASES = 64
 
 
 def lines(entries):
@@ -18,8 +18,9 @@ def ends(tmp_path_factory):
     """Where our balances end, one by one and in groups."""
     folder = tmp_path_factory.mktemp("ours")
     entries = list(bench.phases(PHASES))
-    single, group, ends = bench.ours(lambda size: f"sqlite:///{folder}/{size}.db", entries)
-    assert min(single, group) > 0
+    urls = {"sqlite": lambda size: f"sqlite:///{folder}/{size}.db"}
+    figures, ends = bench.ours(folder, urls, entries)
+    assert min(figures.values()) > 0
     return ends
 
 

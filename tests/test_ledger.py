@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as of
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from town import ACCOUNT, PROVIDER, REGULATOR, document, stamp
@@ -104,9 +105,7 @@ def test_the_same_fact_is_written_once(empty):
     "other",
     [
         replace(FACT, rows={"provider": [{"id": "third", "name": "other"}]}),
-        replace(
-            FACT, postings=[replace(PAID[0], amount_micro=1), replace(PAID[1], amount_micro=-1)]
-        ),
+        replace(FACT, postings=[of(PAID[0], amount_micro=1), of(PAID[1], amount_micro=-1)]),
         replace(FACT, postings=()),
         replace(FACT, code="another"),
         replace(FACT, reverses=1),
@@ -257,7 +256,7 @@ def test_what_cannot_be_taken_back(empty, key, error, message):
 
 def test_the_database_lets_an_entry_be_reversed_once(empty):
     """A second entry that reverses the same one is refused by the database."""
-    back = [replace(line, amount_micro=-line.amount_micro) for line in PAID]
+    back = [of(line, amount_micro=-line.amount_micro) for line in PAID]
     with empty.begin() as conn:
         seq = ledger.write(conn, FACT)
         ledger.reverse(conn, "fact:1", "typing error", stamp())
@@ -421,6 +420,21 @@ def test_a_balance_is_not_written_by_hand(empty, statement):
         conn.execute(statement)
     with empty.begin() as conn:
         assert rows(conn, "balance") == before
+
+
+def test_a_posting_goes_in_after_those_that_are_in(empty):
+    """One that takes an earlier place is refused, and not left out of its balance."""
+    if empty.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL adds up all that came with one statement")
+    with empty.begin() as conn:
+        ledger.write(conn, FACT)
+    for line in PAID:
+        early = (0, 0, line.account, line.owner, 1)
+        with (
+            pytest.raises(DBAPIError, match="balance is kept by the journal"),
+            empty.begin() as conn,
+        ):
+            conn.execute(insert(schema.posting).values(early))
 
 
 @pytest.mark.parametrize(("sign", "accounts"), [(-1, schema.NEVER_BELOW), (1, schema.NEVER_ABOVE)])

@@ -15,7 +15,17 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, Table, bindparam, create_engine, event, func, insert, select, text
+from sqlalchemy import (
+    Engine,
+    Row,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -48,10 +58,10 @@ SQLITE = {
 
 _ENTRY = schema.journal.c
 _HASHED = [column.name for column in schema.journal.columns if column.name != "hash"]
-_KNOWN = select(_ENTRY.key, _ENTRY.seq, _ENTRY.content, _ENTRY.code, _ENTRY.reverses, _ENTRY.hash)
-_IS_HEAD = _ENTRY.seq == select(func.max(_ENTRY.seq)).scalar_subquery()
-_BY_KEY = _KNOWN.where((_ENTRY.key == bindparam("one")) | _IS_HEAD)
-_BY_KEYS = _KNOWN.where(_ENTRY.key.in_(bindparam("some", expanding=True)) | _IS_HEAD)
+_STANDING = (
+    "SELECT key, seq, content, code, reverses, hash FROM journal "
+    "WHERE seq = (SELECT MAX(seq) FROM journal) OR key "
+)
 _HEAD = select(_ENTRY.seq, _ENTRY.hash).order_by(_ENTRY.seq.desc()).limit(1)
 _KEPT = schema.balance.c
 _BALANCE = select(_KEPT.amount_micro).where(
@@ -67,7 +77,7 @@ _INTO = {
 }
 _UNNESTED = {
     table.name: "SELECT * FROM "  # noqa: S608 - our own names
-    f"unnest({', '.join(f'%s::{c.type}[]' for c in table.columns)})"
+    f"unnest({', '.join(f'%b::{c.type}[]' for c in table.columns)})"
     for table in _HOT
 }
 
@@ -115,9 +125,11 @@ class Stamp:
     effective_s: int
 
 
-@dataclass(frozen=True)
-class Posting:
-    """One line of an entry: debit positive, credit negative, micro-yuan."""
+class Posting(msgspec.Struct, frozen=True, array_like=True):
+    """One line of an entry: debit positive, credit negative, micro-yuan.
+
+    It is hashed as [account, owner, amount_micro], which a Struct becomes by itself.
+    """
 
     account: str
     owner: str
@@ -142,8 +154,7 @@ class Entry:
         """Return rows and postings as canonical JSON: what the hash covers and repeats are
         compared by. A column without a value is left out, so that a later schema can add some."""
         rows = {name: [_said(row) for row in rows] for name, rows in self.rows.items()}
-        postings = [(p.account, p.owner, p.amount_micro) for p in self.postings]
-        return _QUICK.encode({"rows": rows, "postings": postings}).decode()
+        return _QUICK.encode({"rows": rows, "postings": self.postings}).decode()
 
 
 def _said(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -340,16 +351,19 @@ def _standing(
     conn: Connection, keys: Sequence[str]
 ) -> tuple[dict[str, tuple[Any, ...]], tuple[int, str]]:
     """Return (place, content, code, reverses) by key of the keys that stand, and the head."""
-    if len(keys) == 1:
-        rows = conn.execute(_BY_KEY, {"one": keys[0]}).all()
-    else:
-        rows = [
-            row
-            for i in range(0, len(keys), KEYS_MAX)
-            for row in conn.execute(_BY_KEYS, {"some": keys[i : i + KEYS_MAX]})
-        ]
+    rows = [
+        row for i in range(0, len(keys), KEYS_MAX) for row in _ask_for(conn, keys[i : i + KEYS_MAX])
+    ]
     last = max(((row.seq, row.hash) for row in rows), default=(0, GENESIS))
     return {row[0]: tuple(row[1:5]) for row in rows}, last
+
+
+def _ask_for(conn: Connection, keys: Sequence[str]) -> Sequence[Row[Any]]:
+    """Return the entries with these keys and the head, past SQLAlchemy, as `_insert` does."""
+    if conn.dialect.name == "postgresql":
+        return conn.exec_driver_sql(f"{_STANDING} = ANY(%s)", ([*keys],)).all()
+    marks = ", ".join("?" * len(keys))
+    return conn.exec_driver_sql(f"{_STANDING} IN ({marks})", tuple(keys)).all()
 
 
 def _row(entry: Entry, seq: int, content: str, prev_hash: str) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
     sums = stored.Sums(root, policy.timezone)
     with _MEMORY.begin() as copy:
         schema.metadata.create_all(copy)
-        copy.exec_driver_sql(triggers.KEEP_BALANCES)
+        for trigger in triggers.KEEP_BALANCES:
+            copy.exec_driver_sql(trigger)
         # What never may be is looked for by rules of its own: here it shall not stop the work.
         copy.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
         # Files that were compacted since are read where their rows stand now.
