@@ -72,8 +72,12 @@ def _write_new(path: Path, value: Mapping[str, str], mode: int) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:
         raise InvalidInput(f"key {path}: {error.strerror}; choose another name") from None
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(canonical(value) + "\n")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(canonical(value) + "\n")
+    except OSError as error:  # a full disk does not say whose file it has no room for
+        path.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def key_id(public_hex: str) -> str:

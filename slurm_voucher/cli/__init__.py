@@ -4,20 +4,13 @@ A command's module is imported only when the command is used, so --help loads no
 Modules whose commands read no runs load no Arrow; tests/test_startup.py holds both.
 """
 
-import errno
 import importlib
-import sys
-from typing import Any, NoReturn
+import shutil
+from typing import Any
 
 import click
 
-from accounting.errors import (
-    BookUnavailable,
-    InvalidInput,
-    InvariantBroken,
-    Unavailable,
-    VoucherError,
-)
+from slurm_voucher.cli import ending
 
 COMMANDS = {
     "init": ("book", "Make a new book."),
@@ -104,7 +97,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """The commands above, found by name; our own errors become one line and an exit code."""
+    """The commands above, found by name; however one ends, it is told in a line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -116,58 +109,21 @@ class Commands(click.Group):
         command: click.Command = getattr(module, f"{cmd_name}_")
         return command
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the options; --help and --version write here already, as wide as there is room."""
+        extra.setdefault("terminal_width", min(shutil.get_terminal_size().columns, 80) - 2)
+        with ending.told():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with ending.told():
             return super().invoke(ctx)
-        except VoucherError as error:
-            _exit_with(ctx, error)
-        except _database_errors() as error:
-            _exit_with(ctx, _of_database(error))
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # whoever read our output has enough; click ends quietly
-            _exit_with(ctx, _of_system(error))
-        except UnicodeEncodeError as error:
-            wrong = error.object[error.start : error.end]
-            reason = f"text {wrong!r}: cannot be written as {error.encoding}; use UTF-8 throughout"
-            _exit_with(ctx, InvalidInput(reason))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their help, without importing what they need to run."""
         rows = [(name, help_line) for name, (_, help_line) in COMMANDS.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
-
-
-def _exit_with(ctx: click.Context, error: VoucherError) -> NoReturn:
-    from slurm_voucher.cli.output import plain
-
-    click.echo(f"svoucher: {plain(str(error))}", err=True)
-    ctx.exit(error.exit_code)
-
-
-def _database_errors() -> tuple[type[Exception], ...]:
-    """Return what a database raises; nothing if none was loaded."""
-    loaded = sys.modules.get("sqlalchemy.exc")
-    return (loaded.DBAPIError,) if loaded else ()
-
-
-def _of_database(error: Any) -> VoucherError:
-    """Say what a database raised: it is busy, full or away, or what it holds is broken."""
-    from sqlalchemy.exc import OperationalError  # is loaded, or there were no such error
-
-    reason = str(error.orig).partition("\n")[0]
-    if isinstance(error, OperationalError):
-        return BookUnavailable(f"book: {reason}; try again")
-    return InvariantBroken(f"book: {reason}; stop posting and compare it with a backup")
-
-
-def _of_system(error: OSError) -> VoucherError:
-    """Say what the system refused, and for which file."""
-    said = f"{error.filename or 'output'}: {error.strerror or error}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Unavailable(f"{said}; make room and try again")
-    return InvalidInput(f"{said}; check path and rights")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,6 +11,7 @@ from accounting.book.ledger import canonical
 from accounting.redeem import acts
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import TEXT, Site, pass_site
+from slurm_voucher.cli.writing import write
 
 PATH = click.Path(path_type=Path, dir_okay=False)
 
@@ -151,7 +152,7 @@ def sign(draft: Path, key_file: Path, out: Path) -> None:
     """
     act = signing.read_json(draft)
     signed = signing.sign(act, signing.read_json(key_file))
-    out.write_text(canonical(signed) + "\n", encoding="utf-8")
+    write(out, [canonical(signed), "\n"])
     click.echo(f"{signed['act']} {signed['subject']}: signed by {signed['actor']} in {out}")
 
 
@@ -173,5 +174,5 @@ def accept(site: Site, file: Path) -> None:
 
 def write_draft(act: dict[str, object], out: Path) -> None:
     """Write a drafted act where its signer can read it first."""
-    out.write_text(json.dumps(act, ensure_ascii=False, indent=1, sort_keys=True) + "\n", "utf-8")
+    write(out, [json.dumps(act, ensure_ascii=False, indent=1, sort_keys=True), "\n"])
     click.echo(f"{act['act']} {act['subject']}: drafted in {out}; next: svoucher act sign {out}")

@@ -13,6 +13,7 @@ from accounting.proof import audit, evidence
 from slurm_voucher.cli.acts import PATH
 from slurm_voucher.cli.output import Show, output_options, show_json
 from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.writing import write
 
 
 @click.command("audit")
@@ -47,8 +48,7 @@ def audit_(
     """
     with site.read() as conn:
         if chain_file is not None:
-            with chain_file.open("w", encoding="utf-8") as file:
-                file.writelines(f"{line}\n" for line in evidence.exported(conn))
+            write(chain_file, (f"{line}\n" for line in evidence.exported(conn)))
         books = audit.Books(
             conn, site.config.archive, site.policy, site.config.papers, _kept(folder, key_file)
         )

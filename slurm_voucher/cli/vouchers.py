@@ -25,6 +25,7 @@ from slurm_voucher.cli.site import (
     Site,
     pass_site,
 )
+from slurm_voucher.cli.writing import write
 
 
 @click.command("apply")
@@ -226,7 +227,7 @@ def make_certificate(site: Site, voucher: str, key_file: Path, out: Path) -> Non
     key = signing.read_json(key_file)
     with site.read() as conn:
         made = certificate.make(conn, voucher, key, site.policy, site.effective_s)
-    out.write_text(ledger.canonical(made) + "\n", encoding="utf-8")
+    write(out, [ledger.canonical(made), "\n"])
     click.echo(f"voucher {voucher}: certificate in {out}, to be checked with key {made['key']}")
 
 
