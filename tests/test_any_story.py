@@ -16,7 +16,7 @@ from accounting import policy
 from accounting.book import ledger
 from accounting.errors import Refused
 from accounting.runs.run import Run
-from accounting.settle import refunding, stating
+from accounting.settle import known, refunding
 
 MONTHS = ("2024-10", "2024-11", "2024-12", "2025-01")
 OCTOBER = "2024-10-01T00:00:00+08:00"
@@ -70,10 +70,10 @@ def months_add_up(shop: Town) -> None:
     """Each month's fee is the floor of its charges, its deduction no more than half of that."""
     with shop.begin() as conn:
         for month in MONTHS:
-            sums = stating.stated(conn, ACCOUNT, month)
+            sums = known.stated(conn, ACCOUNT, month)
             assert sums["fee"] == sums["charge"] // 10_000
             assert 0 <= sums["deduction"] <= sums["eligible"] // 10_000 // 2
-            assert sum(stating.borne_of(conn, ACCOUNT, month).values()) == sums["deduction"]
+            assert sum(known.borne_of(conn, ACCOUNT, month).values()) == sums["deduction"]
 
 
 @pytest.mark.thorough

@@ -29,7 +29,7 @@ ROWS = """
     grouping
     stored
     pricing rerating closable eligible charges
-    writing
+    writing known
     charging
     stating statements evidence compacting
     settlement shares invoicing redemption reserve

@@ -300,6 +300,34 @@ def test_one_account_is_closed_alone(shop: Town) -> None:
     assert close(shop, "2024-11", account=other) == [both[1]]
 
 
+@pytest.mark.parametrize("together", [1, 2, 32])
+def test_statements_that_are_written_together(
+    shop: Town, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    """However many are one transaction, each is an entry of its own, has what was charged up to the
+    entry before it, and draws from its own account alone."""
+    monkeypatch.setattr(settlement, "TOGETHER", together)
+    other = second_account(shop)
+    take(shop, yuan(1, 100), yuan(2, 10, voucher=other), yuan(3, 7, DECEMBER, voucher=other))
+    close(shop, "2024-11")
+    take(shop, yuan(4, 5, voucher=other))
+    close(shop, "2024-12")
+
+    table = schema.statement.c
+    columns = table.account, table.month, table.fee_fen, table.deduction_fen, table.cash_fen
+    with shop.begin() as conn:
+        rows = conn.execute(select(*columns, table.seq - table.upto_seq).order_by(table.seq)).all()
+        keys = select(schema.journal.c.key).where(schema.journal.c.code == "statement")
+        said = conn.execute(keys.order_by(schema.journal.c.seq)).scalars().all()
+    assert [tuple(row) for row in rows] == [
+        (ACCOUNT, "2024-11", 10_000, 5_000, 5_000, 1),
+        (other, "2024-11", 1_000, 0, 1_000, 1),
+        (other, "2024-12", 1_200, 0, 1_200, 1),
+    ]
+    assert said == [f"statement:{row.account}:{row.month}" for row in rows]
+    assert balance(shop, "cash", other) == "-978.00"
+
+
 def test_an_account_that_was_closed_with_nothing_stays_closed(shop: Town) -> None:
     """A run that comes after its account was closed is the next month's, also for the provider."""
     assert close(shop, "2024-11", account=ACCOUNT) == []

@@ -522,9 +522,12 @@ def balance(conn: Connection, account: str, owner: str) -> int:
 
 
 def balances(conn: Connection, account: str, owners: Sequence[str]) -> dict[str, int]:
-    """Return an account's balances of at most KEYS_MAX owners that have one, micro-yuan."""
-    rows = conn.execute(_BALANCES, {"of": account, "some": owners})
-    return {row.owner: int(row.amount_micro) for row in rows}
+    """Return an account's balances of those owners that have one, micro-yuan."""
+    return {
+        row.owner: int(row.amount_micro)
+        for i in range(0, len(owners), KEYS_MAX)
+        for row in conn.execute(_BALANCES, {"of": account, "some": owners[i : i + KEYS_MAX]})
+    }
 
 
 def move(owner: str, fen_by_account: Mapping[str, int]) -> list[Posting]:

@@ -22,7 +22,7 @@ from accounting.policy import Policy
 from accounting.rates import rating
 from accounting.redeem import packet
 from accounting.runs import archive, places, usage
-from accounting.settle import drawdown, eligible, grouping, stating, stored
+from accounting.settle import drawdown, eligible, grouping, known, stored
 from accounting.vouchers import holds
 from accounting.vouchers.registry import find
 
@@ -113,9 +113,9 @@ def _month(
     """Return a statement's runs of one usage month, and what it says of the month."""
     conn, account, table = source.conn, paper["account"], schema.statement.c
     earlier = table.seq < paper["seq"]
-    before = stating.stated(conn, account, month, earlier)
+    before = known.stated(conn, account, month, earlier)
     refunds = _refunds(conn, paper["id"], month)
-    span = stating.stated_upto(conn, account, month, paper["seq"]), paper["upto_seq"]
+    span = known.stated_upto(conn, account, month, paper["seq"]), paper["upto_seq"]
     runs = [packet.USAGE.empty_table()]
     intervals = [0, before["eligible"], before["charge"] - before["eligible"]]
     simple = _simple(conn, account, own, paper["upto_seq"])
@@ -135,9 +135,9 @@ def _month(
             "charge_micro": before["charge"],
             "fee_fen": before["fee"],
             "intervals_micro": intervals,
-            "borne_fen": stating.borne_of(conn, account, month, earlier),
+            "borne_fen": known.borne_of(conn, account, month, earlier),
         },
-        "drawn_fen": stating.borne_of(conn, account, month, table.id == paper["id"]),
+        "drawn_fen": known.borne_of(conn, account, month, table.id == paper["id"]),
         "refunds": refunds,
     }
 

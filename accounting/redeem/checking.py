@@ -19,7 +19,7 @@ from accounting.money import MICRO_PER_FEN, yuan
 from accounting.redeem import packet, reading, recounting
 from accounting.redeem.reading import Damaged, MonthOf, Packet, Statement, Summary
 from accounting.redeem.recounting import FINDINGS_MAX, OF_RUNS, Finding, Found, Papers, Row, Sums
-from accounting.settle import drawdown, stating
+from accounting.settle import drawdown, known, stating
 from accounting.settle.drawdown import Voucher
 from accounting.settle.grouping import Group
 
@@ -249,7 +249,7 @@ def _by_rule(
     month: MonthOf, lines: Sequence[Row], fee_fen: int, deduction_fen: int
 ) -> list[tuple[int, int]]:
     """Share fee and deduction out over lines, as the statement did."""
-    refunds = {each.id: stating.Refund((), each.fee_fen, each.borne_fen) for each in month.refunds}
+    refunds = {each.id: known.Refund((), each.fee_fen, each.borne_fen) for each in month.refunds}
     names = ("cluster", "partition", "qos", "chip", "tariff", "runs", *OF_RUNS)
     groups = [
         (Group(month.usage_month, *(line[name] for name in names)), line["refund"] or None)

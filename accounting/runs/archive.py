@@ -35,6 +35,8 @@ BATCH_ROWS = 2**20
 """How many rows are read at a time."""
 SUMS = ("gflops_s", "charge_micro", "eligible_micro")
 """Columns whose sums a segment's row in the book carries."""
+VERIFIED = ("cluster", "submit_s", *SUMS)
+"""Columns that are compared with that row."""
 
 _FEW = ("nodes", "cpus", "cards", "mem_mb")
 """Numbers of which there are few, each often."""
@@ -309,8 +311,14 @@ def _told(segment: Segment) -> Iterator[None]:
         ) from None
 
 
-def verify(root: Path, segment: Segment) -> list[str]:
-    """Compare a segment with what the book keeps about it; return what does not agree."""
+def verify(root: Path, segment: Segment, rows: pa.Table | None = None) -> list[str]:
+    """Compare a segment with what the book keeps about it; return what does not agree.
+
+    Args:
+        root: Root of the archive.
+        segment: As the book lists it.
+        rows: Its rows with the columns VERIFIED, where they were read already.
+    """
     target = filing.where(root, segment.file)
     if not target.is_file():
         return [f"{segment.file}: is missing"]
@@ -319,7 +327,7 @@ def verify(root: Path, segment: Segment) -> list[str]:
         sha256, written = filing.known_sha256_of(target), segment.within.sha256
     if sha256 != written:
         return [f"{segment.file}: SHA-256 is {sha256}, the book says {written}"]
-    wrong = _differences(segment, read(root, [segment], ["cluster", "submit_s", *SUMS]))
+    wrong = _differences(segment, read(root, [segment], VERIFIED) if rows is None else rows)
     size_bytes = target.stat().st_size
     if segment.within is None and size_bytes != segment.size_bytes:
         wrong.append(
@@ -339,8 +347,7 @@ def verify_within(root: Path, file: Segment, segments: Sequence[Segment]) -> lis
     wrong = verify(root, file)
     if wrong:
         return wrong
-    columns = ["cluster", "submit_s", *SUMS]
-    rows, begin = read(root, [file], columns), 0
+    rows, begin = read(root, [file], VERIFIED), 0
     for segment in segments:
         wrong += _differences(segment, rows.slice(begin, segment.rows))
         begin += segment.rows

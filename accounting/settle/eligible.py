@@ -5,16 +5,18 @@ Where there are more (a second voucher, a freeze), runs are cut at the edges and
 each by the price list that it was rated by.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from accounting.book import ledger
+from accounting.book import ledger, schema
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy, states_of
 from accounting.rates import pricelists, rating
@@ -39,30 +41,51 @@ def vouchers(
         policy: The rules.
         upto_seq: As of this entry. None: now.
     """
+    own = holds.vouchers(conn, account)
+    return of_accounts(conn, {account: own}, policy, upto_seq)[account]
+
+
+def of_accounts(
+    conn: Connection,
+    owned: Mapping[str, Sequence[Any]],
+    policy: Policy,
+    upto_seq: int | None = None,
+) -> dict[str, list[Voucher]]:
+    """Do what `vouchers` does for many accounts; `owned` is what the book has of each."""
     last = ledger.NEVER_SEQ if upto_seq is None else upto_seq
-    unit = registry.find(conn, "contract", account=account).unit
-    frozen = freezing.of_unit(conn, unit, last)
+    contract = schema.contract.c
+    query = select(contract.account, contract.unit).where(contract.account.in_(owned))
+    unit = {row.account: row.unit for row in conn.execute(query)}
+    frozen = freezing.of_units(conn, set(unit.values()), last)
     gone = holds.taken_back(conn, last)
-    return [
-        Voucher(
-            each.id,
-            from_s,
-            until_s,
-            0
-            if each.id in gone
-            else ledger.balance(conn, "voucher.left", each.id) // MICRO_PER_FEN,
-            policy.deduct_bp(each.category),
-        )
-        for each in holds.vouchers(conn, account)
-        if each.seq <= last
-        for from_s, until_s in _without(each.from_s, each.until_s, frozen)
-    ]
+    left = ledger.balances(
+        conn, "voucher.left", [each.id for own in owned.values() for each in own]
+    )
+    return {
+        account: [
+            Voucher(
+                each.id,
+                from_s,
+                until_s,
+                0 if each.id in gone else left.get(each.id, 0) // MICRO_PER_FEN,
+                policy.deduct_bp(each.category),
+            )
+            for each in own
+            if each.seq <= last
+            for from_s, until_s in _without(
+                each.from_s, each.until_s, frozen.get(unit[account], ())
+            )
+        ]
+        for account, own in owned.items()
+    }
 
 
-def _without(from_s: int, until_s: int, frozen: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _without(
+    from_s: int, until_s: int, frozen: Sequence[tuple[int, int, str]]
+) -> list[tuple[int, int]]:
     """Cut times out of a time."""
     found = []
-    for begin_s, end_s in frozen:
+    for begin_s, end_s, _ in frozen:
         if from_s < min(begin_s, until_s):
             found.append((from_s, min(begin_s, until_s)))
         from_s = max(from_s, end_s)
@@ -126,4 +149,9 @@ def of_runs(
 def simple(conn: Connection, account: str, own: Sequence[Voucher]) -> bool:
     """Tell whether vouchers are all valid in the one time that runs were rated with: the archive
     knows what is in it. So it does where there are none."""
-    return not own or tuple(drawdown.edges(own)) == holds.validity(conn, account)
+    return not own or in_one_time(own, holds.validity(conn, account))
+
+
+def in_one_time(own: Sequence[Voucher], rated_with: tuple[int, int] | None) -> bool:
+    """Tell whether vouchers are all valid in this one time, or there are none."""
+    return not own or tuple(drawdown.edges(own)) == rated_with

@@ -4,9 +4,8 @@ Sums are net of corrections: a changed run counts with its latest revision, and 
 is taken off. Nothing here writes.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from operator import attrgetter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,7 @@ from accounting.rates import rating
 from accounting.runs import archive, usage
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Charges of one account for one kind of computing, net of corrections."""
 
     month: str
@@ -32,9 +30,6 @@ class Group:
     gflops_s: int
     charge_micro: int
     eligible_micro: int
-
-
-_values = attrgetter(*(field.name for field in fields(Group)))
 
 
 def by_month(rows: pa.Table, timezone: str) -> list[tuple[str, pa.Table]]:
@@ -103,24 +98,10 @@ def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, 
     """
     sums: dict[tuple[str, ...], list[int]] = {}
     for rows, sign in ((added, 1), (removed, -1)):
-        own = pc.is_valid(rows.column("account")).to_numpy()
-        own &= usage.marks(rows.column("status"), rating.CHARGED)
-        charged = rows.select(SUMMED).filter(pa.array(own))
-        plain = [charged.column(name).cast(pa.string()) for name in _GROUP if name != "month"]
-        plain.insert(1, pa.chunked_array([months_of(charged, timezone)]))
-        table = pa.table(
-            [*plain, *(charged.column(name) for name in archive.SUMS)],
-            names=[*_GROUP, *archive.SUMS],
-        )
-        found = table.group_by(list(_GROUP), use_threads=False).aggregate(
-            [([], "count_all"), *((name, "sum") for name in archive.SUMS)]
-        )
-        for row in found.to_pylist():
-            group_key = tuple(row[name] or "" for name in _GROUP)
-            total = sums.setdefault(group_key, [0, 0, 0, 0])
-            total[0] += sign * row["count_all"]
-            for i, name in enumerate(archive.SUMS, 1):
-                total[i] += sign * row[f"{name}_sum"]
+        for key, values in _summed(rows, timezone):
+            total = sums.setdefault(key, [0, 0, 0, 0])
+            for i, value in enumerate(values):
+                total[i] += sign * value
     return [
         (Group(*key[1:], *total), key[0])  # type: ignore[arg-type]  # six names, then four sums
         for key, total in sorted(sums.items())
@@ -128,14 +109,31 @@ def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, 
     ]
 
 
+def _summed(rows: pa.Table, timezone: str) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Sum the charged rows of each account by group: words stay numbers until they are few."""
+    own = pc.is_valid(rows.column("account")).to_numpy()
+    own &= usage.marks(rows.column("status"), rating.CHARGED)
+    charged = rows.select(SUMMED).filter(pa.array(own))
+    place, months = _months(charged, timezone)
+    columns = {name: charged.column(name) for name in (*_GROUP[2:], *archive.SUMS)}
+    columns |= {"account": charged.column("account"), "month": usage.words(months, place)}
+    table = pa.table(columns).unify_dictionaries().combine_chunks()
+    found = table.group_by(list(_GROUP), use_threads=False).aggregate(
+        [([], "count_all"), *((name, "sum") for name in archive.SUMS)]
+    )
+    names = [[word or "" for word in usage.values(found.column(name))] for name in _GROUP]
+    sums = (usage.values(found.column(f"{name}_sum")) for name in archive.SUMS)
+    counts = usage.values(found.column("count_all"))
+    yield from zip(zip(*names, strict=True), zip(counts, *sums, strict=True), strict=True)
+
+
 def added(groups: Iterable[Group]) -> list[Group]:
     """Add up groups of one account that are of the same kind, in order; leave those out in which
     nothing is left."""
     sums: dict[tuple[object, ...], list[int]] = {}
     for group in groups:
-        values = _values(group)
-        total = sums.setdefault(values[:-4], [0, 0, 0, 0])
-        for i, value in enumerate(values[-4:]):
+        total = sums.setdefault(group[:-4], [0, 0, 0, 0])
+        for i, value in enumerate(group[-4:]):
             total[i] += value
     return [
         Group(*key, *total)  # type: ignore[arg-type]  # six names, then four sums
@@ -146,10 +144,4 @@ def added(groups: Iterable[Group]) -> list[Group]:
 
 def negative(group: Group) -> Group:
     """Return what takes a group off."""
-    return replace(
-        group,
-        runs=-group.runs,
-        gflops_s=-group.gflops_s,
-        charge_micro=-group.charge_micro,
-        eligible_micro=-group.eligible_micro,
-    )
+    return Group(*group[:-4], *(-value for value in group[-4:]))

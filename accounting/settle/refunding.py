@@ -25,7 +25,7 @@ from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.rates import rating
 from accounting.runs import archive, places, usage
-from accounting.settle import charging, owners, pricing, shares, stating, writing
+from accounting.settle import charging, known, owners, pricing, shares, writing
 from accounting.vouchers import holds
 
 
@@ -201,13 +201,13 @@ def _upto_seq(conn: Connection, rows: pa.Table, policy: Policy) -> int:
     if row["account"] is None:
         return 0
     month = period.month_of(row["end_s"], policy.timezone)
-    return stating.stated_upto(conn, row["account"], month)
+    return known.stated_upto(conn, row["account"], month)
 
 
 def _still_borne(conn: Connection, account: str, month: str) -> Counter[str]:
     """Return what vouchers bear of a month, less what refunds are to give back."""
-    bound = Counter(stating.borne_of(conn, account, month))
-    for pending in stating.refunds(conn, account, month).values():
+    bound = Counter(known.borne_of(conn, account, month))
+    for pending in known.refunds(conn, account, month).values():
         bound.subtract(pending.borne_fen)
     return bound
 
@@ -221,7 +221,7 @@ def _in_proportion(
     for each of them. What vouchers bear is rounded up, and given back by the last one first.
     """
     account = row["account"]
-    stated = stating.stated(conn, account, month)
+    stated = known.stated(conn, account, month)
     part = sum(bound.values()) * row["eligible_micro"]
     wanted = -(-part // stated["eligible"]) if stated["eligible"] > 0 else 0
     borne: dict[str, int] = {}

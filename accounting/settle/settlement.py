@@ -8,7 +8,7 @@ Worked example: three runs of 3.333333 make 9.999999 yuan: fee 9.99, 0.009999 to
 account, deduction floor(4.995) = 4.99, cash 5.00.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,17 @@ from sqlalchemy.engine import Connection, Engine
 
 from accounting import period
 from accounting.book import ledger, schema
-from accounting.book.ledger import Entry, Posting, Stamp, lock, write
+from accounting.book.ledger import Entry, Posting, Stamp, lock, write, write_all
 from accounting.errors import InvalidInput
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
-from accounting.settle import closable, statements, stating
+from accounting.settle import closable, known, statements, stating
 from accounting.settle.stored import Sums
-from accounting.vouchers.holds import accrued, vouchers
+from accounting.vouchers import holds
 from accounting.vouchers.registry import contracts, find
+
+TOGETHER = 32
+"""How many statements are one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,8 @@ def close(
 ) -> list[str]:
     """Close a month: one statement for each account with charges.
 
-    Each statement is one transaction, so a close that was interrupted is simply run again;
-    closing a closed month changes nothing.
+    A few statements at a time are one transaction, each an entry of its own. A close that was
+    interrupted is simply run again; closing a closed month changes nothing.
 
     Args:
         engine: The book.
@@ -67,23 +70,32 @@ def close(
         if scope.account is not None:
             find(conn, "contract", account=scope.account, provider=scope.provider)
         accounts = _accounts(conn, scope)
+        sums = Sums(archive, policy.timezone)
         if not closed(conn, scope, month):
             closable.check(conn, archive, month, scope.provider, scope.account, policy, stamp)
-    sums = Sums(archive, policy.timezone)
-    for account in accounts:
+            for some in _some(accounts):  # what takes its time is done while no writer waits for it
+                sums.read(conn, known.unstated(conn, some, month).values())
+    for some in _some(accounts):
         with engine.begin() as conn:
             lock(conn)
-            if not closed(conn, Scope(scope.provider, account), month):
-                _settle(conn, sums, account, month, scope.provider, policy, stamp)
+            left = _open(conn, scope.provider, some, month)
+            _settle(conn, sums, left, month, scope.provider, policy, stamp)
     with engine.begin() as conn:
         lock(conn)
         if not closed(conn, scope, month):
-            for account in accounts:
-                if not closed(conn, Scope(scope.provider, account), month):
-                    _lapse(conn, account, month, policy, stamp)
+            for some in _some(accounts):
+                _lapse(conn, _open(conn, scope.provider, some, month), month, policy, stamp)
             _mark_closed(conn, scope, month, stamp)
         papers = statements.listed(conn, provider=scope.provider, month=month)
-        return [row["id"] for row in papers if row["account"] in accounts]
+        own = set(accounts)
+        return [row["id"] for row in papers if row["account"] in own]
+
+
+def _some(accounts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield accounts, some at a time: many cost little more than one, but all of them would keep
+    every other writer out for long."""
+    for i in range(0, len(accounts), TOGETHER):
+        yield accounts[i : i + TOGETHER]
 
 
 def closed(conn: Connection, scope: Scope, month: str) -> bool:
@@ -95,6 +107,16 @@ def closed(conn: Connection, scope: Scope, month: str) -> bool:
     return scope.account is not None and conn.execute(own).scalar() is not None
 
 
+def _open(conn: Connection, provider: str, accounts: Sequence[str], month: str) -> list[str]:
+    """Return the accounts for which a month is not closed."""
+    if closed(conn, Scope(provider), month):
+        return []
+    own = schema.account_closing.c
+    query = select(own.account).where(own.month == month, own.account.in_(accounts))
+    done = set(conn.execute(query).scalars())
+    return [account for account in accounts if account not in done]
+
+
 def _accounts(conn: Connection, scope: Scope) -> list[str]:
     if scope.account is not None:
         return [scope.account]
@@ -104,69 +126,78 @@ def _accounts(conn: Connection, scope: Scope) -> list[str]:
 def _settle(
     conn: Connection,
     sums: Sums,
-    account: str,
+    accounts: Sequence[str],
     month: str,
     provider: str,
     policy: Policy,
     stamp: Stamp,
 ) -> None:
-    """Write the statement of one account, if there is anything to state."""
-    statement_id = f"S-{account}-{month}"
-    if conn.execute(select(schema.statement.c.seq).filter_by(id=statement_id)).scalar():
-        return
-    paper = stating.state(conn, sums, account, month, policy)
-    lines = paper.lines
-    if not lines:
-        return
-    fee_fen = sum(line.fee_fen for line in lines)
-    deduction_fen = sum(line.deduction_fen for line in lines)
-    cash_fen = fee_fen - deduction_fen
-    due_fen = fee_fen if policy.payment_mode == "reimburse" else cash_fen
-    paid_fen = min(due_fen, -ledger.balance(conn, "cash", account) // MICRO_PER_FEN)
-    draws = paper.draws_fen
-    row = {
-        "id": statement_id,
+    """Write the statements of accounts, of each that has something to state and none yet."""
+    paper = schema.statement.c
+    query = select(paper.account).where(paper.month == month, paper.account.in_(accounts))
+    done = set(conn.execute(query).scalars())
+    left = [account for account in accounts if account not in done]
+    papers = stating.states(conn, sums, left, month, policy)
+    cash, owed = (ledger.balances(conn, of, left) for of in ("cash", "receivable"))
+    seq, entries = ledger.head(conn)[0], list[Entry]()
+    for account, said in papers.items():
+        if not said.lines:
+            continue
+        row = _row(account, month, said) | {"upto_seq": seq + len(entries)}
+        due_fen = row["fee_fen"] if policy.payment_mode == "reimburse" else row["cash_fen"]
+        paid_fen = min(due_fen, -cash.get(account, 0) // MICRO_PER_FEN)
+        row["receivable_fen"] = due_fen - paid_fen
+        owed_fen = owed.get(account, 0) // MICRO_PER_FEN
+        postings = _statement_postings(row, said.draws_fen, provider, due_fen, owed_fen)
+        key = f"statement:{account}:{month}"
+        entries.append(Entry(key, "statement", stamp, _rows(row, said), postings))
+    write_all(conn, entries)
+
+
+def _row(account: str, month: str, said: stating.Paper) -> dict[str, Any]:
+    """Return what a statement says of all its lines."""
+    fee_fen = sum(line.fee_fen for line in said.lines)
+    deduction_fen = sum(line.deduction_fen for line in said.lines)
+    return {
+        "id": f"S-{account}-{month}",
         "account": account,
         "month": month,
-        "upto_seq": ledger.head(conn)[0],
-        "charge_micro": sum(line.group.charge_micro for line in lines),
-        "eligible_micro": sum(line.group.eligible_micro for line in lines),
+        "charge_micro": sum(line.group.charge_micro for line in said.lines),
+        "eligible_micro": sum(line.group.eligible_micro for line in said.lines),
         "fee_fen": fee_fen,
         "deduction_fen": deduction_fen,
-        "cash_fen": cash_fen,
-        "receivable_fen": due_fen - paid_fen,
+        "cash_fen": fee_fen - deduction_fen,
     }
+
+
+def _rows(row: dict[str, Any], said: stating.Paper) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of a statement, by table."""
     rows = {
         "statement": [row],
         "statement_line": [
-            stating.line_row(statement_id, i, line) for i, line in enumerate(lines, 1)
+            stating.line_row(row["id"], i, line) for i, line in enumerate(said.lines, 1)
         ],
         "deduction": [
-            {"statement": statement_id, "voucher": voucher, "amount_fen": fen}
-            for voucher, fen in draws.items()
+            {"statement": row["id"], "voucher": voucher, "amount_fen": fen}
+            for voucher, fen in said.draws_fen.items()
         ],
     }
-    if by_month := stating.month_rows(statement_id, paper):
+    if by_month := stating.month_rows(row["id"], said):
         rows["deduction_month"] = by_month
-    postings = _statement_postings(conn, row, draws, provider, due_fen)
-    write(conn, Entry(f"statement:{account}:{month}", "statement", stamp, rows, postings))
+    return rows
 
 
 def _statement_postings(
-    conn: Connection,
-    row: Mapping[str, Any],
-    draws: Mapping[str, int],
-    provider: str,
-    due_fen: int,
+    row: Mapping[str, Any], draws: Mapping[str, int], provider: str, due_fen: int, owed_fen: int
 ) -> list[Posting]:
     """Return a statement's postings; a credit first settles what the unit owes.
 
     Args:
         due_fen: What the unit pays now: its part, or the whole fee where the other part comes back.
+        owed_fen: What the unit owes.
     """
     account = row["account"]
     paid_fen = due_fen - row["receivable_fen"]
-    owed_fen = ledger.balance(conn, "receivable", account) // MICRO_PER_FEN
     settled_fen = min(owed_fen, max(0, -paid_fen))
     amounts = [
         ("accrued", account, -row["charge_micro"]),
@@ -182,7 +213,9 @@ def _statement_postings(
     return [Posting(name, owner, micro) for name, owner, micro in amounts if micro]
 
 
-def _lapse(conn: Connection, account: str, month: str, policy: Policy, stamp: Stamp) -> None:
+def _lapse(
+    conn: Connection, accounts: Sequence[str], month: str, policy: Policy, stamp: Stamp
+) -> None:
     """Let vouchers lapse whose validity, and the time to settle late runs, are over.
 
     What is delivered within the validity is stated first, however late that is; what a credit
@@ -190,24 +223,34 @@ def _lapse(conn: Connection, account: str, month: str, policy: Policy, stamp: St
     """
     end_s = period.bounds(month, policy.timezone)[1]
     last_s = min(end_s, stamp.effective_s - policy.settle_days * 86_400)
-    if any(eligible for _, eligible in accrued(conn, account).values()):
-        return
-    for voucher in vouchers(conn, account):
-        left = ledger.balance(conn, "voucher.left", voucher.id)
-        if left and voucher.until_s <= last_s:
-            row = {
-                "voucher": voucher.id,
-                "kind": "expired",
-                "at_s": end_s,
-                "amount_fen": left // MICRO_PER_FEN,
-            }
-            postings = [
-                Posting("voucher.left", voucher.id, -left),
-                Posting("voucher.expired", voucher.id, left),
-            ]
-            key = f"expiry:{voucher.id}:{month}"
-            rows = {"voucher_end": [row]}
-            write(conn, Entry(key, "voucher.expire", stamp, rows, postings))
+    owned, pending = holds.of_accounts(conn, accounts), holds.accrued_of(conn, accounts)
+    over = [
+        voucher.id
+        for account in accounts
+        if not any(eligible for _, eligible in pending.get(account, {}).values())
+        for voucher in owned.get(account, ())
+        if voucher.until_s <= last_s
+    ]
+    left = ledger.balances(conn, "voucher.left", over)
+    write_all(
+        conn, [_expiry(each, left[each], month, end_s, stamp) for each in over if left.get(each)]
+    )
+
+
+def _expiry(voucher: str, left_micro: int, month: str, end_s: int, stamp: Stamp) -> Entry:
+    """Return the entry by which a voucher lapses."""
+    row = {
+        "voucher": voucher,
+        "kind": "expired",
+        "at_s": end_s,
+        "amount_fen": left_micro // MICRO_PER_FEN,
+    }
+    postings = [
+        Posting("voucher.left", voucher, -left_micro),
+        Posting("voucher.expired", voucher, left_micro),
+    ]
+    rows = {"voucher_end": [row]}
+    return Entry(f"expiry:{voucher}:{month}", "voucher.expire", stamp, rows, postings)
 
 
 def _mark_closed(conn: Connection, scope: Scope, month: str, stamp: Stamp) -> None:

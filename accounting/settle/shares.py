@@ -7,7 +7,7 @@ those after. Which voucher bears a part follows from the order in which they are
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.runs import usage
 from accounting.runs.run import Run
-from accounting.settle import drawdown, eligible, stating, stored
+from accounting.settle import drawdown, eligible, known, stored
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def of_run(
         what another one charged for that month: it is then not the sum of runs.
     """
     for paper in _papers(conn, run, account):
-        since_seq = stating.stated_upto(conn, account, paper.usage_month, paper.seq)
+        since_seq = known.stated_upto(conn, account, paper.usage_month, paper.seq)
         span = since_seq, paper.upto_seq
         rows = stored.charged(conn, root, account, paper.usage_month, span, policy.timezone)
         place = _place(rows, run, revision)
@@ -102,13 +102,13 @@ class _Fees:
     paper: Any
     policy: Policy
 
-    def borne(self, *where: ColumnElement[bool]) -> dict[str, int]:
+    def borne(self, *where: ColumnElement[bool]) -> Mapping[str, int]:
         """Return what each voucher bore of the month, on some statements."""
-        return stating.borne_of(self.conn, self.account, self.paper.usage_month, *where)
+        return known.borne_of(self.conn, self.account, self.paper.usage_month, *where)
 
-    def stated(self, *where: ColumnElement[bool]) -> dict[str, int]:
+    def stated(self, *where: ColumnElement[bool]) -> known.Sums:
         """Return what some statements took for the month."""
-        return stating.stated(self.conn, self.account, self.paper.usage_month, *where)
+        return known.stated(self.conn, self.account, self.paper.usage_month, *where)
 
 
 def _share(conn: Connection, fees: _Fees, rows: pa.Table, place: int) -> Share | None:
@@ -136,7 +136,7 @@ def _share(conn: Connection, fees: _Fees, rows: pa.Table, place: int) -> Share |
 
 
 def _borne(
-    fees: _Fees, rows: pa.Table, place: int, before: dict[str, int]
+    fees: _Fees, rows: pa.Table, place: int, before: known.Sums
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Return what vouchers bear of the month without a run and those after it, and with it; with
     the first one of a statement comes what was short before."""

@@ -9,16 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.engine import Connection
 
 from accounting import money
-from accounting.book import schema
 from accounting.errors import InvariantBroken
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
-from accounting.settle import drawdown, eligible, stored
-from accounting.settle.drawdown import Voucher
+from accounting.settle import drawdown, eligible, known, stored
 from accounting.settle.grouping import Group
 
 
@@ -56,7 +53,14 @@ class Paper:
 
 
 def state(conn: Connection, sums: stored.Sums, account: str, month: str, policy: Policy) -> Paper:
-    """Work out what an account's statement of a month has to say.
+    """Work out what an account's statement of a month has to say; see `states`."""
+    return states(conn, sums, [account], month, policy)[account]
+
+
+def states(
+    conn: Connection, sums: stored.Sums, accounts: Sequence[str], month: str, policy: Policy
+) -> dict[str, Paper]:
+    """Work out what statements of a month have to say, of at most KEYS_MAX accounts.
 
     A usage month draws what its whole eligible fee entitles to, as far as vouchers last, less what
     it drew already: so late runs find their part, and a correction gives back only what is above
@@ -65,29 +69,32 @@ def state(conn: Connection, sums: stored.Sums, account: str, month: str, policy:
     Raises:
         InvariantBroken: The runs in the archive do not add up to the charges in the book.
     """
-    own = eligible.vouchers(conn, account, policy)
-    left_fen = {voucher.id: voucher.left_fen for voucher in own}
+    told = known.accounts(conn, accounts, month, policy)
+    sums.read(conn, (own.unstated for own in told.values()))
+    return {account: _paper(conn, sums, told[account], policy) for account in accounts}
+
+
+def _paper(conn: Connection, sums: stored.Sums, own: known.Account, policy: Policy) -> Paper:
+    left_fen = {voucher.id: voucher.left_fen for voucher in own.vouchers}
     lines: list[Line] = []
     by_month: dict[str, Mapping[str, int]] = {}
-    for usage_month, cumulative in sorted(_charged(conn, account).items()):
-        if usage_month > month:
-            continue
-        pending = refunds(conn, account, usage_month)
+    for usage_month, cumulative in sorted(own.charged.items()):
+        pending = own.refunds.get(usage_month, {})
         keys = {name: refund.run for name, refund in pending.items()}
-        since_seq = stated_upto(conn, account, usage_month)
-        groups = stored.groups(conn, sums, account, usage_month, since_seq, keys)
-        taken = stated(conn, account, usage_month)
-        _check_archive(account, usage_month, cumulative, taken, groups)
+        paths = own.unstated.get(usage_month, ())
+        groups = stored.groups(conn, sums, own.account, usage_month, paths, keys)
+        taken = own.stated.get(usage_month, known.NOTHING)
+        _check_archive(own.account, usage_month, cumulative, taken, groups)
         if not groups:
             continue
-        before = borne_of(conn, account, usage_month)
+        before = own.borne.get(usage_month, {})
         # What is left is there for what was delivered; what a refund gives back, for later months.
         anew = any(refund is None for _, refund in groups)
         limits = _kept(before, pending)
         for name, fen in left_fen.items() if anew else ():
             limits[name] = limits.get(name, 0) + fen
-        intervals = _intervals(conn, sums, account, usage_month, cumulative, own, policy)
-        after = drawdown.drawn_fen(own, limits, intervals)
+        intervals = _intervals(conn, sums, own, usage_month, policy)
+        after = drawdown.drawn_fen(own.vouchers, limits, intervals)
         by_month[usage_month] = drawdown.grown(before, after)
         for name, fen in by_month[usage_month].items():
             left_fen[name] = left_fen.get(name, 0) - fen
@@ -98,48 +105,16 @@ def state(conn: Connection, sums: stored.Sums, account: str, month: str, policy:
 
 
 def _intervals(
-    conn: Connection,
-    sums: stored.Sums,
-    account: str,
-    usage_month: str,
-    cumulative: Mapping[str, int],
-    own: Sequence[Voucher],
-    policy: Policy,
+    conn: Connection, sums: stored.Sums, own: known.Account, usage_month: str, policy: Policy
 ) -> list[int]:
     """Return what a month cost in each interval between the edges of an account's vouchers."""
-    if eligible.simple(conn, account, own):
+    cumulative = own.charged[usage_month]
+    if own.simple:
         return [0, cumulative["eligible"], cumulative["charge"] - cumulative["eligible"]]
-    return eligible.of_month(conn, sums.root, account, usage_month, own, policy)
+    return eligible.of_month(conn, sums.root, own.account, usage_month, own.vouchers, policy)
 
 
-@dataclass(frozen=True)
-class Refund:
-    """What was recorded for a run that is refunded, and which run it is."""
-
-    run: tuple[object, ...]
-    fee_fen: int
-    borne_fen: Mapping[str, int]
-
-
-def refunds(conn: Connection, account: str, usage_month: str) -> dict[str, Refund]:
-    """Return the refunds of a usage month that have to be credited, by id in order."""
-    table, share, line = schema.refund, schema.refund_share, schema.statement_line
-    query = (
-        select(table)
-        .outerjoin(line, line.c.refund == table.c.id)
-        .where(table.c.account == account, table.c.usage_month == usage_month)
-        .where(table.c.line.is_not(None), line.c.id.is_(None))
-        .order_by(table.c.seq)
-    )
-    found = {}
-    for row in conn.execute(query):
-        shares = conn.execute(select(share.c.voucher, share.c.amount_fen).filter_by(refund=row.id))
-        run = (row.cluster, row.job_id, row.submit_s, row.start_s)
-        found[row.id] = Refund(run, row.fee_fen, {each.voucher: each.amount_fen for each in shares})
-    return found
-
-
-def _kept(before: Mapping[str, int], refunds: Mapping[str, Refund]) -> dict[str, int]:
+def _kept(before: Mapping[str, int], refunds: Mapping[str, known.Refund]) -> dict[str, int]:
     """Return what vouchers still bear of a month when what was recorded is given back."""
     kept = Counter(before)
     for refund in refunds.values():
@@ -150,7 +125,7 @@ def _kept(before: Mapping[str, int], refunds: Mapping[str, Refund]) -> dict[str,
 def month_lines(
     usage_month: str,
     groups: Sequence[stored.Line],
-    refunds: Mapping[str, Refund],
+    refunds: Mapping[str, known.Refund],
     fee_fen: int,
     deduction_fen: int,
 ) -> Iterable[Line]:
@@ -190,102 +165,6 @@ def _weights(total: int, *choices: Sequence[int]) -> Sequence[int]:
         if total == 0 or sum(weights) * total > 0:
             return weights
     return [total, *[0] * (len(choices[0]) - 1)]
-
-
-def _charged(conn: Connection, account: str) -> dict[str, dict[str, int]]:
-    """Sum all charges ever posted to an account, by usage month."""
-    table = schema.charge
-    query = (
-        select(table.c.month, func.sum(table.c.charge_micro), func.sum(table.c.eligible_micro))
-        .where(table.c.account == account)
-        .group_by(table.c.month)
-    )
-    return {
-        month: {"charge": int(charge), "eligible": int(eligible)}
-        for month, charge, eligible in conn.execute(query)
-    }
-
-
-def stated(
-    conn: Connection, account: str, usage_month: str, *where: ColumnElement[bool]
-) -> dict[str, int]:
-    """Sum what statements took for a usage month: charge, eligible, fee and deduction.
-
-    Args:
-        where: Which statements. None: all of the account.
-    """
-    table = schema.statement_line
-    names = {
-        "charge": table.c.charge_micro,
-        "eligible": table.c.eligible_micro,
-        "fee": table.c.fee_fen,
-        "deduction": table.c.deduction_fen,
-    }
-    query = (
-        select(*(func.coalesce(func.sum(column), 0).label(name) for name, column in names.items()))
-        .join(schema.statement, schema.statement.c.id == table.c.statement)
-        .where(schema.statement.c.account == account, table.c.usage_month == usage_month, *where)
-    )
-    return {name: int(value) for name, value in conn.execute(query).mappings().one().items()}
-
-
-def borne_of(
-    conn: Connection, account: str, usage_month: str, *where: ColumnElement[bool]
-) -> dict[str, int]:
-    """Return what each voucher bore of a usage month, on statements so far.
-
-    A statement that draws from one voucher does not say it by month: its lines do. Where it gave
-    back to it in one month what it drew in another, it names none: the account had only one then.
-
-    Args:
-        where: Which statements. None: all of the account.
-    """
-    part, line, paper, draw = (
-        schema.deduction_month,
-        schema.statement_line,
-        schema.statement,
-        schema.deduction,
-    )
-    said = (
-        select(part.c.voucher, func.sum(part.c.amount_fen))
-        .join(paper, paper.c.id == part.c.statement)
-        .where(paper.c.account == account, part.c.usage_month == usage_month, *where)
-        .group_by(part.c.voucher)
-    )
-    split = select(part.c.statement)
-    only = select(func.min(schema.voucher.c.id)).where(schema.voucher.c.account == account)
-    named = func.coalesce(draw.c.voucher, only.scalar_subquery()).label("bearer")
-    whole = (
-        select(named, func.sum(line.c.deduction_fen))
-        .join(paper, paper.c.id == line.c.statement)
-        .outerjoin(draw, draw.c.statement == line.c.statement)
-        .where(paper.c.account == account, line.c.usage_month == usage_month, *where)
-        .where(paper.c.id.not_in(split))
-        .group_by("bearer")
-    )
-    total: Counter[str] = Counter()
-    for query in (said, whole):
-        total.update({voucher: int(fen) for voucher, fen in conn.execute(query) if voucher})
-    return dict(total)
-
-
-def stated_upto(
-    conn: Connection, account: str, usage_month: str, before_seq: int | None = None
-) -> int:
-    """Return the place in the chain up to which a month's charges are on statements.
-
-    A statement has the charges of its own month and of those before: what was charged meanwhile
-    for a later month is still to be stated.
-
-    Args:
-        before_seq: Look at statements written before this entry. None: at all.
-    """
-    paper = schema.statement
-    query = select(func.max(paper.c.upto_seq)).filter_by(account=account)
-    query = query.where(paper.c.month >= usage_month)
-    if before_seq is not None:
-        query = query.where(paper.c.seq < before_seq)
-    return conn.execute(query).scalar() or 0
 
 
 def _check_archive(

@@ -4,8 +4,10 @@ The archive is large: what is asked about some jobs is read one segment after th
 the rows of these jobs are kept.
 """
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pyarrow.compute as pc
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from accounting.book import schema
+from accounting.book import ledger, schema
 from accounting.errors import InvariantBroken
 from accounting.rates import rating
 from accounting.runs import archive, places, resized, usage
@@ -27,6 +29,7 @@ _PLAIN = ["status", *grouping.SUMMED]
 _NET = [*dict.fromkeys([*KEY, *_PLAIN])]
 """Columns of what `grouping.net` sums, and `superseded` looks up."""
 _NAMES = ["cluster", "job", "job_id", "submit_s"]
+THREADS = min(4, os.cpu_count() or 1)
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
@@ -185,22 +188,64 @@ class Sums:
 
     root: Path
     timezone: str
+    _places: dict[str, Segment] = field(default_factory=dict)
     _known: dict[str, dict[str, list[grouping.Group]]] = field(default_factory=dict)
 
-    def of(self, conn: Connection, segment: Segment) -> dict[str, list[grouping.Group]]:
-        """Return what a segment adds for each account."""
-        if segment.path not in self._known:
-            changed = archive.has_revisions(self.root, segment)
-            rows = archive.read(self.root, [segment], _NET if changed else _PLAIN)
-            for problem in archive.verify(self.root, segment):
-                raise InvariantBroken(f"archive: {problem}; run svoucher audit")
-            by_account: dict[str, list[grouping.Group]] = {}
-            before = superseded(conn, self.root, rows) if changed else rows.slice(0, 0)
-            net = grouping.net(rows, before, self.timezone)
-            for group, account in net:
-                by_account.setdefault(account, []).append(group)
-            self._known[segment.path] = by_account
-        return self._known[segment.path]
+    def read(self, conn: Connection, unstated: Iterable[Mapping[str, Sequence[str]]]) -> None:
+        """Read segments that were not read before, some beside each other.
+
+        Args:
+            conn: The book.
+            unstated: Their paths, by month, as `known.unstated` tells them of each account.
+
+        Raises:
+            InvariantBroken: A file is missing, or is not what the book says.
+        """
+        paths = {path for by_month in unstated for some in by_month.values() for path in some}
+        wanted = sorted(paths - self._known.keys())
+        new = [
+            segment
+            for i in range(0, len(wanted), ledger.KEYS_MAX)
+            for segment in segments(
+                conn, schema.segment.c.path.in_(wanted[i : i + ledger.KEYS_MAX])
+            )
+        ]
+        self._places.update((segment.path, segment) for segment in new)
+        with ThreadPoolExecutor(THREADS) as pool:
+            plain = zip(new, pool.map(self._plain, new), strict=True)
+            self._known.update((one.path, found) for one, found in plain if found is not None)
+        for segment in new:
+            if segment.path not in self._known:
+                rows = self._rows(segment, _NET)
+                before = superseded(conn, self.root, rows)
+                self._known[segment.path] = self._by_account(rows, before)
+
+    def of(self, path: str, account: str) -> Sequence[grouping.Group]:
+        """Return what a segment that was read adds for an account."""
+        return self._known[path].get(account, ())
+
+    def place(self, path: str) -> Segment:
+        """Return a segment that was read."""
+        return self._places[path]
+
+    def _plain(self, segment: Segment) -> dict[str, list[grouping.Group]] | None:
+        """Sum a segment up whose rows take the place of no others; None: they may."""
+        if archive.has_revisions(self.root, segment):
+            return None
+        rows = self._rows(segment, _PLAIN)
+        return self._by_account(rows, rows.slice(0, 0))
+
+    def _rows(self, segment: Segment, columns: Sequence[str]) -> pa.Table:
+        rows = archive.read(self.root, [segment], [*dict.fromkeys([*columns, *archive.VERIFIED])])
+        for problem in archive.verify(self.root, segment, rows):
+            raise InvariantBroken(f"archive: {problem}; run svoucher audit")
+        return rows
+
+    def _by_account(self, rows: pa.Table, before: pa.Table) -> dict[str, list[grouping.Group]]:
+        found: dict[str, list[grouping.Group]] = {}
+        for group, account in grouping.net(rows, before, self.timezone):
+            found.setdefault(account, []).append(group)
+        return found
 
 
 def groups(
@@ -208,30 +253,22 @@ def groups(
     sums: Sums,
     account: str,
     month: str,
-    since_seq: int,
+    paths: Sequence[str],
     refunds: Mapping[str, tuple[object, ...]],
 ) -> list[Line]:
-    """Sum an account's runs of a month in segments written after an entry, net of corrections.
+    """Sum an account's runs of a month in some segments, net of corrections.
 
     Args:
         conn: The book.
-        sums: What segments add.
+        sums: What segments add; these were read.
         account: Whose.
         month: In which they ended.
-        since_seq: The entry.
+        paths: The segments.
         refunds: Key of the run of each refund that has to stand apart, by its id.
     """
-    table, charge = schema.segment, schema.charge
-    query = (
-        select(*places.SEGMENT)
-        .join(charge, charge.c.path == table.c.path)
-        .where(charge.c.account == account, charge.c.month == month)
-        .where(table.c.seq > since_seq)
-        .order_by(table.c.seq, table.c.path)
-    )
-    found = places.placed(conn, conn.execute(query).mappings().all())
-    parts = [group for segment in found for group in sums.of(conn, segment).get(account, [])]
+    parts = [group for path in paths for group in sums.of(path, account)]
     credits_: list[Line] = []
+    found = [sums.place(path) for path in paths]
     for refund, key in refunds.items():
         job = pa.chunked_array([pa.array([key[1]], pa.int64())])
         rows = archive.read(sums.root, found, job_ids=job)

@@ -6,7 +6,6 @@ as ever. Months that have a statement are the past and are kept.
 
 from collections.abc import Collection
 from datetime import date, timedelta
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import select
@@ -159,17 +158,8 @@ def of_unit(conn: Connection, unit: str, last_seq: int = ledger.NEVER_SEQ) -> li
         unit: Whose.
         last_seq: As of this entry.
     """
-    begun, ended = schema.freeze, schema.freeze_end
-    same = (ended.c.unit == begun.c.unit) & (ended.c.from_s == begun.c.from_s)
-    query = (
-        select(begun.c.from_s, ended.c.until_s)
-        .outerjoin(ended, same & (ended.c.seq <= last_seq))
-        .where(begun.c.unit == unit, begun.c.seq <= last_seq)
-        .order_by(begun.c.from_s)
-    )
     return [
-        (row.from_s, ALWAYS_S if row.until_s is None else row.until_s)
-        for row in conn.execute(query)
+        (begin_s, end_s) for begin_s, end_s, _ in of_units(conn, [unit], last_seq).get(unit, ())
     ]
 
 
@@ -178,14 +168,22 @@ def is_frozen(conn: Connection, unit: str, at_s: int, last_seq: int = ledger.NEV
     return any(begin_s <= at_s < end_s for begin_s, end_s in of_unit(conn, unit, last_seq))
 
 
-def of_units(conn: Connection, units: Collection[str]) -> dict[str, list[tuple[int, int, str]]]:
-    """Return the times in which units are frozen by now, half-open, and why; see `of_unit`."""
-    begun = schema.freeze.c
-    query = select(schema.freeze).where(begun.unit.in_(units)).order_by(begun.unit, begun.from_s)
+def of_units(
+    conn: Connection, units: Collection[str], last_seq: int = ledger.NEVER_SEQ
+) -> dict[str, list[tuple[int, int, str]]]:
+    """Return the times in which units are frozen, and why; see `of_unit`."""
+    begun, ended = schema.freeze, schema.freeze_end
+    same = (ended.c.unit == begun.c.unit) & (ended.c.from_s == begun.c.from_s)
+    query = (
+        select(begun.c.unit, begun.c.from_s, ended.c.until_s, begun.c.reason)
+        .outerjoin(ended, same & (ended.c.seq <= last_seq))
+        .where(begun.c.unit.in_(units), begun.c.seq <= last_seq)
+        .order_by(begun.c.unit, begun.c.from_s)
+    )
     found: dict[str, list[tuple[int, int, str]]] = {}
-    for unit, rows in groupby(conn.execute(query).all(), lambda row: str(row.unit)):
-        ends = dict(of_unit(conn, unit))
-        found[unit] = [(row.from_s, ends[row.from_s], row.reason) for row in rows]
+    for unit, from_s, until_s, reason in conn.execute(query):
+        end_s = ALWAYS_S if until_s is None else until_s
+        found.setdefault(unit, []).append((from_s, end_s, reason))
     return found
 
 

@@ -64,7 +64,11 @@ _STATED = (
         func.sum(_LINE.charge_micro),
         func.sum(_LINE.eligible_micro),
     )
-    .join(schema.statement, _STATEMENT.id == _LINE.statement)
+    .join(
+        schema.statement,
+        # of one entry, by which lines are found
+        (_STATEMENT.id == _LINE.statement) & (_STATEMENT.seq == _LINE.seq),
+    )
     .where(_STATEMENT.account.in_(_SOME))
     .group_by(_STATEMENT.account, _LINE.usage_month)
 )
@@ -253,12 +257,12 @@ def positions(conn: Connection, accounts: Sequence[str], policy: Policy) -> dict
     found: dict[str, Position] = {}
     for i in range(0, len(accounts), ledger.KEYS_MAX):
         some = accounts[i : i + ledger.KEYS_MAX]
-        own = _vouchers(conn, some)
+        own = of_accounts(conn, some)
         gone = taken_back(conn)
-        left = _balances(conn, "voucher.left", [v.id for each in own.values() for v in each])
-        cash, owed = (_balances(conn, of, some) for of in ("cash", "receivable"))
+        left = ledger.balances(conn, "voucher.left", [v.id for each in own.values() for v in each])
+        cash, owed = (ledger.balances(conn, of, some) for of in ("cash", "receivable"))
         held = {row.account: row for row in conn.execute(_HELD, {"some": some})}
-        sums = _accrued(conn, some)
+        sums = accrued_of(conn, some)
         credit = _credit_fen(conn, some) if policy.payment_mode == "postpaid" else {}
         for account in some:
             mine, now = own.get(account, ()), held.get(account)
@@ -273,13 +277,6 @@ def positions(conn: Connection, accounts: Sequence[str], policy: Policy) -> dict
                 credit_fen=credit.get(account, 0),
                 in_full=policy.payment_mode == "reimburse",
             )
-    return found
-
-
-def _balances(conn: Connection, account: str, owners: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for i in range(0, len(owners), ledger.KEYS_MAX):
-        found |= ledger.balances(conn, account, owners[i : i + ledger.KEYS_MAX])
     return found
 
 
@@ -299,10 +296,11 @@ def _ratio_bp(own: Sequence[Any], policy: Policy) -> int:
 
 def vouchers(conn: Connection, account: str) -> Sequence[Any]:
     """List an account's vouchers in the order in which they are drawn: earliest expiry first."""
-    return _vouchers(conn, [account]).get(account, ())
+    return of_accounts(conn, [account]).get(account, ())
 
 
-def _vouchers(conn: Connection, accounts: Sequence[str]) -> dict[str, list[Any]]:
+def of_accounts(conn: Connection, accounts: Sequence[str]) -> dict[str, list[Any]]:
+    """List the vouchers of accounts, each account's in the order in which they are drawn."""
     found: dict[str, list[Any]] = {}
     for row in conn.execute(_VOUCHERS, {"some": accounts}):
         found.setdefault(row.account, []).append(row)
@@ -321,10 +319,11 @@ def taken_back(conn: Connection, last_seq: int | None = None) -> set[str]:
 
 def accrued(conn: Connection, account: str) -> dict[str, tuple[int, int]]:
     """Return (charge, eligible part) in micro-yuan by usage month, of what no statement has yet."""
-    return _accrued(conn, [account]).get(account, {})
+    return accrued_of(conn, [account]).get(account, {})
 
 
-def _accrued(conn: Connection, accounts: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+def accrued_of(conn: Connection, accounts: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Do what `accrued` does, for many accounts."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for sign, query in ((1, _CHARGED), (-1, _STATED)):
         for account, month, charge, eligible in conn.execute(query, {"some": accounts}):
@@ -339,7 +338,11 @@ def _accrued(conn: Connection, accounts: Sequence[str]) -> dict[str, dict[str, t
 
 def validity(conn: Connection, account: str) -> tuple[int, int] | None:
     """Return the half-open interval in which an account's vouchers are valid, or None."""
-    own = vouchers(conn, account)
+    return validity_of(vouchers(conn, account))
+
+
+def validity_of(own: Sequence[Any]) -> tuple[int, int] | None:
+    """Return the half-open interval in which these vouchers are valid, or None."""
     if not own:
         return None
     return min(v.from_s for v in own), max(v.until_s for v in own)
