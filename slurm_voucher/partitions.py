@@ -13,7 +13,7 @@ NODES_FORMAT = "%R|%c|%X|%G"
 """Partition, processors, sockets and gres, a line for each kind of node."""
 WHOLE = ("NODE", "TOPO")
 """Exclusive= of a partition whose jobs get whole nodes (26.05); before it was OverSubscribe."""
-_PLACES = re.compile(r"\([^)]*\)")
+PLACES = re.compile(r"\([^)]*\)")
 """Where a node's gres are, as in gpu:a:8(S:0-1)."""
 
 
@@ -76,11 +76,12 @@ def load(site: Config) -> Cluster:
     nodes = ask(["sinfo", "--all", "--exact", "--noheader", f"--format={NODES_FORMAT}"])
     config = ask(["scontrol", "show", "config"])
     partitions = read(ask(["scontrol", "--oneliner", "show", "partition"]), nodes, config)
-    name = _setting(config, "ClusterName")
+    name = setting(config, "ClusterName")
     return Cluster(name, partitions, site.default_qos, site.overrun_s)
 
 
-def _setting(config: str, name: str) -> str:
+def setting(config: str, name: str) -> str:
+    """Return what `scontrol show config` says of a setting. Raises SlurmUnavailable."""
     for line in config.splitlines():
         key, _, value = line.partition("=")
         if key.strip() == name and value.strip():
@@ -116,7 +117,7 @@ def read(text: str, nodes: str, config: str) -> dict[str, Partition]:
 def _shapes(nodes: str) -> Iterator[tuple[str, Shape]]:
     for line in nodes.splitlines():
         name, cpus, sockets, gres = line.split("|")
-        told = _PLACES.sub("", gres.replace("(null)", ""))
+        told = PLACES.sub("", gres.replace("(null)", ""))
         yield name, Shape(int(cpus), int(sockets), tres.asked(told))
 
 
@@ -124,7 +125,7 @@ def _partition(
     row: Mapping[str, str], shapes: Sequence[tuple[str, Shape]], config: str
 ) -> Partition:
     most = row.get("MaxMemPerCPU") or (
-        _setting(config, "MaxMemPerCPU") if "MaxMemPerCPU" in config else "UNLIMITED"
+        setting(config, "MaxMemPerCPU") if "MaxMemPerCPU" in config else "UNLIMITED"
     )
     return Partition(
         name=row["PartitionName"],
@@ -142,7 +143,7 @@ def _partition(
 def _over_minutes(own: str, config: str) -> int | None:
     """Read a partition's OverTimeLimit; where it has none the cluster's counts, as `5 min`."""
     if own == "NONE":
-        own = _setting(config, "OverTimeLimit") if "OverTimeLimit" in config else "0 min"
+        own = setting(config, "OverTimeLimit") if "OverTimeLimit" in config else "0 min"
     return _minutes(own.removesuffix(" min"))
 
 

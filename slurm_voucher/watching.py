@@ -25,7 +25,7 @@ from accounting.errors import Unavailable, VoucherError
 from accounting.money import yuan_micro
 from accounting.policy import Policy
 from accounting.runs import watermarks
-from slurm_voucher import queue, sweeping, waking
+from slurm_voucher import noting, queue, sweeping, waking
 from slurm_voucher.config import Config
 from slurm_voucher.sweeping import Sweep, Swept
 
@@ -78,6 +78,7 @@ class Watch:
         stamp: Says who acts, and when.
         clock: What time it is.
         slow_tried_s: When the last sweep without a filter began, by a clock that only goes on.
+        nodes_tried_s: When nodes were last asked for, by the same clock.
     """
 
     engine: Engine
@@ -86,6 +87,7 @@ class Watch:
     stamp: Callable[[], Stamp]
     clock: Callable[[], float] = time.time
     slow_tried_s: float | None = None
+    nodes_tried_s: float | None = None
 
     def sweep(self, stop: Callable[[], bool] = lambda: False) -> bool:
         """Sweep once, and once a day without a filter; tell whether all of it went well."""
@@ -95,6 +97,8 @@ class Watch:
             if settled and not stop() and self._slow_is_due():
                 self.slow_tried_s = time.monotonic()
                 well &= self._one("all-states", settled, stop)
+            if not stop():
+                self._note_nodes()
             return well
         except VoucherError as error:
             level = logging.WARNING if isinstance(error, Unavailable) else logging.ERROR
@@ -125,6 +129,18 @@ class Watch:
             last_s = watermarks.by_cluster(conn, "all-states").get(self.cluster)
         now_s = self.clock()
         return last_s is None or not last_s <= now_s < last_s + SLOW_S
+
+    def _note_nodes(self) -> None:
+        """Note the nodes when it is time; runs come in whether or not that goes well."""
+        tried_s, now_s = self.nodes_tried_s, int(self.clock())
+        if tried_s is not None and time.monotonic() < tried_s + SLOW_AGAIN_S:
+            return
+        self.nodes_tried_s = time.monotonic()
+        try:
+            if noting.is_due(self.config, self.cluster, now_s):
+                noting.note(self.config, self.cluster, now_s)
+        except VoucherError as error:
+            log.warning("%s: %s; the nodes are not noted", self.cluster, error)
 
     def _policy(self) -> Policy:
         with ledger.reading(self.engine).begin() as conn:

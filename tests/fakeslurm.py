@@ -18,6 +18,9 @@ cd {folder}
 if [ -e {name}.hangs ]; then exec sleep 60; fi
 if [ -e {name}.fails ]; then cat {name}.fails >&2; exit 1; fi
 case "$*" in
+*--Node*) exec cat nodes.txt;;
+*"list events"*) exec cat events.txt;;
+*"list reservation"*) exec cat reservations.txt;;
 *partition*) exec cat partitions.txt;;
 *federation*) exec true;;
 *config*) exec cat config.txt;;
@@ -57,8 +60,8 @@ class FakeSlurm:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        for name in ("partitions.txt", "sinfo.txt", "config.txt", "sdiag.txt"):
-            shutil.copy(RECORDED / name, folder)
+        for path in RECORDED.glob("*.txt"):
+            shutil.copy(path, folder)
         (folder / "sacctmgr.txt").write_text("chengdu\n")
         self.queue()
         for name in ("scontrol", "sinfo", "squeue", "sacctmgr", "sdiag"):

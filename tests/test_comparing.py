@@ -234,6 +234,6 @@ def test_what_is_no_roll_up(line: str) -> None:
 def test_sreport_on_a_login_node() -> None:
     """Over SSH each command is the one beside that node's sacct, and never sacct itself."""
     login = Login("login1", 22, "ops", None, Path("/known"), "/opt/slurm/bin/sacct")
-    assert rollup.beside(login, "sreport").sacct == "/opt/slurm/bin/sreport"
-    assert rollup.beside(login, "sacct") == login
-    assert rollup.beside(Login("l", 22, "ops", None, Path("/k")), "sreport").sacct == "sreport"
+    assert login.command("sreport") == "/opt/slurm/bin/sreport"
+    assert login.command("sacct") == "/opt/slurm/bin/sacct"
+    assert Login("l", 22, "ops", None, Path("/k")).command("sreport") == "sreport"

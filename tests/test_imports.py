@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent.parent
 ROWS = """
     errors money period schema run segment kernels durable
     yamlfile capitals triggers usage watermarks creditcode merkle
-    paper structfile bands chips ledger filing reports
-    archive places
+    paper structfile bands chips ledger filing reports nodes
+    archive places capacity
     policy prices resized packet upgrading
     terms footprint discounts reading
     tariff signing registry

@@ -1,6 +1,7 @@
 """svoucher collect --watch: a datagram wakes it, a timer makes sure, and it ends when told to."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fakeslurm import FakeSlurm
+from fakeslurm import RECORDED, FakeSlurm
 from homes import ROOT, Home, furnished
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from test_userport import until
 from accounting.book import ledger
 from accounting.book.ledger import Actor, Stamp
 from accounting.errors import ConfigInvalid
+from accounting.runs import nodes
 from slurm_voucher import config, waking, watching
 from slurm_voucher.watching import BACKOFF_MAX_S, BACKOFF_S, Pace, Watch
 
@@ -235,3 +237,21 @@ def test_the_pace(went_well: list[bool]) -> None:
         row = 0 if well else row + 1
         wait_s = pace.after(well=well)
         assert wait_s == (300.0 if well else min(BACKOFF_MAX_S, BACKOFF_S * 2.0 ** (row - 1)))
+
+
+def test_nodes_are_noted_beside_the_runs(home: Home, slurm: FakeSlurm, caplog) -> None:
+    """The first sweep notes the nodes, and the next one hours later; where that fails it is said,
+    the runs come in all the same, and it is tried again no sooner than in an hour."""
+    clock = [1_800_000_000.0]
+    watched = watch(home, lambda: clock[0])
+    root = home.path / "archive"
+    slurm.says("nodes.txt", "")
+    assert watched.sweep()
+    assert "sinfo: 0 nodes, 1 is needed" in caplog.records[-1].getMessage()
+    shutil.copy(RECORDED / "nodes.txt", slurm.folder)
+    assert watched.sweep()
+    assert nodes.files(root) == []
+    for hours, wanted in ((0, 1), (1, 1), (7, 2)):
+        clock[0], watched.nodes_tried_s = 1_800_000_000.0 + hours * 3_600, None
+        assert watched.sweep()
+        assert len(nodes.files(root)) == wanted

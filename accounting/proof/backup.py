@@ -1,8 +1,9 @@
 """A copy of everything that a site cannot get again: the book, the usage archive, the papers.
 
 It is one state of all three: the book is read in one transaction, and what it names in archive and
-papers never changes. The rows are text, so that a backup outlives the database that it was made
-from, and a book can move from SQLite to PostgreSQL and back. Secret keys are not in it.
+papers never changes. (Notes of nodes stand beside the runs, and no book names them: those that are
+there come along.) The rows are text, so that a backup outlives the database that it was made from,
+and a book can move from SQLite to PostgreSQL and back. Secret keys are not in it.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from accounting import durable
 from accounting.book import ledger, schema, triggers
 from accounting.errors import InvalidInput, InvariantBroken, NotAllowed
-from accounting.runs import filing, places
+from accounting.runs import filing, nodes, places
 from accounting.vouchers import papers
 
 FORMAT = 1
@@ -83,6 +84,8 @@ def _collect(
                     f"{source}: SHA-256 is {files[name]}, the book says {sha256}; run svoucher "
                     "audit, and bring it back from an older backup"
                 )
+    for path in nodes.files(archive):
+        files[f"archive/{path}"] = _copy(archive / path, partial / "archive" / path)
     if config.is_file():
         files["config.yaml"] = _copy(config, partial / "config.yaml")
     manifest = {

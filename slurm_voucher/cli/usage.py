@@ -14,9 +14,10 @@ import pyarrow as pa
 from accounting import period
 from accounting.errors import UsageInvalid
 from accounting.money import yuan_micro
+from accounting.runs.nodes import Note
 from accounting.settle import charging, stored
 from accounting.settle.charging import Taken
-from slurm_voucher import sweeping, watching
+from slurm_voucher import noting, sweeping, watching
 from slurm_voucher.cli import progress
 from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import CLUSTER, DAY, Site, pass_site
@@ -71,6 +72,16 @@ def _tell(taken: Taken, read: _Reading | Swept) -> None:
         click.echo(f"{read.slow['rows']} rows were read slowly: in a form that Slurm seldom writes")
     for path in taken.quarantined:
         click.echo(f"left by an interrupted run, now in {path}", err=True)
+
+
+def _tell_nodes(note: Note, site: Site) -> None:
+    nodes = sum(len(alike.names) for alike in note.nodes)
+    cards = sum(len(alike.names) * sum(alike.cards.values()) for alike in note.nodes)
+    since = period.clock(note.held_from_s, site.policy.timezone)
+    click.echo(
+        f"{nodes} nodes with {cards} cards noted, so since {since}; "
+        f"{len(note.out)} times out of service"
+    )
 
 
 @click.command("import")
@@ -163,6 +174,11 @@ def _fields(text: str | None) -> list[str] | None:
     help="Sweep without a state filter: finds states that nobody named.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave bad rows out for good.")
+@click.option(
+    "--nodes",
+    is_flag=True,
+    help="Note the nodes instead, and when they were out of service; --since: they were so then.",
+)
 @click.option("--watch", is_flag=True, help="Go on until SIGTERM: when a job ends, and by a timer.")
 @click.option(
     "--every",
@@ -185,6 +201,7 @@ def collect_(
     since: date | None,
     all_states: bool,
     skip_bad: bool,
+    nodes: bool,
     watch: bool,
     every: int,
     least: int,
@@ -199,13 +216,18 @@ def collect_(
     Example: svoucher collect --cluster chengdu
     """
     if watch:
-        if all_states or skip_bad or since is not None:
+        if all_states or skip_bad or nodes or since is not None:
             raise click.UsageError("--watch sweeps by itself; leave the other options out")
         logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
         watched = Watch(site.engine, site.config, cluster, lambda: site.stamp("system"))
         watching.watch(watched, every, least)
         return
     since_s = None if since is None else period.instant(since, site.policy.timezone)
+    if nodes:
+        if all_states or skip_bad:
+            raise click.UsageError("--nodes takes no runs in; leave --all-states, --skip-bad out")
+        _tell_nodes(noting.note(site.config, cluster, int(time.time()), since_s), site)
+        return
     kind = "all-states" if all_states else "ended"
     sweep = Sweep(cluster, kind, since_s, skip_bad)
     now_s = int(time.time())

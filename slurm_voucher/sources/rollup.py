@@ -5,20 +5,16 @@ suspended seconds off and counts runs that still go on.
 """
 
 from collections import Counter
-from dataclasses import replace
-from pathlib import PurePosixPath
 
-from accounting.errors import SlurmUnavailable, UsageInvalid
+from accounting.errors import UsageInvalid
 from slurm_voucher import times, tres
 from slurm_voucher.logins import Login
-from slurm_voucher.sources import here, sacct, sacct_query
+from slurm_voucher.sources import commands, sacct, sacct_query
 
 KINDS = ("cpu", "gres/gpu")
 FIELDS = ("Cluster", "Account", "Login", "TresName", "Used")
-TIMEOUT_S = 600
 LATE_S = 3_600
 """How long after its end an hour may still be rolled up."""
-ANSWER_BYTES_MAX = 64 << 20
 
 
 def command(begin_s: int, until_s: int, cluster: str) -> list[str]:
@@ -41,39 +37,7 @@ def used(
         SlurmUnavailable: sreport is not there, failed or took too long.
         UsageInvalid: Its answer cannot be read.
     """
-    return read(_answer(command(begin_s, until_s, cluster), login), cluster)
-
-
-def beside(login: Login, name: str) -> Login:
-    """Return a login that runs another of Slurm's commands, from the folder that sacct is in."""
-    if name == "sacct":
-        return login
-    return replace(login, sacct=str(PurePosixPath(login.sacct).with_name(name)))
-
-
-def _answer(asked: list[str], login: Login | None) -> str:
-    """Return what a command prints, here or on a login node."""
-    if login is None:
-        answer = here.ask(asked, unset=sacct_query.UNSET, env=sacct_query.ENV, timeout_s=TIMEOUT_S)
-    else:
-        from slurm_voucher.sources import ssh  # loads paramiko
-
-        answer = ssh.ask(
-            beside(login, asked[0]),
-            asked,
-            unset=sacct_query.UNSET,
-            env=sacct_query.ENV,
-            timeout_s=TIMEOUT_S,
-        )
-    parts, size = [], 0
-    for part in answer:
-        parts.append(part)
-        size += len(part)
-        if size > ANSWER_BYTES_MAX:
-            raise SlurmUnavailable(
-                f"{asked[0]}: its answer is over {ANSWER_BYTES_MAX} bytes; ask for fewer days"
-            )
-    return b"".join(parts).decode("utf-8", "replace")
+    return read(commands.answer(command(begin_s, until_s, cluster), login), cluster)
 
 
 def read(text: str, cluster: str) -> Counter[tuple[str, str, str]]:
@@ -109,7 +73,7 @@ def going_on(
     """
     asked = sacct_query.command(begin_s, until_s, states=("R", "S"), fields=GOING_ON)
     found: Counter[tuple[str, str, str]] = Counter()
-    for number, line in enumerate(_answer(asked, login).splitlines(), 1):
+    for number, line in enumerate(commands.answer(asked, login).splitlines(), 1):
         row = dict(zip(GOING_ON, line.split("|"), strict=False))
         if len(row) != len(GOING_ON):
             raise UsageInvalid(f"sacct: line {number} is {line[:80]!r}, which is no running job")
