@@ -148,17 +148,36 @@ def test_member_is_told_of_the_units_accounts(port, munged, member) -> None:
 def test_nobody_else_is_told_anything(port, munged) -> None:
     """Who is no member sees no account and gets no quote on one."""
     assert ask(port, munged, ask="balance") == []
-    with pytest.raises(Exception, match="belongs to another unit") as refused:
-        ask(port, munged, ask="quote", fields=FIELDS, account=ACCOUNT)
-    assert (refused.value.code, refused.value.exit_code) == ("not_allowed", 1)
+    assert ask(port, munged, ask="members") == []
+    row = ask(port, munged, ask="quote", fields=FIELDS, account=ACCOUNT)
+    assert (row["cost"], row["accepted"]) == ("11.28", "no")
+    assert "belongs to another unit" in row["why"]
+    assert (row["available"], row["voucher_part"], row["own_part"]) == (None, None, None)
 
 
 def test_quote(port, munged, member) -> None:
     """A quote says what a job can cost and, on an account, whether it would be accepted."""
-    one, two = ask(port, munged, ask="quote", fields=FIELDS, account=ACCOUNT)
+    row = ask(port, munged, ask="quote", fields=FIELDS, account=ACCOUNT)
 
-    assert "at most 11.28 yuan" in one
-    assert two.startswith(f"voucher {ACCOUNT}: would be accepted, ")
+    assert (row["cost"], row["accepted"], row["available"]) == ("11.28", "yes", "100,000.00")
+
+
+def test_quote_on_the_account_that_one_has(port, munged, member, town: Town) -> None:
+    """Who names no account is quoted on the only one that is possible; of several, or none, it is
+    said that there are."""
+    row = ask(port, munged, ask="quote", fields=FIELDS)
+    # the town's voucher has expired by the clock
+    assert (row["voucher"], row["accepted"]) == (None, None)
+    assert row["why"] == "0 of your accounts are possible there; see svoucher members"
+
+
+def test_quote_that_would_be_refused(port, munged, member) -> None:
+    """What does not fit is quoted all the same, with why it would be refused."""
+    fields = FIELDS | {"array": "1-100000"}
+    row = ask(port, munged, ask="quote", fields=fields, account=ACCOUNT)
+
+    assert (row["cost"], row["accepted"], row["tasks"]) == ("1,128,000.00", "no", 100_000)
+    assert "is available" in row["why"] or "expired" in row["why"]
 
 
 @pytest.mark.parametrize(
@@ -272,14 +291,20 @@ def test_command_asks_there(tmp_path, port, munged, member) -> None:
     assert {row["may_spend"] for row in found} == {"yes"}
     told.same_as_csv(found, home.ok(*at, "members", "--csv"))
     one_line(home.run(*at, "members", "CD99-0001"), 3, "CD99-0001: 0 are your unit's")
-    quote = home.ok(*at, "quote", "-p", "ai", "--gres=gpu:ascend_910b:1", "-t", "60")
-    assert "at most 11.28 yuan" in quote
+    words = ("quote", "-p", "ai", "--gres=gpu:ascend_910b:1", "-t", "60")
+    assert "at most 11.28 yuan" in home.ok(*at, *words)
+    [row] = found = told.rows("quote", home.ok(*at, *words, "--voucher", ACCOUNT, "--json"))
+    assert (row["cost"], row["accepted"]) == ("11.28", "yes")
+    told.same_as_csv(found, home.ok(*at, *words, "--voucher", ACCOUNT, "--csv"))
+    done = home.run(*at, *words, "--array=1-100000", "--voucher", ACCOUNT)
+    assert "would be refused" in done.stdout
+    one_line(done, 1, f"voucher {ACCOUNT}", "1,128,000.00")
     one_line(home.run(*at, "quote", "-p", "gone", "-t", "60"), 1, "partition gone")
     for odd in ("127.0.0.1:x", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:99999", "127.0.0.1:\u0661"):
         one_line(home.run("--at", odd, "balance"), 3, "is no HOST:PORT")
 
 
-@pytest.mark.parametrize("words", ["balance", "members"])
+@pytest.mark.parametrize("words", ["balance", "members", "quote -p ai --gpus=1 -t 60"])
 def test_who_asks_elsewhere_loads_no_database(tmp_path, port, munged, member, words: str) -> None:
     """On a login node svoucher loads neither SQLAlchemy nor YAML, and nothing that is slow."""
     here = f"from slurm_voucher.cli import site\nsite.DEFAULT_HOME = {str(tmp_path / 'none')!r}"

@@ -2,17 +2,20 @@
 
 Any bytes as a line from the hook: a question or a refusal in words, what its job can use at most
 or why that is not known, and an answer of one line that the hook has room for. Any bytes as an
-AdminComment: marks, or why there are none; and what is written is read again.
+AdminComment: marks, or why there are none; and what is written is read again. Any words to
+`svoucher quote`: what they ask for, or a refusal of one line.
 """
 
 import sys
 from pathlib import Path
 
 import atheris
+import click
 
 with atheris.instrument_imports(include=["slurm_voucher", "accounting"]):
     from accounting.errors import VoucherError
     from slurm_voucher import estimate, marks, protocol
+    from slurm_voucher.cli import sbatch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fakeslurm import CLUSTER
@@ -46,9 +49,25 @@ def comment(data: bytes) -> None:
         assert again == own, (text, own, again)
 
 
+def words(data: bytes) -> None:
+    """Quote as sbatch would be asked, with words from a command line and a script's lines."""
+    text = data.decode("utf-8", "surrogateescape").replace("\0", "")
+    line, _, script = text.partition("\n")
+    try:
+        own, rest = sbatch.split(line.split(" "))
+        for lines in sbatch.directives(script.split("\n")):
+            own += sbatch.of_line(lines)
+        asked = sbatch.asked_by([own], rest)
+        for most in estimate.options(asked.fields, CLUSTER):
+            assert most.limit_s > 0, most
+    except (VoucherError, click.UsageError) as error:
+        assert str(error), text  # noqa: PT017
+
+
 def once(data: bytes) -> None:
     """Try one input; the first byte says which."""
-    (question if data[:1] == b"1" else comment)(data)
+    known = {b"1": question, b"-": words}
+    known.get(data[:1], comment)(data)
 
 
 if __name__ == "__main__":

@@ -69,3 +69,26 @@ def test_users_ask_from_a_login_node(login: Stage) -> None:
     quote = ("quote", "--voucher", account, "-p", "ai", "--gres=gpu:ascend_910b:1", "-t", "60")
     assert "at most 9.03 yuan" in ask("alice", *quote).out
     assert ask("bob", *quote, ok=False).code == 1
+    assert account in ask("alice", "members", account).out
+
+
+WORDS = (
+    "-p ai --gres=gpu:ascend_910b:1 -t 60",
+    "-p ai --gpus=2 -t 30",
+    "-pai -Gascend_910b:2 -N1 -t1:30 -J--gres=gpu:8",
+    "-p ai --gpus-per-node=1 -N 2 --ntasks-per-node=1 -t 10",
+    "-p ai --gpus-per-task=1 -n 2 -c 2 --mem=1G -t 10 --exclusive=user",
+    "-p ai --gres=gpu:ascend_910b:1 --array=1-4%2 -t 5 --mem-per-cpu=100M --begin=now+1hour",
+    "-p ai --gres=gpu:ascend_910b:1 --exclusive -t 5",
+)
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_a_quote_is_what_sbatch_holds(login: Stage, words: str) -> None:
+    """svoucher quote and sbatch read the same words alike: so much is held as was quoted."""
+    account = login.accounts["ai"]
+    own = (f"--voucher={account}", *words.split())
+    [row] = json.loads(ask("alice", "quote", "--json", *own).out)
+    done = run("sbatch", "--hold", *own, "--wrap=true", user="alice")
+    assert row["not_understood"] is None
+    assert f"voucher {account}: held {row['cost']} yuan" in done.text
