@@ -12,7 +12,7 @@ from homes import ROOT, an_account, furnished
 
 from slurm_voucher.cli import COMMANDS
 
-SLOW = {"dask", "fontTools", "fpdf", "numba", "numpy", "paramiko", "pyarrow", "xlsxwriter"}
+SLOW = {"dask", "fontTools", "fpdf", "numba", "numpy", "paramiko", "pyarrow", "rich", "xlsxwriter"}
 """What takes its time to load, and what only questions about runs and papers need."""
 BOOK = {"sqlalchemy", "yaml"}
 READERS = {"archive", "audit", "jobs", "report", "refunds", "rerate", "settle", "usage"}

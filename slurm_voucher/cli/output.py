@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -12,6 +14,8 @@ import click
 Show = Callable[[Sequence[Mapping[str, Any]]], None]
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters that steer a terminal or turn the text around."""
+DRAWN_MAX = 500
+"""Rows of a table that a terminal gets from rich, which takes a millisecond and more for each."""
 
 
 def plain(text: str) -> str:
@@ -44,13 +48,18 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def show_json(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print a list of objects."""
-    click.echo(json.dumps([dict(row) for row in rows], ensure_ascii=False, indent=1))
+    """Print a list of objects; what would not be seen is written out, as JSON does."""
+    text = json.dumps([dict(row) for row in rows], ensure_ascii=False, indent=1)
+    for c in {c for c in set(text) - {"\n"} if unicodedata.category(c) in HIDDEN}:
+        text = text.replace(c, json.dumps(c)[1:-1])
+    click.echo(text)
 
 
 def show_csv(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print a header and one line for each row."""
+    """Print a header and one line for each row, as it is: only a terminal is not steered by it."""
     if rows:
+        if sys.stdout.isatty():
+            rows = [{k: plain(v) if isinstance(v, str) else v for k, v in r.items()} for r in rows]
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]))
         writer.writeheader()
@@ -58,21 +67,43 @@ def show_csv(rows: Sequence[Mapping[str, Any]]) -> None:
         click.echo(text.getvalue(), nl=False)
 
 
+@dataclass(frozen=True)
+class Cells:
+    """A table as text: what its columns are called, how wide they are, and which are numbers."""
+
+    names: list[str]
+    rows: list[list[str]]
+    right: list[bool]
+    widths: list[int]
+
+
 def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print aligned columns; numbers to the right. Chinese characters are two columns wide."""
     if not rows:
         click.echo("nothing to show")
         return
-    names = list(rows[0])
-    cells = [[_cell(row[name]) for name in names] for row in rows]
-    right = [all(_numeric(row[i]) for row in cells) for i in range(len(names))]
-    widths = [max(map(_width, column)) for column in zip(names, *cells, strict=True)]
-    for row in [names, *cells]:
+    cells = _cells(rows)
+    if len(rows) <= DRAWN_MAX and sys.stdout.isatty():
+        from slurm_voucher.cli import terminal  # loads rich, which nobody else needs
+
+        terminal.show(cells)
+        return
+    for row in [cells.names, *cells.rows]:
         padded = [
-            " " * (width - _width(text)) + text if is_right else text + " " * (width - _width(text))
-            for text, width, is_right in zip(row, widths, right, strict=True)
+            " " * (width - width_of(text)) + text
+            if is_right
+            else text + " " * (width - width_of(text))
+            for text, width, is_right in zip(row, cells.widths, cells.right, strict=True)
         ]
         click.echo("  ".join(padded).rstrip())
+
+
+def _cells(rows: Sequence[Mapping[str, Any]]) -> Cells:
+    names = list(rows[0])
+    texts = [[_cell(row[name]) for name in names] for row in rows]
+    right = [all(_numeric(row[i]) for row in texts) for i in range(len(names))]
+    widths = [max(map(width_of, column)) for column in zip(names, *texts, strict=True)]
+    return Cells(names, texts, right, widths)
 
 
 def show_counted(show: Show, how: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -92,5 +123,6 @@ def _numeric(text: str) -> bool:
     return text == "-" or text.lstrip("-").replace(",", "").replace(".", "", 1).isdigit()
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
+    """Count the columns of a terminal that a text takes."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
