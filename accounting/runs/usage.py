@@ -245,5 +245,7 @@ def key_starts(key_arrays: Sequence[Int64s]) -> npt.NDArray[np.bool_]:
     """Mark the first row of each key in arrays that are already in key order."""
     first = np.ones(len(key_arrays[0]), np.bool_)
     if len(first):
-        first[1:] = np.any([array[1:] != array[:-1] for array in key_arrays], axis=0)
+        first[1:] = False
+    for array in key_arrays:
+        first[1:] |= array[1:] != array[:-1]
     return first
