@@ -22,6 +22,7 @@
 #include "link.h"
 
 #define LINKS 4
+#define SPIN_US 200	/* most answers come within; to sleep and be woken takes as long */
 
 enum io { IO_DONE, IO_GONE, IO_LATE, IO_BAD };
 
@@ -67,22 +68,29 @@ static enum io _send(int fd, const struct wire_question *q)
 	return (sent < 0) && ((errno == EPIPE) || (errno == ECONNRESET)) ? IO_GONE : IO_BAD;
 }
 
-/* Read into line[WIRE_IN_MAX] up to a newline; wire_parse() refuses what stands behind it. */
+/*
+ * Read into line[WIRE_IN_MAX] up to a newline; wire_parse() refuses what stands
+ * behind it. For SPIN_US it looks again and again and only then sleeps: slurmctld
+ * holds its locks, so nobody else in it has much use for the processor.
+ */
 static enum io _recv(int fd, char *line, size_t *len, int64_t deadline_us)
 {
 	struct pollfd poller = { .fd = fd, .events = POLLIN };
+	int64_t now_us = _now_us(), spin_until_us = now_us + SPIN_US;
 
-	for (*len = 0; *len < WIRE_IN_MAX; ) {
-		int64_t left_us = deadline_us - _now_us();
-		struct timespec left;
+	for (*len = 0; *len < WIRE_IN_MAX; now_us = _now_us()) {
+		int64_t left_us = deadline_us - now_us;
+		struct timespec left = { left_us / 1000000, left_us % 1000000 * 1000 };
 		ssize_t n;
 
 		if (left_us <= 0)
 			return IO_LATE;
-		left = (struct timespec) { left_us / 1000000, left_us % 1000000 * 1000 };
-		if (ppoll(&poller, 1, &left, NULL) <= 0)
-			continue;	/* out of time, or a signal: the clock decides */
 		n = recv(fd, line + *len, WIRE_IN_MAX - *len, 0);
+		if ((n < 0) && ((errno == EAGAIN) || (errno == EINTR))) {
+			if (now_us >= spin_until_us)	/* a signal too: the clock decides */
+				ppoll(&poller, 1, &left, NULL);
+			continue;
+		}
 		if (n <= 0)
 			return *len ? IO_BAD : IO_GONE;
 		*len += n;

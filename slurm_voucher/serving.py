@@ -9,12 +9,14 @@ import pickle
 import signal
 import sys
 import time
+from collections.abc import Sequence
 
 from sqlalchemy.exc import OperationalError
 
 from accounting.errors import VoucherError
-from slurm_voucher import active, listening, looking, protocol
+from slurm_voucher import active, listening, looking, priority, protocol
 from slurm_voucher.config import Config
+from slurm_voucher.desk import Change, Desk
 from slurm_voucher.voucherd import Voucherd, logged
 
 log = logging.getLogger("voucherd")
@@ -27,7 +29,7 @@ AGAIN_S = 1
 """How long to wait before a locked book is tried again."""
 WARM_S = 1
 """How long voucherd makes itself ready before it listens: the hook waits for milliseconds."""
-SWITCH_S = 0.0005
+SWITCH_S = 0.00005
 """For how long the thread that writes may keep the one that answers from going on."""
 LAST_S = 3
 """How long voucherd waits for the book when it is told to end."""
@@ -41,6 +43,9 @@ def serve(config: Config) -> None:
         SlurmUnavailable, BookUnavailable: What it needs is not there.
     """
     sys.setswitchinterval(SWITCH_S)
+    if refused := priority.come_first():
+        log.warning("priority: real-time is refused (%s), so answers come late on a busy host; "
+                    "give voucherd LimitRTPRIO=1", refused)  # fmt: skip
     asyncio.run(_serve(Voucherd(config)))
 
 
@@ -158,7 +163,7 @@ async def _write_book(daemon: Voucherd, asked: asyncio.Event) -> None:
             with logged("book"):
                 changes = desk.take()
                 try:
-                    desk.written(await asyncio.to_thread(desk.write, changes))
+                    desk.written(await asyncio.to_thread(_write, desk, changes))
                 except OperationalError as error:
                     desk.failed()
                     log.error("book: %s; %d changes wait", error.orig, desk.waiting)
@@ -166,6 +171,12 @@ async def _write_book(daemon: Voucherd, asked: asyncio.Event) -> None:
                 except Exception:
                     desk.one_by_one()
                     raise
+
+
+def _write(desk: Desk, changes: Sequence[Change]) -> tuple[int, int]:
+    """Write changes, in a thread that never waits for a processor with the interpreter in hand."""
+    priority.come_first()
+    return desk.write(changes)
 
 
 class _Talk(asyncio.Protocol):
