@@ -1,7 +1,7 @@
 """Where a site's book, archive and socket are: HOME/config.yaml, all of it optional."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ SOCKET_BYTES_MAX = 103
 
 UID_MAX = 2**32 - 2
 
-SELF_PAY, REFUSE = "self_pay", "refuse"
+SELF_PAY, REFUSE, WAIT = "self_pay", "refuse", "wait"
 _KEYS = ("book", "archive", "papers", "socket", "slurm_uid", "snapshot_s", "default_qos",
          "without_voucher", "users_port", "munge_socket", "overrun_s",
-         "paper_font", "ssh", "warn")  # fmt: skip
+         "paper_font", "ssh", "warn", "uncovered")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Config:
         default_qos: QOS of a job that names none.
         without_voucher: What becomes of a job in a priced partition that names no voucher, where
             its user has not just one account that is valid there: self_pay or refuse.
+        uncovered: What becomes of a waiting job that its account does not cover any more: wait, or
+            self_pay.
         users_port: TCP port where users ask for their balance and quotes; 0: nowhere.
         munge_socket: Where munged answers. None: in its usual place.
         overrun_s: How long after its time limit a job may still run: slurmctld looks every 30 s
@@ -65,6 +67,7 @@ class Config:
     paper_font: Path | None = None
     warn: warning.Settings = field(default_factory=warning.Settings)
     ssh: Mapping[str, Login] = field(default_factory=dict)
+    uncovered: str = WAIT
 
 
 def _sqlite(path: Path) -> str:
@@ -99,11 +102,6 @@ def load(home: Path) -> Config:
     snapshot_s = kind(keys.get("snapshot_s", 30), int, at(where, "snapshot_s"))
     if snapshot_s <= 0:
         raise ConfigInvalid(f"{at(where, 'snapshot_s')}: {snapshot_s} is not above zero")
-    without = kind(keys.get("without_voucher", SELF_PAY), str, at(where, "without_voucher"))
-    if without not in (SELF_PAY, REFUSE):
-        raise ConfigInvalid(
-            f"{at(where, 'without_voucher')}: {without!r} is unknown; use {SELF_PAY} or {REFUSE}"
-        )
     users_port = kind(keys.get("users_port", 0), int, at(where, "users_port"))
     if not 0 <= users_port < 65_536:
         raise ConfigInvalid(f"{at(where, 'users_port')}: {users_port} is no port; 1 to 65535 are")
@@ -125,14 +123,23 @@ def load(home: Path) -> Config:
         slurm_uid=slurm_uid,
         snapshot_s=snapshot_s,
         default_qos=default_qos,
-        without_voucher=without,
+        without_voucher=_one_of(keys, "without_voucher", (SELF_PAY, REFUSE), where),
         users_port=users_port,
         munge_socket=munge_socket,
         overrun_s=overrun_s,
         paper_font=paper_font,
         warn=warning.read(keys.get("warn", {}), at(where, "warn")),
         ssh=logins.read(keys.get("ssh", {}), home, at(where, "ssh")),
+        uncovered=_one_of(keys, "uncovered", (WAIT, SELF_PAY), where),
     )
+
+
+def _one_of(keys: Mapping[str, Any], name: str, words: Sequence[str], where: str) -> str:
+    """Read a key that is one of some words; left out, it is the first."""
+    found: str = kind(keys.get(name, words[0]), str, at(where, name))
+    if found not in words:
+        raise ConfigInvalid(f"{at(where, name)}: {found!r} is unknown; use {' or '.join(words)}")
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:

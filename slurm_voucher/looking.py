@@ -21,9 +21,9 @@ from accounting import policy as policies
 from accounting.book import ledger
 from accounting.errors import BookUnavailable, SlurmUnavailable
 from accounting.rates import pricelists
-from slurm_voucher import acting, partitions, queue, reconcile
+from slurm_voucher import acting, partitions, queue, reconcile, waits
 from slurm_voucher.asking import Rules
-from slurm_voucher.config import Config
+from slurm_voucher.config import SELF_PAY, Config
 
 _LENGTH = struct.Struct(">I")
 
@@ -58,6 +58,10 @@ class Looker:
         self._config = config
         self._engine = ledger.connect(config.book, durable=False)
         self._memory = reconcile.Memory()
+        self._choices = waits.Choices(
+            self_pay=config.uncovered == SELF_PAY,
+            unnamed_self_pay=config.without_voucher == SELF_PAY,
+        )
         self._told: Rules | None = None
 
     def look(self) -> Looked:
@@ -79,6 +83,7 @@ class Looker:
                 began_s=began_s,
                 nothing_waits=nothing_waits,
                 memory=self._memory,
+                choices=self._choices,
             )
         except DBAPIError as error:
             reason = str(error.orig).partition("\n")[0]

@@ -1,15 +1,17 @@
 """What stands in a job's AdminComment of ours: voucher=ID;hold=ID;held=MICRO;waits=CODE.
 
-The submit hook writes it; while a job has to wait for its voucher, voucherd adds why. Other tools
-write there, too; what they write is left alone. Users cannot.
+The submit hook writes it; while a job has to wait for its voucher, voucherd adds why. One that goes
+on without its voucher says voucher=-;self_pay=CODE instead. Other tools write there, too; what they
+write is left alone. Users cannot.
 """
 
 import re
 from typing import NamedTuple
 
-_MARK = re.compile(r"(voucher|hold|held|waits)=(.+)", re.DOTALL)
+_NAMES = "voucher|hold|held|waits|self_pay"
+_MARK = re.compile(rf"({_NAMES})=(.+)", re.DOTALL)
 _ENDS = re.compile(r"[;|\s]+")
-_OWN = re.compile(r"(?<![^;|\s])(voucher|hold|held|waits)=[^;|\s]+;?")
+_OWN = re.compile(rf"(?<![^;|\s])({_NAMES})=[^;|\s]+;?")
 _MICRO = re.compile(r"\d{1,18}", re.ASCII)
 HOLD_ID = re.compile(r"[0-9a-f]{32}")
 """What the hook makes; an empty one would be everybody's."""
@@ -31,12 +33,14 @@ class Marks(NamedTuple):
         hold: Id of the hold.
         held_micro: What was held. None: not known.
         waits: Why the job is held in the queue until its voucher covers it. None: it is not.
+        self_pay: Why it goes on without a voucher, and no hold is its. None: it does not.
     """
 
     voucher: str | None
     hold: str | None
     held_micro: int | None
     waits: str | None = None
+    self_pay: str | None = None
 
 
 NONE = Marks(None, None, None)
@@ -64,6 +68,7 @@ def read(comment: str) -> Marks:
         hold=found.get("hold"),
         held_micro=int(held) if held.isdecimal() else None,
         waits=found.get("waits", UNASKED if held == WAITS else None),
+        self_pay=found.get("self_pay"),
     )
 
 
@@ -72,6 +77,8 @@ def write(comment: str, own: Marks) -> str:
     others = _OWN.sub("", comment).strip()
     held = NOT_KNOWN if own.held_micro is None else own.held_micro
     marks = [f"voucher={own.voucher or NOBODY}", f"hold={own.hold}", f"held={held}"]
+    if own.self_pay:
+        marks = [f"voucher={NOBODY}", f"self_pay={own.self_pay}"]
     if own.waits:
         marks.append(f"waits={own.waits}")
     return f"{others} {';'.join(marks)}".lstrip()

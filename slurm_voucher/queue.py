@@ -78,11 +78,13 @@ class Snapshot:
         there: Numbers (of the array, for a task of one) of all jobs that have not ended,
             whatever their AdminComment says.
         problems: Jobs whose AdminComment cannot be what the hook wrote.
+        self_paid: Jobs that have not ended, and go on without the voucher that they had.
     """
 
     jobs: Sequence[QueuedJob]
     there: frozenset[int]
     problems: Sequence[str]
+    self_paid: Sequence[QueuedJob] = ()
 
     def __len__(self) -> int:
         return len(self.jobs)
@@ -94,7 +96,7 @@ def read(text: str) -> Snapshot:
     Raises:
         SlurmUnavailable: It is not whole; half a snapshot is worse than none.
     """
-    jobs, there, problems = [], set(), []
+    jobs, self_paid, there, problems = [], [], set(), []
     try:
         answer = json.loads(text)
         errors = answer.get("errors")
@@ -111,21 +113,24 @@ def read(text: str) -> Snapshot:
                 problems.append(f"job {row['job_id']}: AdminComment {error}; correct it")
                 continue
             if found is not None:
-                jobs.append(_job(row, found))
+                (self_paid if found.self_pay else jobs).append(_job(row, found))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SlurmUnavailable(f"squeue: its answer is not whole ({error!r}); try again") from None
-    return Snapshot(jobs, frozenset(there), problems)
+    left = [job for job in self_paid if not job.ended]
+    return Snapshot(jobs, frozenset(there), problems, left)
 
 
 def _marks(comment: str) -> Marks | None:
-    """Return the marks of a job that has a hold, or None.
+    """Return the marks of a job that has a hold, or pays for itself in place of it, or None.
 
     Raises:
         ValueError: It says something that the hook does not write.
     """
     found = marks.read(comment)
     if found.hold is None:
-        return None
+        return found if found.self_pay else None
+    if found.self_pay:
+        raise ValueError("says self_pay and names a hold")
     if not marks.HOLD_ID.fullmatch(found.hold) or not (found.voucher or found.waits):
         raise ValueError("names no voucher or no hold of 32 hex digits")
     return found

@@ -10,7 +10,8 @@ meanwhile; so is what was not done when a look ends in the middle.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -19,16 +20,17 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
 from accounting.book import ledger, schema
-from accounting.errors import InsufficientBalance, NotEligible, VoucherError
+from accounting.errors import InsufficientBalance, InvalidInput, NotEligible, VoucherError
 from accounting.runs import watermarks
 from accounting.vouchers import holds, releasing
 from accounting.vouchers.holds import Held
-from slurm_voucher import asking, following, waits
+from slurm_voucher import asking, estimate, following, waits
 from slurm_voucher.acting import Act
 from slurm_voucher.asking import Asker, Rules, Terms
 from slurm_voucher.following import NEVER_S, NOW_S, Followed, Seen
 from slurm_voucher.queue import QueuedJob, Snapshot
 from slurm_voucher.standing import Standings
+from slurm_voucher.waits import Choices
 
 CHECKS_MAX = 1000
 """Changed holds that one look works out, those that have waited longest; the next look goes on."""
@@ -54,6 +56,8 @@ class Reconciled:
     lowered: list[str] = field(default_factory=list)
     expired: list[str] = field(default_factory=list)
     voided: list[str] = field(default_factory=list)
+    self_paid: list[str] = field(default_factory=list)
+    """Given back, for their jobs go on without a voucher."""
     problems: list[str] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     unseen_of: list[int] = field(default_factory=list)
@@ -83,6 +87,7 @@ def apply(
     began_s: int,
     nothing_waits: bool,
     memory: Memory,
+    choices: Choices = waits.ALL_WAIT,
 ) -> Reconciled:
     """Bring holds in line with one complete snapshot of the queue.
 
@@ -90,12 +95,13 @@ def apply(
         began_s: When the snapshot was begun.
         nothing_waits: Whether slurmdbd has everything; if not, nothing is voided.
         memory: What the looks before knew.
+        choices: What the site lets become of jobs that no voucher covers.
     """
     if memory.standings is None or rules != memory.rules:
         memory.rules = rules
         memory.seen = {hold: replace(one, again_s=NOW_S) for hold, one in memory.seen.items()}
         memory.standings = Standings(rules.cluster.name)
-    look = _Look(engine, rules, began_s, memory.seen, memory.standings)
+    look = _Look(engine, rules, began_s, memory.seen, memory.standings, choices)
     return look.at(snapshot, nothing_waits)
 
 
@@ -112,9 +118,10 @@ class _Look:
         began_s: int,
         seen: dict[str, Seen],
         standings: Standings,
+        choices: Choices,
     ) -> None:
         self.engine, self.rules, self.began_s = engine, rules, began_s
-        self.seen, self.standings = seen, standings
+        self.seen, self.standings, self.choices = seen, standings, choices
         self.done = Reconciled()
         self.cluster = rules.cluster.name
         self.terms: dict[tuple[Asker, str, int], Terms] = {}
@@ -144,17 +151,19 @@ class _Look:
                 self._follow(held, own, now)
             unseen = releasing.unseen(self.conn, self.cluster, by_hold.keys(), self.began_s)
             present = {hold for hold, own in by_hold.items() if not _ended(own)}
+            left = self._left_without(snapshot.self_paid, present, live)
             present |= {row.id for row in live.values() if row.job_id in snapshot.there}
             absent, again = releasing.absent(self.conn, self.cluster, present, self.began_s)
             collected_s = watermarks.by_cluster(self.conn).get(self.cluster, 0)
         self._write_what_is_there()
         self._expire(unseen)
+        self._give_back(left)
         if nothing_waits:
             self._void(absent, again, collected_s)
         with reader.begin() as self.conn:
-            left = {hold_id: Held.of(row) for hold_id, row in self._live().items()}
-            policy = self.rules.policy
-            self.done.acts = waits.acts(self.conn, policy, by_hold, left, self.why, self.judged)
+            held = {hold_id: Held.of(row) for hold_id, row in self._live().items()}
+            judge = waits.Judge(self.conn, self.rules.policy, self.choices, self.why, self.judged)
+            self.done.acts = judge.acts(by_hold, held, snapshot.self_paid)
         return self.done
 
     def _live(self) -> dict[str, Any]:
@@ -258,6 +267,22 @@ class _Look:
             return False
         return True
 
+    def _left_without(
+        self, self_paid: Jobs, present: Collection[str], live: Mapping[str, Any]
+    ) -> list[tuple[str, int]]:
+        """List holds whose jobs say that they go on without, and for how many tasks."""
+        tasks: Counter[int] = Counter()
+        for job in self_paid:
+            try:
+                tasks[job.array_job_id] += estimate.array_tasks(job.fields.get("array", ""))
+            except InvalidInput as error:
+                self.done.problems.append(f"job {job.job_id}: {error}")
+        return [
+            (row.id, tasks[row.job_id])
+            for row in live.values()
+            if row.job_id in tasks and row.id not in present
+        ]
+
     def _judge(self, held: Held, own: Jobs) -> Terms:
         """See whether jobs that wait may still be paid by their account; return its terms."""
         asker = Asker(held.account, held.uid)
@@ -334,6 +359,12 @@ class _Look:
         ):
             self.done.expired += [hold_id for hold_id, _ in lapsed]
             self.done.unseen_of += [uid for _, uid in lapsed]
+
+    def _give_back(self, left: Sequence[tuple[str, int]]) -> None:
+        for given in self._in_turns(
+            left, lambda conn, some: releasing.give_back(conn, some, self.began_s)
+        ):
+            self.done.self_paid += given
 
     def _void(self, absent: Sequence[str], again: Sequence[str], collected_s: int) -> None:
         self._in_turns(again, releasing.note_present)

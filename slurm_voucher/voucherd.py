@@ -133,6 +133,9 @@ class Voucherd:
         for word in ("rebuilt", "raised", "lowered", "expired", "voided"):
             for hold_id in getattr(looked.done, word):
                 log.info("hold %s: %s", hold_id, word)
+        for hold_id in looked.done.self_paid:
+            log.info("hold %s: given back, its job goes on as self-pay", hold_id)
+        self.counts["self_paid"] += len(looked.done.self_paid)
         for act in looked.done.acts:
             log.info("job %d: %s: %s", act.job_id, act.verb or "mark", act.comment)
         self.desk.never_came(looked.done.unseen_of, now_s)

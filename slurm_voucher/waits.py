@@ -1,65 +1,139 @@
 """Which waiting jobs are to be held in the queue, and which are let go again.
 
 Where an account is short its newest waiting jobs wait until it is not; so does each job that may
-not be paid by its account. What Slurm is to do about it is carried out by acting.py.
+not be paid by its account. Where the site has it so they then go on as self-pay, a step at each
+look: the job is held and says why; it says that it goes on without its voucher; what was held for
+it has been given back (reconcile.py), and it is released. So a job never runs on both, and none
+that runs is changed. What Slurm is to do about it is carried out by acting.py.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from accounting.errors import InsufficientBalance, VoucherError
+from accounting.errors import (
+    InsufficientBalance,
+    NotAllowed,
+    NotEligible,
+    VoucherError,
+    VoucherExpired,
+)
 from accounting.money import BP, MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.vouchers import holds
 from accounting.vouchers.holds import Held, Position
 from slurm_voucher import marks
 from slurm_voucher.acting import Act
+from slurm_voucher.marks import Marks
 from slurm_voucher.queue import QueuedJob
 
 Jobs = Sequence[QueuedJob]
 OWES_MICRO = 2**63 - 1
 """By how much an account is short whose unit owes more than it may: no job makes up for it."""
+OF_THE_VOUCHER = frozenset(
+    each.code for each in (InsufficientBalance, VoucherExpired, NotEligible, NotAllowed)
+)
+"""Why a voucher does not pay a job; what a job can cost is no reason to let it go without one."""
 
 
-def acts(
-    conn: Connection,
-    policy: Policy,
-    by_hold: Mapping[str, Jobs],
-    live: Mapping[str, Held],
-    why: Mapping[str, VoucherError],
-    judged: Collection[str],
-) -> list[Act]:
-    """Find what is to be done to jobs; only what is not so yet.
+@dataclass(frozen=True)
+class Choices:
+    """What a site lets become of waiting jobs that no voucher covers.
 
-    Args:
-        by_hold: Jobs of the queue by hold.
-        live: Holds in the book.
+    Attributes:
+        self_pay: Those whose account does not cover them any more go on without it.
+        unnamed_self_pay: Those do that name none, where their user has not just one account.
+    """
+
+    self_pay: bool = False
+    unnamed_self_pay: bool = False
+
+
+ALL_WAIT = Choices()
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges the jobs of one look.
+
+    Attributes:
+        conn: The book.
+        policy: The rules.
+        choices: The site's.
         why: Why jobs may not run now, by hold.
         judged: Holds that are what their jobs can cost: no job of another one is released.
     """
-    found: dict[Act, None] = {}
-    waiting: dict[str, list[tuple[Held, Jobs]]] = {}
-    for hold_id, own in by_hold.items():
-        held = live.get(hold_id)
-        found.update(dict.fromkeys(_unmarked(own, held)))
-        if not any(job.waiting for job in own):
-            continue
-        if held is not None:
-            waiting.setdefault(held.account, []).append((held, own))
-        elif hold_id in why:
-            found.update(dict.fromkeys(_waits(own, why[hold_id].code, None)))
-    for account, some in waiting.items():
-        where = holds.position(conn, account, policy)
+
+    conn: Connection
+    policy: Policy
+    choices: Choices
+    why: Mapping[str, VoucherError]
+    judged: Collection[str]
+
+    def acts(
+        self, by_hold: Mapping[str, Jobs], live: Mapping[str, Held], self_paid: Jobs
+    ) -> list[Act]:
+        """Find what is to be done to jobs; only what is not so yet.
+
+        Args:
+            by_hold: Jobs of the queue by hold.
+            live: Holds in the book.
+            self_paid: Jobs that say they go on without a voucher.
+        """
+        found: dict[Act, None] = {}
+        waiting: dict[str, list[tuple[Held, Jobs]]] = {}
+        for hold_id, own in by_hold.items():
+            held = live.get(hold_id)
+            found.update(dict.fromkeys(_unmarked(own, held)))
+            if not any(job.waiting for job in own):
+                continue
+            if held is not None:
+                waiting.setdefault(held.account, []).append((held, own))
+            elif hold_id in self.why:
+                found.update(dict.fromkeys(self._wait(own, self.why[hold_id].code, None)))
+        for account, some in waiting.items():
+            found.update(dict.fromkeys(self._of_account(account, some)))
+        found.update(dict.fromkeys(_let_go(self_paid, by_hold)))
+        return list(found)
+
+    def _of_account(self, account: str, some: Sequence[tuple[Held, Jobs]]) -> Iterator[Act]:
+        """Let the newest jobs of an account wait, as many as it takes."""
+        where = holds.position(self.conn, account, self.policy)
         short_micro = _short_micro(where)
         for held, own in sorted(some, key=_newest, reverse=True):
-            error = why.get(held.id)
+            error = self.why.get(held.id)
             if error is None and short_micro > 0:
                 short_micro -= held.live * _cash_micro(held, where)
                 error = InsufficientBalance("")
-            if error is not None or held.id in judged:
-                found.update(dict.fromkeys(_waits(own, error.code if error else None, held)))
-    return list(found)
+            if error is not None or held.id in self.judged:
+                yield from self._wait(own, error.code if error else None, held)
+
+    def _wait(self, own: Jobs, code: str | None, held: Held | None) -> Iterator[Act]:
+        """Have jobs wait for a reason, or say that they pay for themselves, or go on (None)."""
+        left = [job for job in own if not job.ended]
+        pays = self._self_pays(left, code, held) and all(_ours(job) for job in left)
+        for job in left:
+            if pays:
+                own_marks = Marks(None, None, None, job.marks.waits, code)
+                yield Act(job.act_on, "", job.job_id, marks.write(job.comment, own_marks))
+            elif job.waiting:
+                yield from _waits(job, code, held)
+
+    def _self_pays(self, left: Jobs, code: str | None, held: Held | None) -> bool:
+        """Tell whether the site lets jobs go on without a voucher that may not go on with one."""
+        unnamed = held is None and all(job.marks.voucher is None for job in left)
+        allowed = self.choices.unnamed_self_pay if unnamed else self.choices.self_pay
+        return allowed and code in OF_THE_VOUCHER
+
+
+def _let_go(self_paid: Jobs, by_hold: Mapping[str, Jobs]) -> Iterator[Act]:
+    """Release jobs that pay for themselves, once no part of an array names the hold any more."""
+    held = {job.array_job_id for own in by_hold.values() for job in own if not job.ended}
+    for job in self_paid:
+        if job.marks.waits is not None and job.array_job_id not in held:
+            comment = marks.write(job.comment, job.marks._replace(waits=None))
+            yield Act(job.act_on, "release" if _ours(job) else "", job.job_id, comment)
 
 
 def _unmarked(own: Jobs, held: Held | None) -> Iterator[Act]:
@@ -70,20 +144,21 @@ def _unmarked(own: Jobs, held: Held | None) -> Iterator[Act]:
             yield _act(job, "", held, None)
 
 
-def _waits(own: Jobs, code: str | None, held: Held | None) -> Iterator[Act]:
-    """Have jobs wait for a reason, or go on (None)."""
-    for job in own:
-        if not job.waiting:
-            continue
-        # What the hook held at submit Slurm takes for its user's hold: to wait on it is held anew.
-        hooks = job.stopped and job.marks.waits == marks.UNASKED
-        ours = hooks or (job.stopped and not job.not_by_us and job.marks.waits is not None)
-        # A job that somebody else holds waits anyway.
-        stop = code is not None and (not job.stopped or (hooks and job.not_by_us))
-        waits = code if ours or stop else None
-        if stop or waits != job.marks.waits:
-            verb = "hold" if stop else "release" if ours and code is None else ""
-            yield _act(job, verb, held, waits)
+def _waits(job: QueuedJob, code: str | None, held: Held | None) -> Iterator[Act]:
+    """Have a job wait for a reason, or go on (None)."""
+    # What the hook held at submit Slurm takes for its user's hold: to wait on it is held anew.
+    ours = _ours(job)
+    stop = code is not None and (not job.stopped or (ours and job.not_by_us))
+    waits = code if ours or stop else None
+    if stop or waits != job.marks.waits:
+        verb = "hold" if stop else "release" if ours and code is None else ""
+        yield _act(job, verb, held, waits)
+
+
+def _ours(job: QueuedJob) -> bool:
+    """Tell whether it is we who hold a job in the queue, or the hook."""
+    hooks = job.marks.waits == marks.UNASKED
+    return job.stopped and (hooks or (not job.not_by_us and job.marks.waits is not None))
 
 
 def _act(job: QueuedJob, verb: str, held: Held | None, waits: str | None) -> Act:

@@ -230,6 +230,7 @@ def test_status(home: Home, monkeypatch) -> None:
         "mistakes of voucherd, see its log": "0",
         "questions that the hook had no answer to": "2",
         "changes of holds that wait for the book": "0",
+        "waiting jobs that their voucher did not cover and that go on as self-pay": "0",
         "seconds since the last look at the queue": "unknown",
         "holds": "0",
         "held": "0.000000",

@@ -38,12 +38,12 @@ def test_everything_can_be_said(tmp_path) -> None:
     text = (
         "book: postgresql:///book\narchive: /a\npapers: /p\nsocket: /s\nslurm_uid: 64030\n"
         "snapshot_s: 5\ndefault_qos: gold\nwithout_voucher: refuse\nusers_port: 6899\n"
-        "munge_socket: /m\noverrun_s: 60\n"
+        "munge_socket: /m\noverrun_s: 60\nuncovered: self_pay\n"
     )
 
     assert load(tmp_path, text) == config.Config(
         tmp_path, "postgresql:///book", Path("/a"), Path("/p"), "/s", 64030, 5, "gold", "refuse",
-        6899, "/m", 60,
+        6899, "/m", 60, uncovered="self_pay",
     )  # fmt: skip
 
 
@@ -77,6 +77,7 @@ def test_logins(tmp_path) -> None:
         ('ssh: {c: {host: h, user: "u\\n"}}', "ssh.c.user: .* names nothing"),
         ("ssh: {c: {host: h, user: u, key: ''}}", "ssh.c.key: '' names nothing"),
         ("without_voucher: maybe", "without_voucher: 'maybe' is unknown; use self_pay or refuse"),
+        ("uncovered: kill", "uncovered: 'kill' is unknown; use wait or self_pay"),
         ("users_port: 70000", "users_port: 70000 is no port"),
         ("overrun_s: -1", "overrun_s: -1 is below zero"),
         ("munge_socket: 5", "munge_socket"),

@@ -19,6 +19,7 @@ OWN = Marks("CD24-0001", "1" * 32, 5)
         (f"voucher=-;hold={'1' * 32};held=wait", Marks(None, "1" * 32, None, "unasked")),
         (f"voucher=A;hold={'1' * 32};held=7;waits=frozen", Marks("A", "1" * 32, 7, "frozen")),
         ("lake waits=x | held=3", Marks(None, None, 3, "x")),
+        ("voucher=-;self_pay=frozen;waits=z", Marks(None, None, None, "z", "frozen")),
     ],
 )
 def test_read(comment: str, found: Marks) -> None:
@@ -49,6 +50,14 @@ def test_write_leaves_the_rest(comment: str, after: str) -> None:
     own = f"voucher=CD24-0001;hold={'1' * 32};held=5"
     assert marks.write(comment, OWN) == after + own
     assert marks.write(comment, OWN._replace(waits="x")) == f"{after}{own};waits=x"
+
+
+def test_who_pays_for_itself_names_no_voucher() -> None:
+    """Voucher and hold give way to the word that it goes on without them."""
+    own = Marks(None, None, None, None, "frozen")
+    text = marks.write(f"lake voucher=A;hold={'1' * 32};held=7;waits=x", own)
+    assert text == "lake voucher=-;self_pay=frozen"
+    assert marks.read(text) == own
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.booleans())

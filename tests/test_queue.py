@@ -140,6 +140,7 @@ def test_states(states, ended: bool) -> None:
         (f"{MARK};held=much", "says held, and neither micro-yuan nor ?"),
         ("hold=see ticket 17; hold=again", "says two things about hold"),
         ("voucher=X;hold=for maintenance", "names no voucher or no hold of 32 hex digits"),
+        (f"{MARK};self_pay=frozen", "says self_pay and names a hold"),
         ("hold=" + "1" * 32, "names no voucher or no hold of 32 hex digits"),
         ("voucher=X;hold=" + "A" * 32, "names no voucher or no hold of 32 hex digits"),
     ],
@@ -159,6 +160,17 @@ def test_job_without_a_hold_is_there(comment) -> None:
     snapshot = read(row(FIRST, admin_comment=comment))
 
     assert (list(snapshot.jobs), snapshot.there) == ([], {FIRST})
+
+
+def test_job_that_pays_for_itself() -> None:
+    """A job that goes on without its voucher is there, and is none of those with a hold; ended, it
+    is nobody's."""
+    rows = [row(FIRST, admin_comment="voucher=-;self_pay=frozen") | {"job_state": [state]}
+            for state in ("PENDING", "COMPLETED")]  # fmt: skip
+    found = [read(each) for each in rows]
+
+    assert [len(each.jobs) for each in found] == [0, 0]
+    assert [[job.job_id for job in each.self_paid] for each in found] == [[FIRST], []]
 
 
 def test_other_text_beside_the_mark() -> None:

@@ -18,6 +18,7 @@ from accounting.vouchers import freezing, holds, registry, releasing
 from slurm_voucher import marks, queue, reconcile
 from slurm_voucher.acting import Act
 from slurm_voucher.asking import Asker, Rules, request
+from slurm_voucher.waits import ALL_WAIT
 
 UID = 2001
 RULES = Rules(fakeslurm.CLUSTER, PRICES, POLICY)
@@ -60,7 +61,10 @@ def hold(site, hold_id=FIRST, now_s=NOW_S, **fields):
         holds.place(conn, wanted, POLICY, now_s)
 
 
-def look(site, *rows, after_s=10, nothing_waits=True, collected_s=None, memory=None, rules=RULES):
+def look(
+    site, *rows, after_s=10, nothing_waits=True, collected_s=None, memory=None, rules=RULES,
+    choices=ALL_WAIT,
+):  # fmt: skip
     """Look at a queue of these rows, some seconds after the submit."""
     snapshot = queue.read(squeue(*rows))
     if collected_s is not None:
@@ -68,7 +72,7 @@ def look(site, *rows, after_s=10, nothing_waits=True, collected_s=None, memory=N
             collected(conn, NOW_S + collected_s)
     return reconcile.apply(
         site.engine, rules, snapshot, began_s=NOW_S + after_s, nothing_waits=nothing_waits,
-        memory=reconcile.Memory() if memory is None else memory,
+        memory=reconcile.Memory() if memory is None else memory, choices=choices,
     )  # fmt: skip
 
 

@@ -124,6 +124,8 @@ COMMENTS = (
     "voucher=A;hold=b;held=?",
     "voucher=A;hold=b;held=5;waits=x",
     "voucher=-;hold=b;held=5",
+    "voucher=-;self_pay=x",
+    "voucher=A;self_pay=x;self_pay=y",
     "site=7 voucher=A;hold=b;held=5",
     "voucher=A;hold=b;held=1.5",
     "voucher=A voucher=B",

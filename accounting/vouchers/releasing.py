@@ -86,6 +86,23 @@ def take_back(conn: Connection, hold_id: str, now_s: int) -> bool:
     return end(conn, hold_id, "*", "voided", row.live, now_s, "refused with its other parts")
 
 
+def give_back(conn: Connection, some: Sequence[tuple[str, int]], now_s: int) -> list[str]:
+    """Void what is held for tasks that go on without their voucher, as the queue says of them.
+
+    Args:
+        some: Holds, and how many of their tasks.
+
+    Returns:
+        Ids of the holds that were given back: each once.
+    """
+    why = "goes on as self-pay"
+    return [
+        hold_id
+        for hold_id, tasks in some
+        if end(conn, hold_id, "self-pay", "voided", tasks, now_s, why)
+    ]
+
+
 def unseen(conn: Connection, cluster: str, seen: Collection[str], began_s: int) -> list[str]:
     """List the holds whose jobs never came into the queue, though their time is over.
 

@@ -357,6 +357,7 @@ _VOUCHER = np.uint64(0x3D72656863756F76)
 _HOLD = np.uint64(0x3D646C6F68)
 _HELD = np.uint64(0x3D646C6568)
 _WAITS = np.uint64(0x3D7374696177)
+_SELF_PAY = np.uint64(0x7961705F666C6573)
 
 
 @_compiled
@@ -387,7 +388,9 @@ def _marks(text: Bytes, low: int, high: int) -> tuple[int, int, int, int, int]:
             if seen_held or held == UNSURE:
                 return UNSURE, low, low, low, NEVER
             seen_held = True
-        elif size > 6 and _rest(text, first, 6) == _WAITS:
+        elif (size > 6 and _rest(text, first, 6) == _WAITS) or (
+            size > 9 and _eight(text, first) == _SELF_PAY
+        ):
             return UNSURE, low, low, low, NEVER
         i += 1
     return voucher, voucher_end, hold, hold_end, held

@@ -158,6 +158,21 @@ class Stage:
             self.voucherd.wait(20)
             self.voucherd = None
 
+    @contextlib.contextmanager
+    def settings(self, text: str) -> Iterator[None]:
+        """Run voucherd with more settings for a while."""
+        path = self.home / "config.yaml"
+        before = path.read_text()
+        try:
+            self.stop()
+            path.write_text(before + text)
+            self.start()
+            yield
+        finally:
+            self.stop()
+            path.write_text(before)
+            self.start()
+
     def signed(self, role: str, *draft: str, as_of: date | None = None) -> Done:
         """Draft an act, sign it with a role's key, and carry it out."""
         path, out = self.home / "act.json", self.home / "act.signed.json"
