@@ -25,7 +25,7 @@ class Act:
 
     job_id: int
     verb: str
-    comment_of: int
+    comment_of: int | str
     comment: str
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import URL
 
 from accounting.errors import ConfigInvalid
 from accounting.yamlfile import at, kind, only, read
-from slurm_voucher import logins, warning
+from slurm_voucher import choices, logins, warning
 from slurm_voucher.logins import Login
 
 DEFAULT_SOCKET = "/run/slurm-voucher/hook.sock"
@@ -22,7 +22,7 @@ UID_MAX = 2**32 - 2
 SELF_PAY, REFUSE, WAIT = "self_pay", "refuse", "wait"
 _KEYS = ("book", "archive", "papers", "socket", "slurm_uid", "snapshot_s", "default_qos",
          "without_voucher", "users_port", "munge_socket", "overrun_s",
-         "paper_font", "ssh", "warn", "uncovered")  # fmt: skip
+         "paper_font", "ssh", "warn", "uncovered", "end_running")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Config:
             its user has not just one account that is valid there: self_pay or refuse.
         uncovered: What becomes of a waiting job that its account does not cover any more: wait, or
             self_pay.
+        end_running: Whose jobs are ended that run and are not covered any more.
         users_port: TCP port where users ask for their balance and quotes; 0: nowhere.
         munge_socket: Where munged answers. None: in its usual place.
         overrun_s: How long after its time limit a job may still run: slurmctld looks every 30 s
@@ -68,6 +69,7 @@ class Config:
     warn: warning.Settings = field(default_factory=warning.Settings)
     ssh: Mapping[str, Login] = field(default_factory=dict)
     uncovered: str = WAIT
+    end_running: choices.EndRunning = field(default_factory=choices.EndRunning)
 
 
 def _sqlite(path: Path) -> str:
@@ -114,6 +116,7 @@ def load(home: Path) -> Config:
     paper_font = keys.get("paper_font")
     if paper_font is not None:
         paper_font = Path(kind(paper_font, str, at(where, "paper_font")))
+    warn = warning.read(keys.get("warn", {}), at(where, "warn"))
     return Config(
         home=home,
         book=kind(keys.get("book", _sqlite(home / "book.db")), str, at(where, "book")),
@@ -128,9 +131,12 @@ def load(home: Path) -> Config:
         munge_socket=munge_socket,
         overrun_s=overrun_s,
         paper_font=paper_font,
-        warn=warning.read(keys.get("warn", {}), at(where, "warn")),
+        warn=warn,
         ssh=logins.read(keys.get("ssh", {}), home, at(where, "ssh")),
         uncovered=_one_of(keys, "uncovered", (WAIT, SELF_PAY), where),
+        end_running=choices.read(
+            keys.get("end_running", {}), warn.command, at(where, "end_running")
+        ),
     )
 
 

@@ -12,6 +12,7 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -21,8 +22,9 @@ from accounting import policy as policies
 from accounting.book import ledger
 from accounting.errors import BookUnavailable, SlurmUnavailable
 from accounting.rates import pricelists
-from slurm_voucher import acting, partitions, queue, reconcile, waits
+from slurm_voucher import acting, ending, partitions, queue, reconcile
 from slurm_voucher.asking import Rules
+from slurm_voucher.choices import Choices
 from slurm_voucher.config import SELF_PAY, Config
 
 _LENGTH = struct.Struct(">I")
@@ -36,11 +38,14 @@ class Looked:
         jobs: How many jobs with a hold the queue showed.
         done: What was done to the holds.
         rules: Cluster, price list and policy as they are now. None: as at the look before.
+        told, ended: Of which running jobs the site's command was told, and which were ended.
     """
 
     jobs: int
     done: reconcile.Reconciled
     rules: Rules | None
+    told: Sequence[str] = ()
+    ended: Sequence[str] = ()
 
 
 def rules(engine: Engine, cluster: partitions.Cluster) -> Rules:
@@ -58,9 +63,10 @@ class Looker:
         self._config = config
         self._engine = ledger.connect(config.book, durable=False)
         self._memory = reconcile.Memory()
-        self._choices = waits.Choices(
+        self._choices = Choices(
             self_pay=config.uncovered == SELF_PAY,
             unnamed_self_pay=config.without_voucher == SELF_PAY,
+            end_running=config.end_running,
         )
         self._told: Rules | None = None
 
@@ -89,8 +95,12 @@ class Looker:
             reason = str(error.orig).partition("\n")[0]
             raise BookUnavailable(f"book: {reason}; the next look tries again") from None
         done.problems += acting.carry_out(done.acts)
+        ended = ending.carry_out(
+            done.endings, self._config.end_running, int(time.time()), now.policy.timezone
+        )
+        done.problems += ended.problems
         new, self._told = None if now == self._told else now, now
-        return Looked(len(snapshot), done, new)
+        return Looked(len(snapshot), done, new, ended.told, ended.ended)
 
 
 class Aside:

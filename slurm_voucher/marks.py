@@ -1,14 +1,16 @@
 """What stands in a job's AdminComment of ours: voucher=ID;hold=ID;held=MICRO;waits=CODE.
 
 The submit hook writes it; while a job has to wait for its voucher, voucherd adds why. One that goes
-on without its voucher says voucher=-;self_pay=CODE instead. Other tools write there, too; what they
-write is left alone. Users cannot.
+on without its voucher says voucher=-;self_pay=CODE instead, and one that is to be ended while it
+runs says ends=CODE@INSTANT, too. Other tools write there; what they write is left alone. Users
+cannot.
 """
 
 import re
+from datetime import datetime
 from typing import NamedTuple
 
-_NAMES = "voucher|hold|held|waits|self_pay"
+_NAMES = "voucher|hold|held|waits|self_pay|ends"
 _MARK = re.compile(rf"({_NAMES})=(.+)", re.DOTALL)
 _ENDS = re.compile(r"[;|\s]+")
 _OWN = re.compile(rf"(?<![^;|\s])({_NAMES})=[^;|\s]+;?")
@@ -34,6 +36,7 @@ class Marks(NamedTuple):
         held_micro: What was held. None: not known.
         waits: Why the job is held in the queue until its voucher covers it. None: it is not.
         self_pay: Why it goes on without a voucher, and no hold is its. None: it does not.
+        ends: Why and when it is ended while it runs, as somebody was told. None: nobody was.
     """
 
     voucher: str | None
@@ -41,6 +44,12 @@ class Marks(NamedTuple):
     held_micro: int | None
     waits: str | None = None
     self_pay: str | None = None
+    ends: str | None = None
+
+    @property
+    def ends_s(self) -> int | None:
+        """When it is ended, as somebody was told."""
+        return None if self.ends is None else _instant(self.ends)
 
 
 NONE = Marks(None, None, None)
@@ -59,6 +68,8 @@ def read(comment: str) -> Marks:
         match = _MARK.fullmatch(part)
         if match and found.setdefault(match[1], match[2]) != match[2]:
             raise ValueError(f"says two things about {match[1]}")
+    if "ends" in found:
+        _instant(found["ends"])
     held = found.get("held", NOT_KNOWN)
     if held not in (NOT_KNOWN, WAITS) and not _MICRO.fullmatch(held):
         raise ValueError("says held, and neither micro-yuan nor ?")
@@ -69,7 +80,23 @@ def read(comment: str) -> Marks:
         held_micro=int(held) if held.isdecimal() else None,
         waits=found.get("waits", UNASKED if held == WAITS else None),
         self_pay=found.get("self_pay"),
+        ends=found.get("ends"),
     )
+
+
+def _instant(ends: str) -> int:
+    """Return the instant of CODE@INSTANT.
+
+    Raises:
+        ValueError: There is none.
+    """
+    try:
+        at = datetime.fromisoformat(ends.partition("@")[2])
+    except ValueError:
+        at = datetime.min
+    if at.utcoffset() is None:
+        raise ValueError("says ends, and no reason@instant")
+    return int(at.timestamp())
 
 
 def write(comment: str, own: Marks) -> str:
@@ -79,6 +106,5 @@ def write(comment: str, own: Marks) -> str:
     marks = [f"voucher={own.voucher or NOBODY}", f"hold={own.hold}", f"held={held}"]
     if own.self_pay:
         marks = [f"voucher={NOBODY}", f"self_pay={own.self_pay}"]
-    if own.waits:
-        marks.append(f"waits={own.waits}")
+    marks += [f"{name}={why}" for name, why in (("waits", own.waits), ("ends", own.ends)) if why]
     return f"{others} {';'.join(marks)}".lstrip()

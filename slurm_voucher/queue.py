@@ -39,6 +39,7 @@ class QueuedJob:
         ended: Whether it has ended and is only remembered.
         act_on: Number by which an administrator holds or releases it: of all tasks of an array,
             of all parts of a heterogeneous job.
+        task: Which task of an array it is; None for a job, and for tasks that wait together.
         start_s: When it started; None while it waits.
         waiting: Whether it waits in the queue.
         stopped: Whether it waits with priority 0: somebody holds it.
@@ -54,6 +55,7 @@ class QueuedJob:
     uid: int
     ended: bool
     act_on: int
+    task: int | None
     start_s: int | None
     waiting: bool
     stopped: bool
@@ -67,6 +69,21 @@ class QueuedJob:
         """Id of its hold."""
         assert self.marks.hold is not None
         return self.marks.hold
+
+    @property
+    def name(self) -> str:
+        """What Slurm calls it alone: the number of an array is that of all of its tasks."""
+        return str(self.job_id) if self.task is None else f"{self.array_job_id}_{self.task}"
+
+    @property
+    def to_end(self) -> str:
+        """What is ended when it is: of a heterogeneous job all parts."""
+        return self.name if self.act_on == self.array_job_id else str(self.act_on)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has started and not ended."""
+        return not self.waiting and not self.ended
 
 
 @dataclass(frozen=True)
@@ -96,7 +113,9 @@ def read(text: str) -> Snapshot:
     Raises:
         SlurmUnavailable: It is not whole; half a snapshot is worse than none.
     """
-    jobs, self_paid, there, problems = [], [], set(), []
+    jobs: list[QueuedJob] = []
+    self_paid: list[QueuedJob] = []
+    there, problems = set(), []
     try:
         answer = json.loads(text)
         errors = answer.get("errors")
@@ -167,6 +186,7 @@ def _job(row: Mapping[str, Any], found: Marks) -> QueuedJob:
         uid=int(row["user_id"]),
         ended=_ended(row),
         act_on=_number(row.get("het_job_id")) or _of_array(row),
+        task=_number(row.get("array_task_id")) if row.get("array_job_id") else None,
         start_s=None if waiting else _number(row.get("start_time")) or None,
         waiting=waiting,
         stopped=stopped,

@@ -27,10 +27,11 @@ from accounting.vouchers.holds import Held
 from slurm_voucher import asking, estimate, following, waits
 from slurm_voucher.acting import Act
 from slurm_voucher.asking import Asker, Rules, Terms
+from slurm_voucher.choices import NOTHING_CHOSEN, Choices
+from slurm_voucher.ending import Ending
 from slurm_voucher.following import NEVER_S, NOW_S, Followed, Seen
 from slurm_voucher.queue import QueuedJob, Snapshot
 from slurm_voucher.standing import Standings
-from slurm_voucher.waits import Choices
 
 CHECKS_MAX = 1000
 """Changed holds that one look works out, those that have waited longest; the next look goes on."""
@@ -60,6 +61,7 @@ class Reconciled:
     """Given back, for their jobs go on without a voucher."""
     problems: list[str] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
     unseen_of: list[int] = field(default_factory=list)
     """uids of expired holds, one for each."""
 
@@ -87,7 +89,7 @@ def apply(
     began_s: int,
     nothing_waits: bool,
     memory: Memory,
-    choices: Choices = waits.ALL_WAIT,
+    choices: Choices = NOTHING_CHOSEN,
 ) -> Reconciled:
     """Bring holds in line with one complete snapshot of the queue.
 
@@ -130,6 +132,8 @@ class _Look:
         self.followed: list[Followed] = []
         self.why: dict[str, VoucherError] = {}
         """Why the jobs of a hold may not run now, by hold."""
+        self.barred: dict[str, VoucherError] = {}
+        """Why its account may pay none of a hold's jobs by now, by hold."""
         self.judged: set[str] = set()
         """Holds that are what their jobs can cost: only such a job is released."""
         self.wrote = False
@@ -161,9 +165,11 @@ class _Look:
         if nothing_waits:
             self._void(absent, again, collected_s)
         with reader.begin() as self.conn:
-            held = {hold_id: Held.of(row) for hold_id, row in self._live().items()}
-            judge = waits.Judge(self.conn, self.rules.policy, self.choices, self.why, self.judged)
-            self.done.acts = judge.acts(by_hold, held, snapshot.self_paid)
+            left_now = {hold_id: Held.of(row) for hold_id, row in self._live().items()}
+            judge = waits.Judge(
+                self.conn, self.rules.policy, self.choices, self.why, self.barred, self.judged
+            )
+            self.done.acts, self.done.endings = judge.judge(by_hold, left_now, snapshot.self_paid)
         return self.done
 
     def _live(self) -> dict[str, Any]:
@@ -287,8 +293,10 @@ class _Look:
         """See whether jobs that wait may still be paid by their account; return its terms."""
         asker = Asker(held.account, held.uid)
         barred = self.standings.barred(asker, self.began_s, self._begin)
-        if barred is not None and any(job.waiting for job in own):
-            self.why[held.id] = barred
+        if barred is not None:
+            self.barred[held.id] = barred
+            if any(job.waiting for job in own):
+                self.why[held.id] = barred
         return asking.terms_of(self.rules, self.standings.of(held.account, self._begin))
 
     def _begin(self) -> AbstractContextManager[Connection]:

@@ -135,7 +135,10 @@ class Voucherd:
                 log.info("hold %s: %s", hold_id, word)
         for hold_id in looked.done.self_paid:
             log.info("hold %s: given back, its job goes on as self-pay", hold_id)
+        for sentence in (*looked.told, *looked.ended):
+            log.warning("%s", sentence)
         self.counts["self_paid"] += len(looked.done.self_paid)
+        self.counts["ended"] += len(looked.ended)
         for act in looked.done.acts:
             log.info("job %d: %s: %s", act.job_id, act.verb or "mark", act.comment)
         self.desk.never_came(looked.done.unseen_of, now_s)

@@ -1,10 +1,12 @@
-"""Which waiting jobs are to be held in the queue, and which are let go again.
+"""Which waiting jobs are to be held in the queue, and which are let go again; which running ones
+are to be ended.
 
 Where an account is short its newest waiting jobs wait until it is not; so does each job that may
 not be paid by its account. Where the site has it so they then go on as self-pay, a step at each
 look: the job is held and says why; it says that it goes on without its voucher; what was held for
-it has been given back (reconcile.py), and it is released. So a job never runs on both, and none
-that runs is changed. What Slurm is to do about it is carried out by acting.py.
+it has been given back (reconcile.py), and it is released. So a job never runs on both. Jobs that
+run are left alone, but where the site says otherwise of their account. What Slurm is to do about it
+is carried out by acting.py and ending.py.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,6 +27,8 @@ from accounting.vouchers import holds
 from accounting.vouchers.holds import Held, Position
 from slurm_voucher import marks
 from slurm_voucher.acting import Act
+from slurm_voucher.choices import Choices
+from slurm_voucher.ending import Ending
 from slurm_voucher.marks import Marks
 from slurm_voucher.queue import QueuedJob
 
@@ -38,22 +42,6 @@ OF_THE_VOUCHER = frozenset(
 
 
 @dataclass(frozen=True)
-class Choices:
-    """What a site lets become of waiting jobs that no voucher covers.
-
-    Attributes:
-        self_pay: Those whose account does not cover them any more go on without it.
-        unnamed_self_pay: Those do that name none, where their user has not just one account.
-    """
-
-    self_pay: bool = False
-    unnamed_self_pay: bool = False
-
-
-ALL_WAIT = Choices()
-
-
-@dataclass(frozen=True)
 class Judge:
     """Judges the jobs of one look.
 
@@ -61,7 +49,8 @@ class Judge:
         conn: The book.
         policy: The rules.
         choices: The site's.
-        why: Why jobs may not run now, by hold.
+        why: Why waiting jobs may not run now, by hold.
+        barred: Why jobs may not be paid by their account from now on, by hold.
         judged: Holds that are what their jobs can cost: no job of another one is released.
     """
 
@@ -69,12 +58,14 @@ class Judge:
     policy: Policy
     choices: Choices
     why: Mapping[str, VoucherError]
+    barred: Mapping[str, VoucherError]
     judged: Collection[str]
 
-    def acts(
+    def judge(
         self, by_hold: Mapping[str, Jobs], live: Mapping[str, Held], self_paid: Jobs
-    ) -> list[Act]:
-        """Find what is to be done to jobs; only what is not so yet.
+    ) -> tuple[list[Act], list[Ending]]:
+        """Find what is to be done to jobs, only what is not so yet; and which of those that run are
+        to be ended.
 
         Args:
             by_hold: Jobs of the queue by hold.
@@ -82,32 +73,62 @@ class Judge:
             self_paid: Jobs that say they go on without a voucher.
         """
         found: dict[Act, None] = {}
-        waiting: dict[str, list[tuple[Held, Jobs]]] = {}
+        endings: list[Ending] = []
+        accounts: dict[str, list[tuple[Held, Jobs]]] = {}
         for hold_id, own in by_hold.items():
             held = live.get(hold_id)
             found.update(dict.fromkeys(_unmarked(own, held)))
-            if not any(job.waiting for job in own):
-                continue
             if held is not None:
-                waiting.setdefault(held.account, []).append((held, own))
+                accounts.setdefault(held.account, []).append((held, own))
             elif hold_id in self.why:
                 found.update(dict.fromkeys(self._wait(own, self.why[hold_id].code, None)))
-        for account, some in waiting.items():
-            found.update(dict.fromkeys(self._of_account(account, some)))
+        for account, some in accounts.items():
+            acts, ends = self._of_account(account, sorted(some, key=_newest, reverse=True))
+            found.update(dict.fromkeys(acts))
+            endings += ends
         found.update(dict.fromkeys(_let_go(self_paid, by_hold)))
-        return list(found)
+        found.update(dict.fromkeys(_not_to_be_ended(by_hold, endings)))
+        return list(found), endings
 
-    def _of_account(self, account: str, some: Sequence[tuple[Held, Jobs]]) -> Iterator[Act]:
+    def _of_account(
+        self, account: str, newest: Sequence[tuple[Held, Jobs]]
+    ) -> tuple[list[Act], list[Ending]]:
         """Let the newest jobs of an account wait, as many as it takes."""
+        waiting = [(held, own) for held, own in newest if any(job.waiting for job in own)]
+        may_end = self.choices.end_running.covers(account)
+        acts: list[Act] = []
+        if not (waiting or may_end):
+            return acts, []
         where = holds.position(self.conn, account, self.policy)
         short_micro = _short_micro(where)
-        for held, own in sorted(some, key=_newest, reverse=True):
+        for held, own in waiting:
             error = self.why.get(held.id)
             if error is None and short_micro > 0:
                 short_micro -= held.live * _cash_micro(held, where)
                 error = InsufficientBalance("")
             if error is not None or held.id in self.judged:
-                yield from self._wait(own, error.code if error else None, held)
+                acts += self._wait(own, error.code if error else None, held)
+        return acts, self._endings(newest, where) if may_end else []
+
+    def _endings(self, newest: Sequence[tuple[Held, Jobs]], where: Position) -> list[Ending]:
+        """Return which jobs that run are to be ended: those that the account may not pay, and of
+        the others the newest, where it would be short though nothing waited."""
+        found: list[Ending] = []
+        left = []
+        for held, own in newest:
+            runs, error = [job for job in own if job.runs], self.barred.get(held.id)
+            if runs and error is None:
+                left.append((held, runs))
+                continue
+            where = _without(where, held)
+            if error is not None:
+                found += [Ending(job, held.account, error.code) for job in runs]
+        for held, runs in left:
+            if _short_micro(where) <= 0:
+                break
+            where = _without(where, held)
+            found += [Ending(job, held.account, InsufficientBalance.code) for job in runs]
+        return found
 
     def _wait(self, own: Jobs, code: str | None, held: Held | None) -> Iterator[Act]:
         """Have jobs wait for a reason, or say that they pay for themselves, or go on (None)."""
@@ -136,11 +157,21 @@ def _let_go(self_paid: Jobs, by_hold: Mapping[str, Jobs]) -> Iterator[Act]:
             yield Act(job.act_on, "release" if _ours(job) else "", job.job_id, comment)
 
 
+def _not_to_be_ended(by_hold: Mapping[str, Jobs], endings: Sequence[Ending]) -> Iterator[Act]:
+    """Take the word off running jobs that they are ended, where that is not so any more."""
+    ending = {one.job.job_id for one in endings}
+    for own in by_hold.values():
+        for job in own:
+            if job.runs and job.marks.ends is not None and job.job_id not in ending:
+                comment = marks.write(job.comment, job.marks._replace(ends=None))
+                yield Act(job.act_on, "", job.name, comment)
+
+
 def _unmarked(own: Jobs, held: Held | None) -> Iterator[Act]:
     """Take the reason off jobs that wait no more: one started before our hold reached it, or
     somebody else let it go; requeued and held it would pass for ours."""
     for job in own:
-        if job.marks.waits is not None and not job.waiting and not job.ended:
+        if job.marks.waits is not None and job.runs:
             yield _act(job, "", held, None)
 
 
@@ -150,7 +181,7 @@ def _waits(job: QueuedJob, code: str | None, held: Held | None) -> Iterator[Act]
     ours = _ours(job)
     stop = code is not None and (not job.stopped or (ours and job.not_by_us))
     waits = code if ours or stop else None
-    if stop or waits != job.marks.waits:
+    if stop or waits != job.marks.waits or job.marks.ends is not None:
         verb = "hold" if stop else "release" if ours and code is None else ""
         yield _act(job, verb, held, waits)
 
@@ -165,7 +196,7 @@ def _act(job: QueuedJob, verb: str, held: Held | None, waits: str | None) -> Act
     """Return what is to be done to a job, with all that is known by now in its AdminComment."""
     amount = held.live * held.task_micro if held else job.marks.held_micro
     voucher = held.account if held else job.marks.voucher
-    own = job.marks._replace(voucher=voucher, held_micro=amount, waits=waits)
+    own = job.marks._replace(voucher=voucher, held_micro=amount, waits=waits, ends=None)
     return Act(job.act_on, verb, job.job_id, marks.write(job.comment, own))
 
 
@@ -179,6 +210,11 @@ def _short_micro(where: Position) -> int:
     if where.owed_fen > where.credit_fen:
         return OWES_MICRO
     return -where.free_cash_fen * MICRO_PER_FEN
+
+
+def _without(where: Position, held: Held) -> Position:
+    """Return the position with one hold less."""
+    return where.plus(-held.live * held.task_micro, -held.live * held.task_eligible_micro)
 
 
 def _cash_micro(held: Held, where: Position) -> int:

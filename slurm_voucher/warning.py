@@ -41,17 +41,22 @@ def read(value: object, where: str) -> Settings:
         ConfigInvalid: A key is unknown or of another kind, or a level makes no sense.
     """
     keys = only(value, ("command", "percent", "days"), where)
-    command = tuple(
-        kind(word, str, place)
-        for word, place in (listed(keys, "command", where) if "command" in keys else [])
-    )
-    if command and not command[0].startswith("/"):
-        raise ConfigInvalid(f"{at(where, 'command')}: {command[0]!r} is no whole path; begin it /")
     return Settings(
-        command,
+        command(keys, where),
         _levels(keys, "percent", where, 1000) or Settings.percent,
         _levels(keys, "days", where, 3660) or Settings.days,
     )
+
+
+def command(keys: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """Read the key `command`: a program by its whole path, and its arguments; () for none."""
+    found = tuple(
+        kind(word, str, place)
+        for word, place in (listed(keys, "command", where) if "command" in keys else [])
+    )
+    if found and not found[0].startswith("/"):
+        raise ConfigInvalid(f"{at(where, 'command')}: {found[0]!r} is no whole path; begin it /")
+    return found
 
 
 def _levels(keys: Mapping[str, Any], name: str, where: str, most: int) -> tuple[int, ...]:
@@ -109,7 +114,7 @@ def tell(home: Path, settings: Settings, found: Sequence[Nearing]) -> tuple[list
     with _alone(home):
         kept = _kept(home)
         for near in due(found, kept):
-            failed = _run(settings.command, near)
+            failed = run(settings.command, told(near))
             if failed:
                 break  # the next one would fail as well
             kept |= dict.fromkeys(near.keys, near.last_day)
@@ -153,12 +158,12 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _run(command: Sequence[str], near: Nearing) -> str:
-    """Run the site's command; return why it did not work, or nothing."""
+def run(command: Sequence[str], what: Mapping[str, Any]) -> str:
+    """Run the site's command and tell it this; return why it did not work, or nothing."""
     try:
         done = subprocess.run(
             command,
-            input=json.dumps(told(near), ensure_ascii=False) + "\n",
+            input=json.dumps(what, ensure_ascii=False) + "\n",
             capture_output=True,
             encoding="utf-8",
             errors="replace",

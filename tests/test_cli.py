@@ -231,6 +231,7 @@ def test_status(home: Home, monkeypatch) -> None:
         "questions that the hook had no answer to": "2",
         "changes of holds that wait for the book": "0",
         "waiting jobs that their voucher did not cover and that go on as self-pay": "0",
+        "running jobs that were ended, as the site says of their account": "0",
         "seconds since the last look at the queue": "unknown",
         "holds": "0",
         "held": "0.000000",

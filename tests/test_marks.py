@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from slurm_voucher import marks
 from slurm_voucher.marks import Marks
 
+ENDS = "frozen@2024-07-01T10:00:00+08:00"
 OWN = Marks("CD24-0001", "1" * 32, 5)
 
 
@@ -19,6 +20,7 @@ OWN = Marks("CD24-0001", "1" * 32, 5)
         (f"voucher=-;hold={'1' * 32};held=wait", Marks(None, "1" * 32, None, "unasked")),
         (f"voucher=A;hold={'1' * 32};held=7;waits=frozen", Marks("A", "1" * 32, 7, "frozen")),
         ("lake waits=x | held=3", Marks(None, None, 3, "x")),
+        (f"voucher=A;held=7;ends={ENDS}", Marks("A", None, 7, ends=ENDS)),
         ("voucher=-;self_pay=frozen;waits=z", Marks(None, None, None, "z", "frozen")),
     ],
 )
@@ -27,7 +29,10 @@ def test_read(comment: str, found: Marks) -> None:
     assert marks.read(comment) == found
 
 
-@pytest.mark.parametrize("comment", ["held=soon", "held=-1", "voucher=A voucher=B"])
+@pytest.mark.parametrize(
+    "comment",
+    ["held=soon", "held=-1", "voucher=A voucher=B", "ends=x", "ends=x@2024-07-01T10:00:00"],
+)
 def test_marks_that_are_none(comment: str) -> None:
     """What says two things, or an amount that is none, is refused."""
     with pytest.raises(ValueError, match="says"):
@@ -63,7 +68,7 @@ def test_who_pays_for_itself_names_no_voucher() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.booleans())
 def test_what_is_written_is_read(others: str, waits: bool) -> None:
     """Whatever others wrote, our marks come back, and writing them twice is writing them once."""
-    own = OWN._replace(waits="x" if waits else None)
+    own = OWN._replace(waits="x", ends=ENDS) if waits else OWN
     text = marks.write(others, own)
     assert marks.read(text) == own
     assert marks.write(text, own) == text

@@ -56,6 +56,7 @@ def test_recorded_fields() -> None:
         uid=2001,
         ended=False,
         act_on=FIRST,
+        task=None,
         start_s=None,
         waiting=True,
         stopped=False,
@@ -96,6 +97,7 @@ def test_array_that_waits_in_part() -> None:
         (130, 119),
         (131, 119),
     ]
+    assert [each.name for each in jobs] == ["119", "119_1", "119_2"]
     assert [each.fields.get("array") for each in jobs] == ["3-6%2", None, None]
 
 
@@ -104,6 +106,7 @@ def test_heterogeneous_job() -> None:
     jobs = read(row(120), row(121)).jobs
 
     assert [(each.array_job_id, each.hold[0]) for each in jobs] == [(120, "4"), (121, "5")]
+    assert [(each.name, each.to_end) for each in jobs] == [("120", "120"), ("121", "120")]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from accounting.vouchers import freezing, holds, registry, releasing
 from slurm_voucher import marks, queue, reconcile
 from slurm_voucher.acting import Act
 from slurm_voucher.asking import Asker, Rules, request
-from slurm_voucher.waits import ALL_WAIT
+from slurm_voucher.choices import NOTHING_CHOSEN
 
 UID = 2001
 RULES = Rules(fakeslurm.CLUSTER, PRICES, POLICY)
@@ -63,7 +63,7 @@ def hold(site, hold_id=FIRST, now_s=NOW_S, **fields):
 
 def look(
     site, *rows, after_s=10, nothing_waits=True, collected_s=None, memory=None, rules=RULES,
-    choices=ALL_WAIT,
+    choices=NOTHING_CHOSEN,
 ):  # fmt: skip
     """Look at a queue of these rows, some seconds after the submit."""
     snapshot = queue.read(squeue(*rows))

@@ -27,7 +27,7 @@ from town import ACCOUNT
 
 from accounting.book import schema
 from slurm_voucher import marks, reconcile
-from slurm_voucher.waits import ALL_WAIT, Choices
+from slurm_voucher.choices import NOTHING_CHOSEN, Choices
 
 site = looks.site
 SELF_PAY = Choices(self_pay=True)
@@ -65,7 +65,7 @@ class Queue:
 
     def is_held(self, job_id: int) -> bool:
         """Tell whether a job is held."""
-        return self.rows[job_id]["priority"]["number"] == 0
+        return bool(self.rows[job_id].get("priority", {}).get("number") == 0)
 
     def says(self, job_id: int) -> marks.Marks:
         """Return what a job's AdminComment says."""
@@ -104,7 +104,7 @@ def test_job_of_a_frozen_unit_pays_for_itself(site) -> None:
 def test_by_default_it_waits(site) -> None:
     """Where the site says nothing a job waits until its voucher covers it."""
     hold(site)
-    queue = Queue(site, queued(ONE, admin_comment=mark(FIRST, CARD_HOUR)), choices=ALL_WAIT)
+    queue = Queue(site, queued(ONE, admin_comment=mark(FIRST, CARD_HOUR)), choices=NOTHING_CHOSEN)
     freeze(site, date(2024, 7, 1))
     queue.look(4)
 
@@ -262,6 +262,6 @@ def test_its_run_is_charged_to_no_voucher(site, other: str) -> None:
     ]  # fmt: skip
     taken = delivery.take(site, *runs)
 
-    assert (taken.new, taken.unclaimed, taken.charge_micro) == (2, 1, 1_000_000)
+    assert (taken.new, taken.unclaimed, taken.charge_micro) == (2, 1, 2_000_000)
     assert delivery.balance(site, "accrued") == "1.00"
     assert delivery.findings(site) == []

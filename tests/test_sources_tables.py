@@ -126,6 +126,8 @@ COMMENTS = (
     "voucher=-;hold=b;held=5",
     "voucher=-;self_pay=x",
     "voucher=A;self_pay=x;self_pay=y",
+    "voucher=A;hold=b;held=5;ends=x@2024-07-01T10:00:00+08:00",
+    "voucher=A;hold=b;held=5;ends=x",
     "site=7 voucher=A;hold=b;held=5",
     "voucher=A;hold=b;held=1.5",
     "voucher=A voucher=B",

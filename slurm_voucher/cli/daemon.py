@@ -40,6 +40,7 @@ STATUS = {
     "missed": "questions that the hook had no answer to",
     "waiting": "changes of holds that wait for the book",
     "self_paid": "waiting jobs that their voucher did not cover and that go on as self-pay",
+    "ended": "running jobs that were ended, as the site says of their account",
     "looked_ago_s": "seconds since the last look at the queue",
 }
 """voucherd's figures, and what each is called."""

@@ -357,6 +357,7 @@ _VOUCHER = np.uint64(0x3D72656863756F76)
 _HOLD = np.uint64(0x3D646C6F68)
 _HELD = np.uint64(0x3D646C6568)
 _WAITS = np.uint64(0x3D7374696177)
+_ENDS = np.uint64(0x3D73646E65)
 _SELF_PAY = np.uint64(0x7961705F666C6573)
 
 
@@ -388,8 +389,10 @@ def _marks(text: Bytes, low: int, high: int) -> tuple[int, int, int, int, int]:
             if seen_held or held == UNSURE:
                 return UNSURE, low, low, low, NEVER
             seen_held = True
-        elif (size > 6 and _rest(text, first, 6) == _WAITS) or (
-            size > 9 and _eight(text, first) == _SELF_PAY
+        elif (
+            (size > 6 and _rest(text, first, 6) == _WAITS)
+            or (size > 5 and _rest(text, first, 5) == _ENDS)
+            or (size > 9 and _eight(text, first) == _SELF_PAY)
         ):
             return UNSURE, low, low, low, NEVER
         i += 1

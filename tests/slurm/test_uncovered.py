@@ -114,3 +114,43 @@ def test_rerun_that_does_not_fit_waits_by_name(live: Stage, poor: str) -> None:
 
     both = [("REQUEUED", "charged", poor), ("COMPLETED", "charged", poor)]
     until("both runs are charged", lambda: runs(live, job) == both)
+
+
+def test_running_job_is_ended_after_a_warning(live: Stage, poor: str) -> None:
+    """Where the site says so of its account, a running job that is not covered any more is told of
+    once, runs on for its grace time, and is cancelled; the reason stands in slurmdbd, and what it
+    ran is charged. Of another account nothing is ended."""
+    told = live.home / "told.json"
+    command = f"[/usr/bin/tee, -a, {told}]"
+    choice = f"end_running: {{accounts: [{poor}], grace_s: 15, command: {command}}}\n"
+    with live.settings(choice):
+        job = submitted(sbatch(poor, "--wrap=sleep 300"))
+        until("it runs", lambda: "RUNNING" in stages.queue(job))
+        bound(live, job)
+        bounce(live, poor)
+        until("it is told of", lambda: "ends=insufficient_balance@" in admin_comment(job))
+        run("sleep", "5")
+        assert "RUNNING" in stages.queue(job)
+        stages.ended(job)
+        [said] = map(json.loads, told.read_text().splitlines())
+        assert (said["job"], said["account"], said["uid"]) == (str(job), poor, 2002)
+        log = (live.home / "voucherd.log").read_text()
+        assert f"job {job} of user 2002: account {poor}: insufficient_balance; ended" in log
+        figures = json.loads(live.svoucher("status", "--json").out)
+        assert [row["figure"] for row in figures if "were ended" in row["what"]] != ["0"]
+
+    [[comment, state]] = stages.sacct(job, "AdminComment", "State")
+    assert f"ends=insufficient_balance@{said['ends']}" in comment
+    assert state.startswith("CANCELLED")
+    until("its run is charged", lambda: runs(live, job) == [("CANCELLED", "charged", poor)])
+
+
+def test_running_job_goes_on_where_nobody_says_otherwise(live: Stage, poor: str) -> None:
+    """By default a running job runs to its end, whatever its account has, and is charged."""
+    job = submitted(sbatch(poor, "--wrap=sleep 12"))
+    until("it runs", lambda: "RUNNING" in stages.queue(job))
+    bound(live, job)
+    bounce(live, poor)
+    stages.ended(job)
+
+    until("its run is charged", lambda: runs(live, job) == [("COMPLETED", "charged", poor)])
