@@ -1,6 +1,7 @@
-"""Days, months, quarters and years of a time zone as half-open intervals of epoch seconds.
+"""Days, weeks, months, quarters and years of a time zone as half-open intervals of epoch seconds.
 
-Periods are written 2016-12-31, 2016-12, 2016-Q4 and 2016, everywhere.
+Periods are written 2016-12-31, 2016-W52, 2016-12, 2016-Q4 and 2016, everywhere. Weeks are those of
+ISO 8601: they begin on Mondays, and the first one of a year has its first Thursday.
 """
 
 import re
@@ -8,9 +9,9 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 SHANGHAI = "Asia/Shanghai"
-KINDS = ("day", "month", "quarter", "year")
+KINDS = ("day", "week", "month", "quarter", "year")
 
-_PERIOD = re.compile(r"([12][0-9]{3})(?:-Q([1-4])|-([0-9]{2})(?:-([0-9]{2}))?)?")
+_PERIOD = re.compile(r"([12][0-9]{3})(?:-Q([1-4])|-W([0-9]{2})|-([0-9]{2})(?:-([0-9]{2}))?)?")
 
 
 def zone(name: str) -> ZoneInfo:
@@ -40,20 +41,26 @@ def first_day(period: str) -> date:
     """Return the first day of a period such as 2016-Q4, or raise ValueError."""
     match = _PERIOD.fullmatch(period)
     if match is None:
-        raise ValueError(f"{period!r} is no period; write 2016-12-31, 2016-12, 2016-Q4 or 2016")
-    year, quarter, month, day = match.groups()
+        raise ValueError(
+            f"{period!r} is no period; write 2016-12-31, 2016-W52, 2016-12, 2016-Q4 or 2016"
+        )
+    year, quarter, week, month, day = match.groups()
     if quarter:
         return date(int(year), int(quarter) * 3 - 2, 1)
     try:
+        if week:
+            return date.fromisocalendar(int(year), int(week), 1)
         return date(int(year), int(month or 1), int(day or 1))
     except ValueError as error:
         raise ValueError(f"{period!r} is no period: {error}") from None
 
 
 def kind_of(period: str) -> str:
-    """Tell whether a period is a day, month, quarter or year."""
+    """Tell whether a period is a day, week, month, quarter or year."""
     first_day(period)
-    return {4: "year", 10: "day"}.get(len(period), "quarter" if "Q" in period else "month")
+    return {4: "year", 8: "week", 10: "day"}.get(
+        len(period), "quarter" if "Q" in period else "month"
+    )
 
 
 def name_of(day: date, kind: str) -> str:
@@ -61,6 +68,9 @@ def name_of(day: date, kind: str) -> str:
     match kind:
         case "day":
             return day.isoformat()
+        case "week":
+            year, week, _ = day.isocalendar()
+            return f"{year}-W{week:02d}"
         case "month":
             return f"{day.year}-{day.month:02d}"
         case "quarter":
@@ -73,7 +83,7 @@ def name_of(day: date, kind: str) -> str:
 def following(period: str) -> str:
     """Name the period after this one, of the same kind."""
     kind = kind_of(period)
-    step = {"day": 1, "month": 31, "quarter": 92, "year": 366}[kind]
+    step = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}[kind]
     return name_of(first_day(period) + timedelta(days=step), kind)
 
 

@@ -122,6 +122,13 @@ def test_groups_by_hand(busy: Town) -> None:
     assert users[("total", "wang")] == money.half_up(5 * 777 * 1_000_000, 3600)
 
 
+def test_a_week_in_two_months(town: Town) -> None:
+    """A Saturday's 5.00 of November and the Sunday's 7.00 of December are one week's 12.00."""
+    delivery.load_prices(town)
+    take(town, yuan(1, 5, "2024-11-30T12:00:00+08:00"), yuan(2, 7, "2024-12-01T12:00:00+08:00"))
+    assert report(town, "week") == {("2024-W48", ""): 12_000_000}
+
+
 def test_runs_are_counted_net(busy: Town) -> None:
     """A corrected run is one run in the month of its end by now, a refunded or free one none."""
     with busy.begin() as conn:

@@ -28,7 +28,7 @@ ROWS = """
     onepass
     grouping
     stored
-    pricing rerating closable eligible charges
+    pricing rerating closable eligible charges utilisation
     writing known
     charging
     stating statements evidence compacting

@@ -95,6 +95,8 @@ def test_recorded_events() -> None:
         (2 | 0x1000 | 0x200, "drained"),
         (1 | 0x1000, "down"),
         (2 | 0x2000, "down"),  # IDLE+FAIL
+        (2 | 0x2000 | 0x1000, "down"),
+        (2 | 0x2000 | 0x200, "down"),
         (0, "down"),  # UNKNOWN
         (4, "down"),  # ERROR
         (6, "down"),  # FUTURE
@@ -149,6 +151,7 @@ def test_reservations_of_a_part(changes: Mapping[str, str], count: int) -> None:
         "chengdu|ai1|514|yesterday|Unknown|\n",
         "chengdu|ai1|514|2026-11-27T23:01:10|9999-01-01T00:00:00|\n",
         "chengdu|ai1|514|2026-11-27T23:01:10|Unknown|x|\n",
+        "chengdu|ai1|514|2026-11-27T23:01:10|Unknown|x\n",
         "\n",
     ],
 )

@@ -207,6 +207,7 @@ def test_by_command(tmp_path) -> None:
             "issued": "0.00",
             "left": "10,000,000.00",
             "used": "0.00%",
+            "counted": "by day of issue, as of now",
         }
     ]
     again = ("report", "programme", "--to", str(out / "programme.csv"))

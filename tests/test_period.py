@@ -31,6 +31,8 @@ def test_the_last_hours_of_utc_december_are_january():
         ("2023-12", "month", "2023-12-01T00:00:00+08:00", "2024-01-01T00:00:00+08:00"),
         ("2024-Q1", "quarter", "2024-01-01T00:00:00+08:00", "2024-04-01T00:00:00+08:00"),
         ("2024-Q4", "quarter", "2024-10-01T00:00:00+08:00", "2025-01-01T00:00:00+08:00"),
+        ("2024-W01", "week", "2024-01-01T00:00:00+08:00", "2024-01-08T00:00:00+08:00"),
+        ("2026-W53", "week", "2026-12-28T00:00:00+08:00", "2027-01-04T00:00:00+08:00"),
         ("2024", "year", "2024-01-01T00:00:00+08:00", "2025-01-01T00:00:00+08:00"),
     ],
 )
@@ -44,7 +46,8 @@ def test_bounds(text, kind, begin, end):
     "text",
     [
         "", "24", "2024-13", "2024-00", "2024-2", "2023-02-29", "2024-Q0", "2024-Q5", "0000",
-        "0000-Q1", "9999", "9999-12", "2024-W01", "２０２４", "2024-01 ", "last month",
+        "0000-Q1", "9999", "9999-12", "2024-W00", "2024-W53", "2024-W1", "２０２４",
+        "2024-01 ", "last month",
     ],
 )  # fmt: skip
 def test_what_is_no_period_is_refused(text):
@@ -89,6 +92,13 @@ def test_an_unknown_time_zone_is_named(name):
 
 
 def test_an_unknown_kind_is_refused():
-    """There are four kinds of period; another is refused."""
-    with pytest.raises(ValueError, match="'week' is no kind of period"):
-        period.name_of(date(2024, 1, 1), "week")
+    """There are five kinds of period; another is refused."""
+    with pytest.raises(ValueError, match="'fortnight' is no kind of period"):
+        period.name_of(date(2024, 1, 1), "fortnight")
+
+
+def test_a_week_belongs_to_the_year_of_its_thursday():
+    """30 December 2024 is in the first week of 2025, 1 January 2027 in the last one of 2026."""
+    assert period.name_of(date(2024, 12, 30), "week") == "2025-W01"
+    assert period.name_of(date(2027, 1, 1), "week") == "2026-W53"
+    assert period.following("2026-W53") == "2027-W01"

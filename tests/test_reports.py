@@ -101,8 +101,8 @@ def test_more_than_int64_holds() -> None:
 
 def test_unknown_kind() -> None:
     """A kind of period that there is not is refused by name."""
-    with pytest.raises(ValueError, match="'week' is no kind of period"):
-        by("week", run_of(0, 1))
+    with pytest.raises(ValueError, match="'fortnight' is no kind of period"):
+        by("fortnight", run_of(0, 1))
 
 
 @given(

@@ -20,7 +20,7 @@ HOUR_PARTS = 10_000
 
 
 def usage_by(table: pa.Table, by: str, timezone: str) -> list[dict[str, str | int]]:
-    """Add up usage by day, month, quarter or year, or in total.
+    """Add up usage by day, week, month, quarter or year, or in total.
 
     A run's seconds lie between billed_from_s and end_s. One that stood suspended ran for fewer
     seconds than that, and Slurm does not record which: its elapsed seconds are spread over the
@@ -46,8 +46,8 @@ def usage_by(table: pa.Table, by: str, timezone: str) -> list[dict[str, str | in
         return []
     begin_s = usage.numbers(ran.column("billed_from_s"))
     end_s = usage.numbers(ran.column("end_s"))
-    names, edges = _periods(int(begin_s.min()), int(end_s.max()), by, timezone)
-    row, place, seconds = _split(begin_s, end_s, usage.billable_s(ran), edges)
+    names, edges = periods(int(begin_s.min()), int(end_s.max()), by, timezone)
+    row, place, seconds = split(begin_s, end_s, usage.billable_s(ran), edges)
     columns = {
         "wall_hours": np.ones(ran.num_rows, np.int64),
         "node_hours": usage.numbers(ran.column("nodes")),
@@ -55,7 +55,7 @@ def usage_by(table: pa.Table, by: str, timezone: str) -> list[dict[str, str | in
         "card_hours": usage.numbers(ran.column("cards")),
     }
     counted = {
-        name: [_hours(total) for total in _sums(seconds, count[row], place, len(names))]
+        name: [hours(total) for total in sums(seconds, count[row], place, len(names))]
         for name, count in columns.items()
     }
     numbers = {
@@ -71,7 +71,7 @@ def usage_by(table: pa.Table, by: str, timezone: str) -> list[dict[str, str | in
     ]
 
 
-def _periods(first_s: int, last_s: int, by: str, timezone: str) -> tuple[list[str], Int64s]:
+def periods(first_s: int, last_s: int, by: str, timezone: str) -> tuple[list[str], Int64s]:
     """Name the periods from one instant to another, and give the edges between them."""
     if by == TOTAL:
         return [TOTAL], np.array([first_s, last_s + 1], np.int64)
@@ -88,7 +88,7 @@ def _place(at_s: Int64s, edges: Int64s) -> Int64s:
     return np.searchsorted(edges, at_s, side="right").astype(np.int64) - 1
 
 
-def _split(
+def split(
     begin_s: Int64s, end_s: Int64s, ran_s: Int64s, edges: Int64s
 ) -> tuple[Int64s, Int64s, Int64s]:
     """Cut runs at the edges of periods.
@@ -112,16 +112,16 @@ def _split(
     return row, place, seconds
 
 
-def _sums(seconds: Int64s, count: Int64s, place: Int64s, periods: int) -> list[int]:
+def sums(seconds: Int64s, count: Int64s, place: Int64s, places: int) -> list[int]:
     """Add up seconds times count by period; exact, also where int64 would overflow."""
     most = int(seconds.max(initial=0)) * int(count.max(initial=0)) * len(seconds)
     kind = np.int64 if most < 2**63 else object
-    totals = np.zeros(periods, kind)
+    totals = np.zeros(places, kind)
     np.add.at(totals, place, seconds.astype(kind) * count.astype(kind))
     return [int(total) for total in totals]
 
 
-def _hours(total_s: int) -> str:
+def hours(total_s: int) -> str:
     """Print seconds as hours with four decimals: 5000 is 1.3889."""
     whole, part = divmod(money.half_up(total_s * HOUR_PARTS, HOUR_S), HOUR_PARTS)
     return f"{whole}.{part:04d}"

@@ -66,7 +66,7 @@ class Asked:
     @property
     def columns(self) -> list[str]:
         """What is read of each run."""
-        ends = ["end_s"] if self.by == "day" else []
+        ends = ["end_s"] if self.by in ("day", "week") else []
         of = [self.column] if self.column not in (None, "account") else []
         return ["account", "status", *SUMS, *ends, *(name for name in of if name)]
 
@@ -135,7 +135,7 @@ def _add(sums: dict[Key, Sum], sign: int, rows: pa.Table, month: str, asked: Ask
     columns = {"status": rows.column("status"), "on_account": pc.is_valid(rows.column("account"))}
     if asked.column is not None:
         columns["group"] = rows.column(asked.column)
-    if asked.by == "day":
+    if asked.by in ("day", "week"):  # a week can lie in two months
         columns["day"] = pa.array(_days(usage.numbers(rows.column("end_s")), month, asked.timezone))
     keys = list(columns)
     for name in SUMS:  # in halves: the sum of a million runs may need more than 64 bits
@@ -162,9 +162,7 @@ def _days(end_s: usage.Int64s, month: str, timezone: str) -> usage.Int64s:
 def _period(month: str, day: int | None, by: str) -> str:
     if by == TOTAL:
         return TOTAL
-    if day is not None:
-        return f"{month}-{day:02d}"
-    return period.name_of(period.first_day(month), by)
+    return period.name_of(period.first_day(month if day is None else f"{month}-{day:02d}"), by)
 
 
 def _by_unit(conn: Connection, sums: dict[Key, Sum]) -> dict[Key, Sum]:

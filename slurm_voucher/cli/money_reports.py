@@ -38,7 +38,8 @@ def programme_report(
         )
         return
     with site.read() as conn:
-        show(_rows(programme.limits(conn, year, site.policy)))
+        rows = _rows(programme.limits(conn, year, site.policy))
+    show_counted(show, "by day of issue, as of now", rows)
 
 
 def _rows(table: Table) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""svoucher report: what ran, when."""
+"""svoucher report: what ran, when, and how much of the machines that is."""
 
 import click
 from sqlalchemy import select
@@ -6,11 +6,14 @@ from sqlalchemy import select
 from accounting import period
 from accounting.book import schema
 from accounting.errors import InvalidInput
+from accounting.forms.paper import Kind, pflops_h, shown
 from accounting.runs import reports
-from accounting.settle import stored
+from accounting.runs.nodes import WHYS
+from accounting.settle import stored, utilisation
+from accounting.settle.utilisation import Used
 from slurm_voucher.cli import money_reports
 from slurm_voucher.cli.output import Show, output_options, show_counted
-from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.site import CLUSTER, Site, pass_site
 
 
 @click.group("report")
@@ -36,11 +39,7 @@ def usage_report(site: Site, cluster: str, by: str, timezone: str | None, show: 
     \b
     Example: svoucher report usage --cluster pozidriv --by day --timezone UTC --json
     """
-    name = timezone or site.policy.timezone
-    try:
-        period.zone(name)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--timezone") from None
+    name = _zone(timezone or site.policy.timezone)
     with site.read() as conn:
         known = conn.execute(select(schema.segment.c.cluster).distinct()).scalars().all()
         if cluster not in known:
@@ -51,3 +50,78 @@ def usage_report(site: Site, cluster: str, by: str, timezone: str | None, show: 
         columns = [*stored.KEY, *reports.COLUMNS]
         rows = stored.current(conn, site.config.archive, cluster, columns=columns)
     show_counted(show, f"split by time ({name})", reports.usage_by(rows, by, name))
+
+
+@report_.command("utilisation")
+@click.option("--cluster", required=True, type=CLUSTER)
+@click.option(
+    "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, reports.TOTAL])
+)
+@click.option("--partition", "per_partition", is_flag=True, help="A row for each partition.")
+@click.option("--timezone", help="Zone of the periods.  [default: the policy's]")
+@output_options
+@pass_site
+def utilisation_report(
+    site: Site, cluster: str, by: str, per_partition: bool, timezone: str | None, show: Show
+) -> None:
+    """Report how much of a cluster's cards was used: of all, and of those in service.
+
+    Out of service is what was down, drained, in maintenance or reserved. What there was is known
+    from the first note of the nodes on (svoucher collect --nodes); a dash is what is not known.
+
+    \b
+    Example: svoucher report utilisation --cluster chengdu --by week --partition
+    """
+    name = _zone(timezone or site.policy.timezone)
+    with site.read() as conn:
+        found = utilisation.utilisation(conn, site.config.archive, cluster, by, name, per_partition)
+    if not found:
+        raise InvalidInput(
+            f"cluster {cluster}: 0 runs and notes of nodes in the archive, 1 is needed; run "
+            f"svoucher collect --cluster {cluster}"
+        )
+    show_counted(
+        show,
+        f"split by time ({name}), runs that have ended, PFLOPS by the price list in force",
+        [_utilised(used, name) for used in found],
+    )
+
+
+def _utilised(used: Used, timezone: str) -> dict[str, str | None]:
+    """Return a row: hours of nodes and cards, PFLOPS·hours, and both percentages."""
+    had, there = used.allocated, used.available
+    out: dict[str, str | None] = {
+        why: None if there is None else reports.hours(there.out_card_s[why]) for why in WHYS
+    }
+    return {
+        "period": used.period,
+        "partition": used.partition,
+        "until": None if used.until_s is None else period.clock(used.until_s, timezone),
+        "node_hours": None if there is None else reports.hours(there.node_s),
+        "card_hours": None if there is None else reports.hours(there.card_s),
+        **out,
+        "allocated_card_hours": reports.hours(had.card_s),
+        "pflops_hours": None if there is None else _pflops_h(there.gflops_s),
+        "in_service_pflops_hours": None if there is None else _pflops_h(there.in_service_gflops_s),
+        "allocated_pflops_hours": _pflops_h(None if had.unmetered_card_s else had.gflops_s),
+        "used": _percent(used.of_all_bp),
+        "used_in_service": _percent(used.in_service_bp),
+    }
+
+
+def _pflops_h(gflops_s: int | None) -> str | None:
+    if gflops_s is None:
+        return None
+    return shown(pflops_h(gflops_s), Kind.PFLOPS_H).replace(",", "")
+
+
+def _percent(share_bp: int | None) -> str | None:
+    return None if share_bp is None else shown(share_bp, Kind.PERCENT)
+
+
+def _zone(name: str) -> str:
+    try:
+        period.zone(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timezone") from None
+    return name
