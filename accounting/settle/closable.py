@@ -65,7 +65,7 @@ def check(
     if ledger.identity(conn).rehearsal:
         return  # its clock may be set: what is collected up to is a real instant
     collected = watermarks.by_cluster(conn)
-    for cluster in _clusters(conn, prices, provider):
+    for cluster in clusters(conn, prices, provider):
         until_s = collected.get(cluster)
         if until_s is None or until_s < end_s:
             upto = "never" if until_s is None else f"up to {period.clock(until_s, policy.timezone)}"
@@ -97,7 +97,7 @@ def _named(runs: pa.Table) -> str:
     return ", ".join(named) + (f" and {more} more" if more else "")
 
 
-def _clusters(conn: Connection, prices: Tariff, provider: str) -> list[str]:
+def clusters(conn: Connection, prices: Tariff, provider: str) -> list[str]:
     """List the clusters on which a provider's runs may be: those on which the price list says that
     it provides something, and those of which the price list says nothing."""
     seen = {*watermarks.by_cluster(conn), *conn.execute(select(schema.segment.c.cluster)).scalars()}
