@@ -163,9 +163,8 @@ def test_more_than_int64_holds() -> None:
     }
     for name, column in rated.items():
         rows = rows.append_column(name, column)
-    sums: dict[tuple[str, str], charges.Sum] = {}
-    charges._add(sums, 1, rows, "2024-11", Asked("month", "user", ZONE))
-    assert sums == {("2024-11", "li"): charges.Sum(4, 4 * most, 4 * most)}
+    counted = charges._counted(Asked("month", "user", ZONE), rows, "2024-11")
+    assert counted == {("2024-11", "li"): charges.Sum(4, 4 * most, 4 * most)}
 
 
 def test_a_book_without_runs(town: Town) -> None:

@@ -28,6 +28,7 @@ ROWS = """
     onepass
     grouping
     stored
+    tallying
     pricing rerating closable eligible charges utilisation
     writing known
     charging

@@ -122,6 +122,27 @@ def test_the_running_period_ends_with_the_last_note(shop: Town) -> None:
     assert shares(report(shop, "week")) == {"2024-W45": (None, None), "2024-W46": (5_000, 5_000)}
 
 
+def test_runs_that_come_apart(shop: Town) -> None:
+    """The same where each run is a segment of its own, and a total ends with the last note, too."""
+    for one in (job(1, at(-1, 3), 6, 8), job(2, at(0, 0), 6, 8), job(3, at(0, 15), 12, 8)):
+        take(shop, one)
+    note(shop, 0)
+    note(shop, 0, hour=12)
+    assert [row.allocated.card_s for row in report(shop)] == [h * 8 * H for h in (6, 6, 3)]
+    [total] = report(shop, "total")
+    assert (total.until_s, total.allocated.card_s) == (at(0, 12), 12 * 8 * H)
+
+
+def test_a_run_that_was_corrected(shop: Town) -> None:
+    """It counts as it was told last: 2 cards for 12 hours, the second 6 of them on Tuesday."""
+    take(shop, job(1, at(0, 18), 6, 8))
+    take(shop, job(1, at(0, 18), 12, 2))
+    note(shop, 0)
+    note(shop, 2)
+    assert [row.allocated.card_s for row in report(shop)] == [12 * H, 12 * H]
+    assert [row.allocated.pieces for row in report(shop)] == [1, 1]
+
+
 def test_a_period_that_is_known_in_part(shop: Town) -> None:
     """The month in which the first note was made has no capacity; its later days have."""
     note(shop, 0)

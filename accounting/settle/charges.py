@@ -5,10 +5,8 @@ micro-yuan. (How much ran when, split by time, is `runs/reports.py`.) Only colum
 for are read, and rows are added up a part at a time by Arrow, not one by one.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +19,10 @@ from accounting import period
 from accounting.book import schema
 from accounting.errors import InvariantBroken
 from accounting.rates import rating
-from accounting.runs import archive, usage
-from accounting.runs.segment import Segment
-from accounting.settle import grouping, stored
+from accounting.runs import usage
+from accounting.settle import stored, tallying
 
 TOTAL = "total"
-THREADS = min(4, os.cpu_count() or 1)
 OF_RUNS = ("account", "provider", "cluster", "partition", "chip", "qos", "user", "tariff")
 GROUPS = (*OF_RUNS, "unit")
 """What charges can be added up by; a unit is that of the account."""
@@ -88,49 +84,19 @@ def charges(conn: Connection, root: Path, asked: Asked) -> list[tuple[Key, Sum]]
     Raises:
         InvariantBroken: A segment is missing, or they do not come to what the book has.
     """
-    segments = stored.segments(conn)
-    sums = _added(root, segments, asked)
-    for month, rows in _replaced(conn, root, segments, asked):
-        _add(sums, -1, rows, month, asked)
+    sums: dict[Key, Sum] = {}
+    for sign, found in tallying.tally(
+        conn, root, stored.segments(conn), asked.columns, asked.timezone, partial(_counted, asked)
+    ):
+        for key, own in found.items():
+            sums.setdefault(key, Sum()).add(sign, own.runs, own.gflops_s, own.charge_micro)
     if asked.group == "unit":
         sums = _by_unit(conn, sums)
     insist_on_book(conn, sums)
     return [(key, sums[key]) for key in sorted(sums) if sums[key] != Sum()]
 
 
-def _added(root: Path, segments: Sequence[Segment], asked: Asked) -> dict[Key, Sum]:
-    """Add segments up, some at a time beside each other: Arrow works without Python's lock."""
-    by_file: dict[tuple[str, str], list[Segment]] = {}
-    for segment in segments:
-        by_file.setdefault((segment.file, segment.month), []).append(segment)
-
-    def of_file(own: Sequence[Segment]) -> dict[Key, Sum]:
-        found: dict[Key, Sum] = {}
-        for rows in archive.parts(root, own, asked.columns):
-            _add(found, 1, rows, own[0].month, asked)
-        return found
-
-    sums: dict[Key, Sum] = {}
-    with ThreadPoolExecutor(THREADS) as pool:
-        for found in pool.map(of_file, by_file.values()):
-            for key, own in found.items():
-                sums.setdefault(key, Sum()).add(1, own.runs, own.gflops_s, own.charge_micro)
-    return sums
-
-
-def _replaced(
-    conn: Connection, root: Path, segments: Sequence[Segment], asked: Asked
-) -> Iterator[tuple[str, pa.Table]]:
-    """Yield the rows that later revisions took the place of, by the month in which they ended."""
-    for segment in segments:
-        if not archive.has_revisions(root, segment):
-            continue
-        before = stored.superseded(conn, root, archive.read(root, [segment]))
-        if before.num_rows:
-            yield from grouping.by_month(before, asked.timezone)
-
-
-def _add(sums: dict[Key, Sum], sign: int, rows: pa.Table, month: str, asked: Asked) -> None:
+def _counted(asked: Asked, rows: pa.Table, month: str) -> dict[Key, Sum]:
     """Add the charged rows of a part up by group, and by day if that is asked."""
     columns = {"status": rows.column("status"), "on_account": pc.is_valid(rows.column("account"))}
     if asked.column is not None:
@@ -143,11 +109,13 @@ def _add(sums: dict[Key, Sum], sign: int, rows: pa.Table, month: str, asked: Ask
         columns[f"{name}_low"] = pc.bit_wise_and(rows.column(name), 2**32 - 1)
     wanted = [([], "count_all"), *((name, "sum") for name in columns if name not in keys)]
     table = pa.table(columns).unify_dictionaries().combine_chunks()
+    sums: dict[Key, Sum] = {}
     for row in table.group_by(keys).aggregate(wanted).to_pylist():
         if row["status"] == rating.CHARGED and row["on_account"]:
             key = (_period(month, row.get("day"), asked.by), row.get("group") or "")
             whole = [(row[f"{name}_high_sum"] << 32) + row[f"{name}_low_sum"] for name in SUMS]
-            sums.setdefault(key, Sum()).add(sign, row["count_all"], *whole)
+            sums.setdefault(key, Sum()).add(1, row["count_all"], *whole)
+    return sums
 
 
 def _days(end_s: usage.Int64s, month: str, timezone: str) -> usage.Int64s:

@@ -12,9 +12,11 @@ there are cards and no PFLOPS.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,13 +29,13 @@ from accounting.rates import pricelists
 from accounting.rates.tariff import Tariff
 from accounting.runs import capacity, nodes, reports, usage
 from accounting.runs.capacity import IN_ALL, NODE, Capacity
-from accounting.runs.nodes import WHYS, Note
+from accounting.runs.nodes import WHYS
 from accounting.runs.usage import Int64s
-from accounting.settle import stored
+from accounting.settle import stored, tallying
 
 MFLOPS_PER_GFLOPS = 1_000
-COLUMNS = (*reports.COLUMNS, "partition", "gflops_s")
-"""What is needed of a run, besides its key."""
+COLUMNS = (*reports.COLUMNS, "start_s", "partition", "gflops_s")
+"""What is needed of a run."""
 
 
 @dataclass
@@ -43,6 +45,13 @@ class Allocated:
     card_s: int = 0
     gflops_s: int = 0
     unmetered_card_s: int = 0
+    pieces: int = field(default=0, compare=False)
+    """How many runs it is of, each counted wherever it is cut."""
+
+    def add(self, other: "Allocated", sign: int = 1) -> None:
+        """Add what others had, or take it off."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + sign * value)
 
 
 @dataclass(frozen=True)
@@ -98,14 +107,37 @@ class Used:
         return money.half_up(self.allocated.gflops_s * money.BP, of)
 
 
-@dataclass
-class _Period:
-    """One period: its name, where it ends for the report, what was allocated and what there was."""
+class Place(NamedTuple):
+    """A period, or what of the one in which the last note was made comes after it."""
 
     name: str
-    until_s: int | None
-    allocated: dict[str, Allocated] = field(default_factory=dict)
-    capacity: Capacity | None = None
+    rest: bool = False
+
+
+Counted = dict[tuple[Place, str], Allocated]
+"""What runs had in each place, by partition."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a report is asked for: kind of period, its zone, and when the last note was made."""
+
+    by: str
+    timezone: str
+    noted_s: int | None
+
+    def places(self, first_s: int, last_s: int) -> tuple[list[Place], Int64s]:
+        """Name the places from one instant to another, and give the edges between them."""
+        names, edges = reports.periods(first_s, last_s, self.by, self.timezone)
+        if names == [reports.TOTAL] and self.noted_s is not None and self.noted_s <= first_s:
+            return [Place(reports.TOTAL, rest=True)], edges
+        found = [Place(name) for name in names]
+        if self.noted_s is not None and edges[0] < self.noted_s < edges[-1]:
+            i = int(np.searchsorted(edges, self.noted_s, side="left"))
+            if edges[i] != self.noted_s:
+                found.insert(i, Place(names[i - 1], rest=True))
+                edges = np.insert(edges, i, self.noted_s)
+        return found, edges
 
 
 def utilisation(
@@ -125,93 +157,100 @@ def utilisation(
         InvariantBroken: A segment or a note is missing or cannot be read.
     """
     prices = pricelists.in_force(conn) or pricelists.nothing(timezone)
-    runs = stored.current(conn, root, cluster, columns=[*stored.KEY, *COLUMNS])
-    found = _periods(runs, nodes.notes(root, cluster), by, timezone)
+    notes = nodes.notes(root, cluster)
+    known = capacity.stretches(notes)
+    asked = _Asked(by, timezone, known[-1].end_s if known else None)
+    had, spans = _allocated(conn, root, cluster, asked)
+    spans += [(stretch.begin_s, stretch.end_s - 1) for stretch in known]
+    if not spans:
+        return []
+    places, edges = asked.places(min(a for a, _ in spans), max(b for _, b in spans))
     rows = []
-    for each in found:
+    for i, there in enumerate(capacity.by_period(notes, edges.tolist())):
+        if places[i].rest:
+            continue
+        cut = places[i]._replace(rest=True) in places
+        own = {p: each for (place, p), each in had.items() if place == places[i] and each.pieces}
+        until_s = int(edges[i + 1]) if cut else None
+        whole = there.known_s == edges[i + 1] - edges[i]
         names: list[str | None] = [None]
         if per_partition:
-            parts = each.capacity.seconds if each.capacity else ()
-            names = [*sorted({*each.allocated, *(p for part in parts for p in part[0])})]
+            parts = there.seconds if whole else ()
+            names = [*sorted({*own, *(p for part in parts for p in part[0])})]
         for name in names:
-            allocated = _together(
-                own for p, own in each.allocated.items() if name is None or p == name
-            )
-            there = each.capacity
-            available = None if there is None else _available(there, prices, cluster, name)
-            rows.append(Used(each.name, name, each.until_s, allocated, available))
+            used = _together(each for p, each in own.items() if name in (None, p))
+            available = _available(there, prices, cluster, name) if whole else None
+            rows.append(Used(places[i].name, name, until_s, used, available))
     return rows
 
 
-def _periods(runs: pa.Table, notes: Sequence[Note], by: str, timezone: str) -> list[_Period]:
-    """Add runs and nodes up by period; the last note ends the one that it falls into."""
-    ran = runs.filter(pc.is_valid(runs.column("billed_from_s")))
-    begin_s, end_s = (usage.numbers(ran.column(name)) for name in ("billed_from_s", "end_s"))
-    known = capacity.stretches(notes)
-    firsts = [*begin_s.tolist(), *(stretch.begin_s for stretch in known)]
-    lasts = [*end_s.tolist(), *(stretch.end_s - 1 for stretch in known)]
-    if not firsts:
-        return []
-    names, edges = reports.periods(min(firsts), max(lasts), by, timezone)
-    found = [_Period(name, None) for name in names]
-    for stretch in known[-1:]:
-        i = int(np.searchsorted(edges, stretch.end_s, side="left")) - 1
-        if stretch.end_s < edges[i + 1]:  # the rest of that period is a place of its own
-            found[i].until_s = stretch.end_s
-            found.insert(i + 1, _Period("", None))
-            edges = np.insert(edges, i + 1, stretch.end_s)
-    for place, partition, allocated in _allocated(ran, edges):
-        found[place].allocated[partition] = allocated
-    for each, there, length in zip(
-        found, capacity.by_period(notes, edges.tolist()), np.diff(edges).tolist(), strict=True
+def _allocated(
+    conn: Connection, root: Path, cluster: str, asked: _Asked
+) -> tuple[Counted, list[tuple[int, int]]]:
+    """Return what runs had, and when the first of each part began and the last one ended."""
+    segments = stored.segments(conn, cluster=cluster)
+    had: Counted = {}
+    spans = []
+    for sign, (found, span) in tallying.tally(
+        conn, root, segments, COLUMNS, asked.timezone, partial(_counted, asked)
     ):
-        each.capacity = there if there.known_s == length else None
-    return [each for each in found if each.name]
+        for key, own in found.items():
+            had.setdefault(key, Allocated()).add(own, sign)
+        if sign > 0:
+            spans += span
+    return had, spans
 
 
-def _allocated(ran: pa.Table, edges: Int64s) -> Iterator[tuple[int, str, Allocated]]:
-    """Yield what runs had in each period and partition."""
+def _counted(asked: _Asked, runs: pa.Table, _month: str) -> tuple[Counted, list[tuple[int, int]]]:
+    """Add up what some runs had in each period and partition; tell when they began and ended."""
+    ran = runs.filter(pc.is_valid(runs.column("billed_from_s")))
+    if not ran.num_rows:
+        return {}, []
     begin_s, end_s = (usage.numbers(ran.column(name)) for name in ("billed_from_s", "end_s"))
+    span = int(begin_s.min()), int(end_s.max())
+    places, edges = asked.places(*span)
     ran_s = usage.billable_s(ran)
     row, place, seconds = reports.split(begin_s, end_s, ran_s, edges)
     code, words = usage.split(ran.column("partition"))
     cards, gflops_s = (usage.numbers(ran.column(name)) for name in ("cards", "gflops_s"))
-    unmetered = np.where(gflops_s == 0, cards, 0)
     where = place * len(words) + code[row]
-    size = (len(edges) - 1) * len(words)
-    ones = np.ones(len(row), np.int64)
-    figures = zip(
+    size = len(places) * len(words)
+    pieces = np.bincount(where, minlength=size)
+    figures = (
         reports.sums(seconds, cards[row], where, size),
-        reports.sums(_parts(gflops_s, ran_s, row, seconds), ones, where, size),
-        reports.sums(seconds, unmetered[row], where, size),
-        strict=True,
+        reports.sums(_parts(gflops_s, ran_s, row, seconds), np.ones_like(row), where, size),
+        reports.sums(seconds, np.where(gflops_s == 0, cards, 0)[row], where, size),
+        pieces.tolist(),
     )
-    there = np.bincount(where, minlength=size) > 0
-    for i, own in enumerate(figures):
-        if there[i]:
-            yield i // len(words), words[i % len(words)], Allocated(*own)
+    found = {
+        (places[i // len(words)], words[i % len(words)]): Allocated(*(each[i] for each in figures))
+        for i in np.flatnonzero(pieces).tolist()
+    }
+    return found, [span]
 
 
 def _parts(whole: Int64s, ran_s: Int64s, row: Int64s, seconds: Int64s) -> Int64s:
     """Split what each run was metered over its pieces by their seconds, so that it adds up: what a
     piece has is what the run had by its end, rounded down, less what it had by its begin."""
-    kind = np.int64 if int(ran_s.max(initial=0)) < 2**31 else object
-    per_s, rest = np.divmod(whole, np.maximum(ran_s, 1))
-    by_end = np.cumsum(seconds)
-    first = np.searchsorted(row, np.arange(len(whole)))  # row is in order, each run has a piece
-    end = (by_end - (by_end - seconds)[first][row]).astype(kind)
-    had, had_before = (
-        per_s[row] * s + rest[row] * s // np.maximum(ran_s, 1)[row] for s in (end, end - seconds)
-    )
-    parts: Int64s = (had - had_before).astype(np.int64)
+    parts = whole[row]
+    cut = np.flatnonzero((np.bincount(row, minlength=len(whole)) > 1)[row])
+    if len(cut):
+        own, length = row[cut], seconds[cut]
+        by_end = np.cumsum(length)
+        first = np.searchsorted(own, own)  # the pieces of a run stand together, in order
+        kind = np.int64 if int(ran_s[own].max()) < 2**31 else object
+        end_s = (by_end - (by_end - length)[first]).astype(kind)
+        of_s = np.maximum(ran_s[own], 1)
+        per_s, rest = np.divmod(parts[cut], of_s)
+        had, before = (per_s * s + rest * s // of_s for s in (end_s, end_s - length))
+        parts[cut] = (had - before).astype(np.int64)
     return parts
 
 
 def _together(parts: Iterable[Allocated]) -> Allocated:
     total = Allocated()
     for part in parts:
-        for name, value in vars(part).items():
-            setattr(total, name, getattr(total, name) + value)
+        total.add(part)
     return total
 
 
