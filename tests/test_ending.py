@@ -180,6 +180,16 @@ def test_requeued_job_loses_the_word(frozen) -> None:
     assert (frozen.says(ONE).waits, frozen.says(ONE).ends) == ("not_eligible", None)
 
 
+def test_requeued_job_that_is_covered_loses_the_word(frozen) -> None:
+    """Also where it need not wait: what was told was told of another run."""
+    frozen.look()
+    frozen.marked(ONE)
+    unfreeze(frozen.town, date(2024, 7, 1))
+    frozen.rows[ONE] |= {"job_state": ["PENDING"]}
+    frozen.look(86_400)
+    assert frozen.says(ONE) == marks.Marks(ACCOUNT, FIRST, CARD_HOUR)
+
+
 def test_settings_that_are_taken_back_end_nothing(frozen) -> None:
     """Turned off, the mark goes and the job goes on."""
     frozen.look()
