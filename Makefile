@@ -21,6 +21,7 @@ help:
 	@echo 'make check    what needs no Slurm: lint, types, unit and property tests'
 	@echo 'make nightly  10,000 random steps of the whole life of vouchers, against a model'
 	@echo 'make fuzz     any bytes into the readers of usage and of questions, with atheris'
+	@echo 'make words    bring the catalogues of other languages in line with the code, and compile them'
 	@echo 'make slurm-matrix  the same on Slurm 22.05, 24.11 and 26.05, each in an image of its own'
 	@echo 'make slurm    only the tests against the containerised Slurm (some: ARGS="-k refused")'
 	@echo 'make bench    what it costs, measured'
@@ -101,6 +102,12 @@ lock: .venv/ready
 		--no-emit-find-links --no-emit-trusted-host \
 		-o - pyproject.toml; \
 	  echo setuptools==84.2.1 ) >build/lock && mv build/lock requirements.lock
+
+# Names what has no translation yet. The compiled catalogue stands beside its source, so that a
+# checkout, a wheel and an editable install all have it; a test holds the two together.
+.PHONY: words
+words: .venv/ready
+	@PYTHONPATH=.:tests $(BIN)/python -m tests.sentences
 
 clean:
 	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container clean

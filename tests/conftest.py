@@ -3,6 +3,7 @@
 Each stage of a book is made once and copied for each test that begins with it.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from town import Town
 
 from accounting.book import ledger, schema
 
+os.environ["LC_ALL"] = "C.UTF-8"  # whoever runs the tests, svoucher speaks English to them
 settings.register_profile("untimed", deadline=None)  # a busy machine is no mistake of ours
 settings.load_profile("untimed")
 

@@ -261,13 +261,11 @@ def _check_there(engine: Engine, any_schema: bool) -> None:
         reason = str(error.orig).splitlines()[0]
         raise BookUnavailable(f"book {where}: {reason}; run svoucher check") from None
     if version != schema.VERSION and not any_schema:
+        older = version in range(1, schema.VERSION)
+        advice = "make a copy of it, then run svoucher upgrade" if older else ""
         raise BookUnavailable(
             f"book {where}: schema version {version}, this program knows {schema.VERSION}; "
-            + (
-                "make a copy of it, then run svoucher upgrade"
-                if version in range(1, schema.VERSION)
-                else "use the program that wrote it"
-            )
+            f"{advice or 'use the program that wrote it'}"
         )
 
 

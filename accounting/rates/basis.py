@@ -176,7 +176,7 @@ def basis(tariff: Tariff, kind: Kind) -> Basis:
     steps = [_step(bare, kind, price, unknown) for price in prices]
     if steps[0].from_s > FIRST_S:
         first = period.clock(steps[0].from_s, tariff.timezone)
-        problem = f"{_name(kind)}: no price for QOS {kind.qos} before {first}"
+        problem = f"partition {_name(kind)}: no price for QOS {kind.qos} before {first}"
         steps.insert(0, Step(FIRST_S, 0, None, problem))
     unit = RATE_UNIT * taken.denominator
     steps = _by_the_clock(steps, kind)
@@ -207,14 +207,16 @@ def _taken(tariff: Tariff, kind: Kind, cards: tuple[Cards, ...]) -> tuple[Taken,
     try:
         return footprint.take(cards, kind.cpus, kind.nodes, kind.mem_mb), ""
     except ValueError as error:
-        return NOTHING, f"{_name(kind)}: {error}"
+        return NOTHING, f"partition {_name(kind)}: {error}"
 
 
 def _by_the_clock(steps: list[Step], kind: Kind) -> list[Step]:
     """Say of a price with bands that it is not known where no local time is."""
     if steps[-1].price is None or steps[-1].price.plan is None:
         return steps
-    problem = f"{_name(kind)}: is priced by the time of day, which is not known after 2242"
+    problem = (
+        f"partition {_name(kind)}: is priced by the time of day, which is not known after 2242"
+    )
     return [*steps, Step(LAST_CLOCK_S, 0, None, problem)]
 
 
@@ -226,11 +228,13 @@ def _cards(tariff: Tariff, kind: Kind) -> tuple[Cards, ...]:
         name = gres.partition(":")[0]
         if gres not in allocated and not (name in allocated or (gres == name and name in names)):
             raise ValueError(
-                f"{_name(kind)}: {gres} was asked for and is not in the allocation; "
+                f"partition {_name(kind)}: {gres} was asked for and is not in the allocation; "
                 "is it in AccountingStorageTRES?"
             )
     if _whole(allocated) != kind.cards:
-        raise ValueError(f"{_name(kind)}: {kind.cards} cards do not match gres {kind.gres!r}")
+        raise ValueError(
+            f"partition {_name(kind)}: {kind.cards} cards do not match gres {kind.gres!r}"
+        )
     where = (kind.cluster, kind.partition)
     return tuple(tariff.cards(*where, gres, count) for gres, count in allocated.items())
 
@@ -238,17 +242,17 @@ def _cards(tariff: Tariff, kind: Kind) -> tuple[Cards, ...]:
 def _step(bare: Basis, kind: Kind, price: Price, unknown: str) -> Step:
     if price.unit == FREE:
         whom = f"QOS {price.qos}" if price.qos else "every QOS without a price of its own"
-        return Step(price.from_s, 0, price, "", f"{_name(kind)}: {whom} is free")
+        return Step(price.from_s, 0, price, "", f"partition {_name(kind)}: {whom} is free")
     if unknown:
         return Step(price.from_s, 0, price, unknown)
     quantity = bare.quantity_milli(price)
     if quantity <= 0:
         what = {PFLOPS_HOUR: "cards", CORE_HOUR: "cores", NODE_HOUR: "nodes"}[price.unit]
-        problem = f"{_name(kind)}: is priced by {what} and none is in the allocation"
+        problem = f"partition {_name(kind)}: is priced by {what} and none is in the allocation"
         return Step(price.from_s, 0, price, problem)
     scale = 1 if price.unit == PFLOPS_HOUR else GFLOPS_PER_PFLOPS
     return Step(price.from_s, quantity * price.micro * price.factor_bp * scale, price, "")
 
 
 def _name(kind: Kind) -> str:
-    return f"partition {kind.cluster}/{kind.partition}"
+    return f"{kind.cluster}/{kind.partition}"

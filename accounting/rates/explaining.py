@@ -11,7 +11,7 @@ from accounting import money, period
 from accounting.rates import definition
 from accounting.rates.basis import GFLOPS_PER_PFLOPS, SECONDS_PER_HOUR, Basis, basis
 from accounting.rates.chips import WHOLE, Cards
-from accounting.rates.definition import CHARGED, Piece, Rating, Window
+from accounting.rates.definition import CHARGED, UNRATED, Piece, Rating, Window
 from accounting.rates.footprint import Taken
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Tariff
@@ -90,8 +90,10 @@ class Explanation:
             eligible = f", eligible {money.yuan_micro(rating.eligible_micro)}"
             charge = money.yuan_micro(rating.charge_micro)
             yield f"charge {charge} yuan{eligible if self.window else ''}"
+        elif rating.status == UNRATED:
+            yield f"unrated: {rating.reason}"
         else:
-            yield f"{rating.status}: {rating.reason}"
+            yield f"free: {rating.reason}"
         if self.rules:
             yield f"by tariff {rating.tariff}: {', '.join(self.rules)}"
 
@@ -115,7 +117,7 @@ class Explanation:
         if part.price.factor_bp != money.BP:
             price += f" × {decimal(part.price.factor_bp, money.BP)}"
         if part.discount_bp != money.BP:
-            price += f" × {decimal(part.discount_bp, money.BP)} for {self.discount}"
+            price = f"{price} × {decimal(part.discount_bp, money.BP)} for {self.discount}"
         return (
             f"{begin} to {end}{band}: {part.seconds} s{suspended} = {part.hours} {unit} × {price}"
             f" = {money.yuan_micro(part.amount_micro)} yuan{outside}"

@@ -7,10 +7,13 @@ Modules whose commands read no runs load no Arrow; tests/test_startup.py holds b
 import gc
 import importlib
 import shutil
+from copy import copy
+from gettext import gettext
 from typing import Any
 
 import click
 
+from slurm_voucher import words
 from slurm_voucher.cli import ending
 
 gc.set_threshold(100_000, 10, 100)
@@ -111,14 +114,15 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"slurm_voucher.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, f"{cmd_name}_")
+        command = _said(getattr(module, f"{cmd_name}_"))
         return command
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the options; --help and --version write here already, as wide as there is room."""
         extra.setdefault("terminal_width", min(shutil.get_terminal_size().columns, 80) - 2)
+        words.start()
         with ending.told():
-            return super().make_context(*args, **extra)
+            return click.Group.make_context(_said(self), *args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         with ending.told():
@@ -126,9 +130,20 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their help, without importing what they need to run."""
-        rows = [(name, help_line) for name, (_, help_line) in COMMANDS.items()]
-        with formatter.section("Commands"):
+        rows = [(name, words.said(help_line)) for name, (_, help_line) in COMMANDS.items()]
+        with formatter.section(gettext("Commands")):
             formatter.write_dl(rows)
+
+
+def _said(command: click.Command) -> click.Command:
+    """Return a command whose help is in the reader's language."""
+    command = copy(command)
+    command.help = words.help_text(command.help or "")
+    command.params = [copy(param) for param in command.params]
+    for param in command.params:
+        if isinstance(param, click.Option) and param.help:
+            param.help = words.said(param.help)
+    return command
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

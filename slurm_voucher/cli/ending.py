@@ -16,6 +16,7 @@ from accounting.errors import (
     Unavailable,
     VoucherError,
 )
+from slurm_voucher import words
 
 BROKEN_PIPE = 141
 """What a shell says of a program that SIGPIPE ended: whoever read our output has enough."""
@@ -28,6 +29,9 @@ def told() -> Iterator[None]:
         yield
     except VoucherError as error:
         _end(error)
+    except click.ClickException as error:
+        error.message = words.said(error.message)  # type: ignore[misc]  # final for subclasses
+        raise
     except _database_errors() as error:
         _end(_of_database(error))
     except OSError as error:
@@ -47,7 +51,7 @@ def _end(error: VoucherError) -> NoReturn:
     from slurm_voucher.cli.output import plain
 
     try:
-        click.echo(f"svoucher: {plain(str(error))}", err=True)
+        click.echo(f"svoucher: {plain(words.said(str(error)))}", err=True)
     except OSError:
         _hush(sys.stderr)  # nobody can be told; the exit code stands
     sys.exit(error.exit_code)

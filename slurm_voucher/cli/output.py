@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from slurm_voucher import words
+
 Show = Callable[[Sequence[Mapping[str, Any]]], None]
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters that steer a terminal or turn the text around."""
@@ -29,8 +31,8 @@ def plain(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print one line in which words from outside stand."""
-    click.echo(plain(text))
+    """Print one line in the reader's language, in which words from outside may stand."""
+    click.echo(plain(words.said(text)))
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,7 +82,7 @@ class Cells:
 def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print aligned columns; numbers to the right. Chinese characters are two columns wide."""
     if not rows:
-        click.echo("nothing to show")
+        say("nothing to show")
         return
     cells = _cells(rows)
     if len(rows) <= DRAWN_MAX and sys.stdout.isatty():
@@ -99,8 +101,9 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _cells(rows: Sequence[Mapping[str, Any]]) -> Cells:
-    names = list(rows[0])
-    texts = [[_cell(row[name]) for name in names] for row in rows]
+    columns = list(rows[0])
+    names = [words.heading(column) for column in columns]
+    texts = [[_cell(column, row[column]) for column in columns] for row in rows]
     right = [all(_numeric(row[i]) for row in texts) for i in range(len(names))]
     widths = [max(map(width_of, column)) for column in zip(names, *texts, strict=True)]
     return Cells(names, texts, right, widths)
@@ -109,14 +112,14 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> Cells:
 def show_counted(show: Show, how: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Show rows of a report, and how they were counted: above a table, else in each row."""
     if show is show_table:
-        click.echo(f"counted {how}")
+        say(f"counted {how}")
         show(rows)
     else:
         show([{**row, "counted": how} for row in rows])
 
 
-def _cell(value: Any) -> str:
-    return "-" if value is None else plain(str(value))
+def _cell(column: str, value: Any) -> str:
+    return "-" if value is None else plain(words.word(column, str(value)))
 
 
 def _numeric(text: str) -> bool:

@@ -1,0 +1,272 @@
+"""slurm_voucher/words.py: people are told in their language, programs always in English."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import sentences
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from fakeslurm import FakeSlurm
+from homes import GOOD, HEADER, ROOT, Home, an_account, furnished
+from test_guides import steps
+from test_startup import SLOW, SVOUCHER, python
+
+from slurm_voucher import words
+
+CHINESE = {"LC_ALL": "zh_CN.UTF-8"}
+HAN = re.compile("[\u4e00-\u9fff]")
+FIGURE = re.compile(r"\d+(?:[,.:-]\d+)*")
+PLACE = re.compile(r"\{[^}\s:]*\}|%\(\w+\)s")
+SOURCES = sorted(words.FOLDER.glob("*/LC_MESSAGES/*.po"))
+
+
+def catalog(path):
+    """Read a catalogue's source."""
+    return read_po(io.BytesIO(path.read_bytes()), path.parent.parent.name, words.DOMAIN)
+
+
+def catalogue() -> words.Catalogue:
+    """Return the Chinese catalogue as svoucher has it."""
+    with (words.FOLDER / "zh_CN" / "LC_MESSAGES" / "svoucher.mo").open("rb") as file:
+        return words.Catalogue(file)
+
+
+# --- catalogues ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_every_sentence_is_translated(path) -> None:
+    """What a researcher may read is in each catalogue, and nothing that is not said any more."""
+    wanted = {(one.context, one.id) for one in sentences.found() if one.id}
+    made = {(one.context, one.id): one for one in catalog(path) if one.id}
+    assert made.keys() - wanted == set()
+    told = {key: one.string for key, one in made.items()}
+    done = {key for key, text in told.items() if all([text] if isinstance(text, str) else text)}
+    assert wanted - done == set()
+    assert not any(one.fuzzy for one in made.values())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_a_translation_has_the_fields_of_its_sentence(path) -> None:
+    """Each translation has every field of its sentence at least once, and no other."""
+    wrong = {}
+    for one in catalog(path):
+        ids = one.id if isinstance(one.id, tuple) else (one.id,)
+        told = one.string if isinstance(one.string, tuple) else (one.string,)
+        if one.id and {*PLACE.findall(ids[-1])} != {*PLACE.findall(told[-1])}:
+            wrong[one.id] = one.string
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_a_compiled_catalogue_is_that_of_its_source(path) -> None:
+    """The .mo beside a .po is what `make words` makes of it."""
+    made = io.BytesIO()
+    write_mo(made, catalog(path))
+
+    assert path.with_suffix(".mo").read_bytes() == made.getvalue()
+
+
+def test_every_sentence_is_found_again() -> None:
+    """A sentence with figures is known by what stands between them, and no other is taken for it;
+    its figures are those of the translation."""
+    chinese = catalogue()
+    for one in catalog(SOURCES[0]):
+        if one.context or not isinstance(one.id, str) or "%(" in one.id or not one.id:
+            continue
+        names = words.FIELD.findall(one.id)
+        fields = {name: f"{i}7.5" for i, name in enumerate(names, 1)}
+        if " " in one.id:
+            assert chinese.said(words.filled(one.id, fields)) == words.filled(one.string, fields)
+
+
+# --- sentences -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("nobody ever said that", "nobody ever said that"),
+        ("", ""),
+        ("never started", "从未启动"),
+        (
+            "partition a/b: is priced by cores and none is in the allocation",
+            "分区 a/b：按核计价，而分配中没有",
+        ),
+        (
+            "partition a/b: takes 3/2 nodes by memory, 1 in the allocation; correct node: in the "
+            "tariff",
+            "分区 a/b：按内存需 3/2 个节点，分配中有 1 个；请更正价目表中的 node:",
+        ),
+        ("never started; it was; never started", "从未启动；it was；从未启动"),
+        ("free: NODE_FAIL is free", "免费：NODE_FAIL 不收费"),
+        ("unrated: state X is in no rule; name it in rating.states of the policy",
+         "未计价：状态 X 没有对应规则；请在政策的 rating.states 中写明"),
+        ("hold {0.__class__}: stands for another job; submit again",
+         "预占 {0.__class__}：属于另一个作业；请重新提交"),
+        ("voucher CD26-0001: unit a is frozen: b; c: d; ask the regulator",
+         "算力券账户 CD26-0001：单位 a 已冻结：b; c: d；请询问主管部门"),
+    ],
+)  # fmt: skip
+def test_sentence(english: str, chinese: str) -> None:
+    """A sentence is said in Chinese with what it was made of, one that is unknown as it is."""
+    assert catalogue().said(english) == chinese
+
+
+def test_a_name_is_no_word() -> None:
+    """Only a column that has words of its own has them said: a user may be called `free`."""
+    chinese = catalogue()
+    assert chinese.word("status", "free") == "免费"
+    assert chinese.word("user", "free") == "free"
+    assert chinese.word("user", "path") == "path"
+
+
+@pytest.mark.parametrize(
+    "text", ["{" * 5000, "voucher " * 5000, ": " * 3000, ": ; " * 250, "partition a: " * 900]
+)
+def test_a_long_line_is_no_burden(text: str) -> None:
+    """A line that fits nothing ends, whatever its length."""
+    assert len(catalogue().said(text)) >= len(text) // 2
+
+
+# --- which language --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("env", "is_chinese"),
+    [
+        ({}, False),
+        ({"LC_ALL": "C"}, False),
+        ({"LC_ALL": "C.UTF-8", "LANG": "zh_CN.UTF-8"}, False),
+        ({"LC_ALL": "POSIX", "LANGUAGE": "zh_CN"}, False),
+        ({"LC_ALL": "en_US.UTF-8", "LANG": "zh_CN.UTF-8"}, False),
+        ({"LC_ALL": "xx_YY.UTF-8"}, False),
+        ({"LC_ALL": "/etc/passwd"}, False),
+        ({"LC_ALL": "zh_CN.UTF-8"}, True),
+        ({"LC_MESSAGES": "zh_CN", "LANG": "en_US.UTF-8"}, True),
+        ({"LANG": "zh_CN.GB18030"}, True),
+        ({"LC_MESSAGES": "en_GB", "LANG": "zh_CN"}, False),
+        ({"LANG": "en_US.UTF-8", "LANGUAGE": "zh_CN:en"}, True),
+        ({"LANG": "zh_CN.UTF-8", "LANGUAGE": "en:zh_CN"}, False),
+        ({"LANG": "de_DE.UTF-8", "LANGUAGE": "de:zh_CN"}, True),
+    ],
+)
+def test_language(monkeypatch, env, is_chinese: bool) -> None:
+    """The language is that of LC_ALL, LC_MESSAGES or LANG, or the first that LANGUAGE has; where
+    there is no catalogue for it, English."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG", "LANGUAGE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    words.start()
+    try:
+        assert words.said("never started") == ("从未启动" if is_chinese else "never started")
+    finally:
+        monkeypatch.undo()
+        words.start()
+
+
+def test_a_terminal_without_chinese_is_told_in_english(tmp_path) -> None:
+    """Where a terminal cannot show Chinese it is told in English, and nothing fails."""
+    words_ = ("--home", str(tmp_path), "balance")
+    _, english, _ = python(SVOUCHER, *words_)
+    code, said, _ = python(SVOUCHER, *words_, **CHINESE, PYTHONIOENCODING="ascii")
+    assert (code, said) == (4, english)
+    assert said.isascii()
+    code, said, _ = python(SVOUCHER, *words_, **CHINESE)
+    assert code == 4
+    assert "请用 svoucher init 新建" in said
+    code, said, loaded = python(SVOUCHER, "--help", **CHINESE)
+    assert (code, said, loaded & SLOW) == (0, "", set())
+
+
+# --- commands --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Iterator[Home]:
+    """A book with an account, and runs: one charged, one free, one unrated."""
+    tmp_path = tmp_path_factory.mktemp("words")
+    home = furnished(tmp_path / "home")
+    an_account(home)
+    home.ok("member", "add", "shuzhi", "--cluster", "chengdu", "--uid", "1001", "--from",
+            "2026-11-22")  # fmt: skip
+    runs = [GOOD, GOOD.replace("7|7", "8|8").replace("COMPLETED", "NODE_FAIL"),
+            GOOD.replace("7|7", "9|9").replace("COMPLETED", "ODD")]  # fmt: skip
+    (tmp_path / "runs.psv").write_text("\n".join([HEADER, *runs, ""]))
+    home.ok("import", str(tmp_path / "runs.psv"), "--timezone", "UTC")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{FakeSlurm(tmp_path / 'slurm').folder}:/usr/bin:/bin")
+        yield home
+
+
+ASKED = [
+    "balance", "members", "jobs", "explain 7", "explain 8", "explain 9",
+    "quote -p ai --gres=gpu:ascend_910b:1 -t 60 --voucher CD26-0001",
+    "quote -p ai --gres=gpu:ascend_910b:1 -t 60",
+    "quote -p gone", "balance CD99-0001", "members CD99-0001", "explain 99", "jobs --cluster none",
+    "quote -p ai --mem=much", "--as-of 1999-01-01 balance", "balance --odd", "nothing",
+    "quote --cpus 1", "quote -p ai -t x", "quote nowhere.sh",
+    "--help", "balance --help", "quote --help", "jobs --help", "explain --help", "members --help",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_both_languages_say_the_same_figures(home: Home, monkeypatch, asked: str) -> None:
+    """In Chinese everything is said in Chinese, with the figures and the exit code of English."""
+    monkeypatch.setenv("COLUMNS", "80")
+    english = home.run(*asked.split())
+    monkeypatch.setenv("LC_ALL", CHINESE["LC_ALL"])
+    chinese = home.run(*asked.split())
+
+    assert chinese.exit_code == english.exit_code
+    assert sorted(FIGURE.findall(chinese.output)) == sorted(FIGURE.findall(english.output))
+    assert HAN.search(chinese.output)
+    assert not HAN.search(re.sub("算力券|[(].*?[)]|演练|（.*）", "", english.output))
+
+
+@pytest.mark.parametrize("asked", ["balance", "members", "jobs"])
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_programs_read_the_same_in_any_language(home: Home, monkeypatch, asked, form) -> None:
+    """JSON and CSV are the same to the byte, whatever the language."""
+    english = home.ok(asked, form)
+    monkeypatch.setenv("LC_ALL", CHINESE["LC_ALL"])
+    assert home.ok(asked, form) == english
+
+
+def test_money_is_written_the_same(home: Home, monkeypatch) -> None:
+    """An amount has commas and two decimals in Chinese, too."""
+    home.ok("--as-of", "2026-11-23", "topup", "CD26-0001", "1,234.56", "--reference", "B-1")
+    monkeypatch.setenv("LC_ALL", CHINESE["LC_ALL"])
+    assert "1,234.56" in home.ok("balance")
+
+
+def test_the_guide_shows_what_is_said() -> None:
+    """What the researcher's guide shows in Chinese is what it shows in English."""
+    found = dict(steps((ROOT / "docs" / "researcher.md").read_text(encoding="utf-8")))
+    chinese = catalogue()
+    shown = {each: lines for each, lines in found.items() if each.startswith("env LC_ALL=zh_CN")}
+    assert shown
+    for command, lines in shown.items():
+        english = found[command.partition("UTF-8 ")[2]]
+        assert lines == [re.sub(r"(?<=… )yes$", "可以", chinese.said(line)) for line in english], (
+            command
+        )
+
+
+def test_a_wheel_has_the_catalogue(tmp_path) -> None:
+    """What is installed speaks Chinese, too."""
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
+               "--no-index", "-w", str(tmp_path), str(ROOT)]  # fmt: skip
+    subprocess.run(command, check=True, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    [wheel] = tmp_path.glob("*.whl")
+    listed = subprocess.run(
+        [sys.executable, "-m", "zipfile", "-l", str(wheel)],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert "slurm_voucher/locale/zh_CN/LC_MESSAGES/svoucher.mo" in listed
