@@ -97,7 +97,7 @@ plugins:
 lock: .venv/ready
 	@$(BIN)/pip install -q pip-tools
 	@( echo '# Exact versions, for Python 3.11 (Debian 12) to 3.14 (the image): make lock.'; \
-	  $(BIN)/pip-compile -q --extra dev --extra postgres --extra distributed --extra bench \
+	  $(BIN)/pip-compile -q --extra dev --extra postgres --extra distributed --extra bench --extra charts \
 		--strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host \
 		-o - pyproject.toml; \

@@ -12,7 +12,20 @@ from homes import ROOT, an_account, furnished
 
 from slurm_voucher.cli import COMMANDS
 
-SLOW = {"dask", "fontTools", "fpdf", "numba", "numpy", "paramiko", "pyarrow", "rich", "xlsxwriter"}
+SLOW = {
+    "bokeh",
+    "dask",
+    "fontTools",
+    "fpdf",
+    "matplotlib",
+    "numba",
+    "numpy",
+    "paramiko",
+    "plotext",
+    "pyarrow",
+    "rich",
+    "xlsxwriter",
+}
 """What takes its time to load, and what only questions about runs and papers need."""
 BOOK = {"sqlalchemy", "yaml"}
 READERS = {"archive", "audit", "jobs", "report", "refunds", "rerate", "settle", "usage"}

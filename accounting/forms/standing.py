@@ -1,7 +1,9 @@
 """Where vouchers and units stand by now: what was issued, and what became of it. In fen."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import select
@@ -53,6 +55,35 @@ def vouchers(conn: Connection, group: str) -> dict[str, Standing]:
         own.expired_fen += ends["expired"][row.id]
         own.cancelled_fen += ends["cancelled"][row.id]
         own.left_fen += ends["left"][row.id]
+    return found
+
+
+def left_by_day(conn: Connection, group: str, policy: Policy) -> dict[str, dict[str, int]]:
+    """Return what was left on vouchers at the end of each day on which that changed, in fen.
+
+    Groups stand in the order in which their first voucher was issued, days in that of the calendar.
+
+    Raises:
+        ValueError: There is no such group.
+    """
+    of = {row.id: _group(row, group) for row in _issued(conn)}
+    posting, entry = schema.posting.c, schema.journal.c
+    query = (
+        select(posting.owner, posting.amount_micro, entry.effective_s)
+        .join(schema.journal, entry.seq == posting.seq)
+        .where(posting.account == "voucher.left")
+    )
+    changes: dict[str, Counter[str]] = {name: Counter() for name in of.values()}
+    for voucher, micro, at_s in conn.execute(query):
+        day = period.day_of(at_s, policy.timezone).isoformat()
+        changes[of[voucher]][day] += int(micro)
+    found: dict[str, dict[str, int]] = {}
+    for name, by_day in changes.items():
+        days = sorted(by_day)
+        sums = accumulate(by_day[day] for day in days)
+        found[name] = {
+            day: micro // money.MICRO_PER_FEN for day, micro in zip(days, sums, strict=True)
+        }
     return found
 
 

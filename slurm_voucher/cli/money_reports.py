@@ -12,19 +12,24 @@ from accounting.forms import programme, standing
 from accounting.forms.paper import Kind, Table, pflops_h, shown
 from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
 from accounting.settle import charges
+from slurm_voucher.charts import reports as drawn
+from slurm_voucher.cli.charting import Drawing, chart_options, draw
 from slurm_voucher.cli.exporting import export_paper
 from slurm_voucher.cli.output import Show, output_options, show_counted
 from slurm_voucher.cli.site import PATH, YEAR, Site, pass_site
+
+OF_VOUCHERS = "by day of issue, as of now"
 
 
 @click.command("programme")
 @click.option("--year", type=YEAR, help="Which one.  [default: this one]")
 @click.option("--to", type=PATH, help="Write it as a paper: a name in .pdf, .xlsx or .csv.")
 @click.option("--force", is_flag=True, help="Also over a file that is there.")
+@chart_options
 @output_options
 @pass_site
 def programme_report(
-    site: Site, year: int | None, to: Path | None, force: bool, show: Show
+    site: Site, year: int | None, to: Path | None, force: bool, drawing: Drawing, show: Show
 ) -> None:
     """Report what of a year's limits is issued, and with --to also what was settled and paid.
 
@@ -38,8 +43,13 @@ def programme_report(
         )
         return
     with site.read() as conn:
-        rows = _rows(programme.limits(conn, year, site.policy))
-    show_counted(show, "by day of issue, as of now", rows)
+        limits = programme.limits(conn, year, site.policy)
+        left = standing.left_by_day(conn, "unit", site.policy) if drawing.wanted else {}
+    if drawing.wanted:
+        charts = [drawn.limits(limits, year), drawn.burn_down(left, "unit", site.today.isoformat())]
+        draw(site, drawing, f"Programme of {year}", OF_VOUCHERS, charts)
+    else:
+        show_counted(show, OF_VOUCHERS, _rows(limits))
 
 
 def _rows(table: Table) -> list[dict[str, str]]:
@@ -56,9 +66,10 @@ def _rows(table: Table) -> list[dict[str, str]]:
     "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, charges.TOTAL])
 )
 @click.option("--group", type=click.Choice(charges.GROUPS), help="What to add up by besides.")
+@chart_options
 @output_options
 @pass_site
-def charges_report(site: Site, by: str, group: str | None, show: Show) -> None:
+def charges_report(site: Site, by: str, group: str | None, drawing: Drawing, show: Show) -> None:
     """Report what was charged, by the period in which runs ended, as statements do.
 
     \b
@@ -67,6 +78,10 @@ def charges_report(site: Site, by: str, group: str | None, show: Show) -> None:
     asked = charges.Asked(by, group, site.policy.timezone)
     with site.read() as conn:
         found = charges.charges(conn, site.config.archive, asked)
+    how = f"by end of the run ({site.policy.timezone})"
+    if drawing.wanted:
+        draw(site, drawing, "Charges", how, [drawn.charges(found, group)])
+        return
     rows = [
         {"period": name}
         | ({group: of or None} if group else {})
@@ -77,7 +92,7 @@ def charges_report(site: Site, by: str, group: str | None, show: Show) -> None:
         }
         for (name, of), own in found
     ]
-    show_counted(show, f"by end of the run ({site.policy.timezone})", rows)
+    show_counted(show, how, rows)
 
 
 @click.command("vouchers")
@@ -88,14 +103,21 @@ def charges_report(site: Site, by: str, group: str | None, show: Show) -> None:
     type=click.Choice(standing.GROUPS),
     help="What to add up by; periods are those of the issue.",
 )
+@chart_options
 @output_options
 @pass_site
-def vouchers_report(site: Site, group: str, show: Show) -> None:
-    """Report what was issued, and what became of it by now.
+def vouchers_report(site: Site, group: str, drawing: Drawing, show: Show) -> None:
+    """Report what was issued, and what became of it by now; drawn, what was left from day to day.
 
     \b
-    Example: svoucher report vouchers --group unit
+    Example: svoucher report vouchers --group unit --chart
     """
+    if drawing.wanted:
+        with site.read() as conn:
+            left = standing.left_by_day(conn, group, site.policy)
+        burn_down = drawn.burn_down(left, group, site.today.isoformat())
+        draw(site, drawing, "Vouchers", OF_VOUCHERS, [burn_down] if left else [])
+        return
     with site.read() as conn:
         found = standing.vouchers(conn, group)
         days = standing.last_days(conn, site.policy) if group == "voucher" else {}
@@ -106,7 +128,7 @@ def vouchers_report(site: Site, group: str, show: Show) -> None:
         | ({"last_day": days[name]} if days else {})
         for name, own in found.items()
     ]
-    show_counted(show, "by day of issue, as of now", rows)
+    show_counted(show, OF_VOUCHERS, rows)
 
 
 def _of_vouchers(own: standing.Standing) -> dict[str, str | None]:

@@ -11,7 +11,9 @@ from accounting.runs import reports
 from accounting.runs.nodes import WHYS
 from accounting.settle import stored, utilisation
 from accounting.settle.utilisation import Used
+from slurm_voucher.charts import reports as drawn
 from slurm_voucher.cli import money_reports
+from slurm_voucher.cli.charting import Drawing, chart_options, draw
 from slurm_voucher.cli.output import Show, output_options, show_counted
 from slurm_voucher.cli.site import CLUSTER, Site, pass_site
 
@@ -31,9 +33,12 @@ for command in money_reports.COMMANDS:
     "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, reports.TOTAL])
 )
 @click.option("--timezone", help="Zone of the periods.  [default: the policy's]")
+@chart_options
 @output_options
 @pass_site
-def usage_report(site: Site, cluster: str, by: str, timezone: str | None, show: Show) -> None:
+def usage_report(
+    site: Site, cluster: str, by: str, timezone: str | None, drawing: Drawing, show: Show
+) -> None:
     """Report what machines did, split over periods by time (charges go by month of end).
 
     \b
@@ -49,7 +54,11 @@ def usage_report(site: Site, cluster: str, by: str, timezone: str | None, show: 
             )
         columns = [*stored.KEY, *reports.COLUMNS]
         rows = stored.current(conn, site.config.archive, cluster, columns=columns)
-    show_counted(show, f"split by time ({name})", reports.usage_by(rows, by, name))
+    how, found = f"split by time ({name})", reports.usage_by(rows, by, name)
+    if drawing.wanted:
+        draw(site, drawing, f"Usage of {cluster}", how, drawn.usage(found))
+    else:
+        show_counted(show, how, found)
 
 
 @report_.command("utilisation")
@@ -59,10 +68,17 @@ def usage_report(site: Site, cluster: str, by: str, timezone: str | None, show: 
 )
 @click.option("--partition", "per_partition", is_flag=True, help="A row for each partition.")
 @click.option("--timezone", help="Zone of the periods.  [default: the policy's]")
+@chart_options
 @output_options
 @pass_site
 def utilisation_report(
-    site: Site, cluster: str, by: str, per_partition: bool, timezone: str | None, show: Show
+    site: Site,
+    cluster: str,
+    by: str,
+    per_partition: bool,
+    timezone: str | None,
+    drawing: Drawing,
+    show: Show,
 ) -> None:
     """Report how much of a cluster's cards was used: of all, and of those in service.
 
@@ -80,11 +96,11 @@ def utilisation_report(
             f"cluster {cluster}: 0 runs and notes of nodes in the archive, 1 is needed; run "
             f"svoucher collect --cluster {cluster}"
         )
-    show_counted(
-        show,
-        f"split by time ({name}), runs that have ended, PFLOPS by the price list in force",
-        [_utilised(used, name) for used in found],
-    )
+    how = f"split by time ({name}), runs that have ended, PFLOPS by the price list in force"
+    if drawing.wanted:
+        draw(site, drawing, f"Utilisation of {cluster}", how, drawn.utilisation(found))
+    else:
+        show_counted(show, how, [_utilised(used, name) for used in found])
 
 
 def _utilised(used: Used, timezone: str) -> dict[str, str | None]:

@@ -8,6 +8,11 @@ from accounting import durable
 
 
 def write(target: Path, parts: Iterable[str]) -> None:
+    """Write text, in UTF-8, as write_bytes does."""
+    write_bytes(target, (part.encode() for part in parts))
+
+
+def write_bytes(target: Path, parts: Iterable[bytes]) -> None:
     """Write a file that has its name once it is whole; into a pipe or a device as it comes.
 
     Raises:
@@ -17,11 +22,11 @@ def write(target: Path, parts: Iterable[str]) -> None:
     partial = own.with_name(f"{own.name}.{os.getpid()}.partial")
     try:
         if target.exists() and not target.is_file():
-            with target.open("w", encoding="utf-8") as stream:
+            with target.open("wb") as stream:
                 stream.writelines(parts)
             return
         try:
-            with partial.open("w", encoding="utf-8") as file:
+            with partial.open("wb") as file:
                 file.writelines(parts)
             durable.take(own.parent, partial, own.name)
         except BaseException:

@@ -1,0 +1,103 @@
+"""What the charts of each report show, from the figures of its table."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from accounting import period
+from accounting.forms.paper import Kind as Of
+from accounting.forms.paper import Table, decimal, pflops_h
+from slurm_voucher.charts.chart import SERIES_MAX, Chart, Kind, Series, series
+
+NOBODY = "-"
+"""Stands for runs that have none of what is added up by."""
+
+
+def charges(found: Iterable[tuple[tuple[str, str], Any]], group: str | None) -> Chart:
+    """Show what was charged in each period, by group."""
+    sums = {key: decimal(own.charge_micro, Of.MICRO) for key, own in found}
+    at = _without_gaps(sorted({name for name, _ in sums}))
+    groups = sorted({of for _, of in sums})
+    values = {
+        (of or NOBODY if group else "charge"): tuple(sums.get((name, of)) for name in at)
+        for of in groups
+    }
+    title = "Charges by end of the run" + (f", by {group}" if group else "")
+    return Chart(title, "yuan", Kind.BARS, at, series(values))
+
+
+def _without_gaps(names: list[str]) -> tuple[str, ...]:
+    """Return periods from the first to the last, also those in which nothing was."""
+    found = names[:1]
+    while found and found[-1] != names[-1]:
+        found.append(period.following(found[-1]))
+    return tuple(found)
+
+
+def usage(rows: Iterable[Mapping[str, Any]]) -> list[Chart]:
+    """Show hours of cores and cards in each period; what there is none of is left out."""
+    rows = list(rows)
+    at = tuple(str(row["period"]) for row in rows)
+    found = []
+    for column, what in (("cpu_hours", "Core-hours"), ("card_hours", "Card-hours")):
+        values = tuple(Decimal(row[column]) for row in rows)
+        if any(values):
+            title = f"{what}, split by time"
+            found.append(Chart(title, "hours", Kind.BARS, at, (Series(what, values),)))
+    return found
+
+
+def utilisation(found: Iterable[Any]) -> list[Chart]:
+    """Show by partition what was allocated in each period, and what share of all that is.
+
+    What is not known is left open: no bar, and no point.
+    """
+    found = list(found)
+    at = tuple(dict.fromkeys(used.period for used in found))
+    allocated: dict[str, dict[str, Decimal | None]] = {}
+    shares: dict[str, dict[str, Decimal | None]] = {}
+    for used in found:
+        name, own = used.partition or "all", used.allocated
+        metered = None if own.unmetered_card_s else decimal(pflops_h(own.gflops_s), Of.PFLOPS_H)
+        share = used.of_all_bp
+        allocated.setdefault(name, {})[used.period] = metered
+        shares.setdefault(name, {})[used.period] = (
+            None if share is None else decimal(share, Of.PERCENT)
+        )
+    used_in = {name: tuple(map(own.get, at)) for name, own in allocated.items()}
+    most = sorted(used_in, key=lambda name: -sum(v or 0 for v in used_in[name]))[:SERIES_MAX]
+    lines = tuple(
+        Series(name, tuple(map(shares[name].get, at))) for name in used_in if name in most
+    )
+    of = f", the {len(lines)} largest of {len(shares)}" if len(lines) < len(shares) else ""
+    title = f"Share of all cards' PFLOPS·hours{of}"
+    return [
+        Chart("Allocated", "PFLOPS·hours", Kind.BARS, at, series(used_in)),
+        Chart(title, "percent", Kind.LINES, at, lines),
+    ]
+
+
+def burn_down(left: Mapping[str, Mapping[str, int]], group: str, today: str) -> Chart:
+    """Show what was left on vouchers from day to day, in fen, by group, until today."""
+    days = sorted({day for own in left.values() for day in own} | {today})
+    at = tuple(day for day in days if day <= today)
+    values = {}
+    for name, own in left.items():
+        now: Decimal | None = None
+        stood = []
+        for day in at:
+            now = decimal(own[day], Of.YUAN) if day in own else now
+            stood.append(now)
+        values[name] = tuple(stood)
+    return Chart(f"Left on vouchers, by {group}", "yuan", Kind.STEPS, at, series(values))
+
+
+def limits(table: Table, year: int) -> Chart:
+    """Show what of each limit of a year is issued and what is left of it."""
+    at = tuple(str(row[0]) for row in table.rows)
+    columns = {"issued": 2, "left of the limit": 3}
+    found = tuple(
+        Series(name, tuple(decimal(int(row[i] or 0), Of.YUAN) for row in table.rows))
+        for name, i in columns.items()
+    )
+    return Chart(f"Issued against the limits of {year}", "yuan", Kind.BARS, at, found)
