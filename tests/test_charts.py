@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from delivery import close, load_prices, take, yuan
-from homes import Home, an_account, furnished, one_line
+from homes import GOOD, HEADER, Home, an_account, furnished, one_line
 from PIL import Image
 from town import POLICY, UNIT, Town
 
-from accounting.forms import standing
+from accounting.forms import programme, standing
 from accounting.runs.nodes import WHYS
 from accounting.settle.utilisation import Allocated, Available, Used
 from slurm_voucher.charts import page, picture, reports, terminal
@@ -54,7 +54,8 @@ def used(month: str, partition: str, pflops_h: int, of: int, unknown: bool = Fal
 
 SHARES = reports.utilisation(
     [used("2026-09", "ai", 50, 100), used("2026-09", "gpu", 1, 3), used("2026-10", "ai", 80, 100),
-     used("2026-10", "gpu", 1, 3, unknown=True)]
+     used("2026-10", "gpu", 1, 3, unknown=True)],
+    "chengdu",
 )[1]  # fmt: skip
 
 
@@ -102,6 +103,10 @@ def test_what_is_left_from_day_to_day(town: Town) -> None:
     assert days == sorted(days)
     assert by_day[UNIT][days[0]] == now[UNIT].issued_fen == 5_000_000
     assert by_day[UNIT][days[-1]] == now[UNIT].left_fen == 4_990_000
+    with town.begin() as conn:
+        settled = reports.settled(programme.months(conn, 2024), 2024)
+    assert settled.at == ("2024-11",)
+    assert [each.values for each in settled.series] == [(Decimal("100.00"),)] * 2
     chart = reports.burn_down(by_day, "unit", "2025-01-31")
     assert chart.at == (*days, "2025-01-31")
     assert chart.series[0].values[-1] == Decimal("49900.00")
@@ -127,7 +132,7 @@ def test_shares_are_not_added_up() -> None:
         Series("gpu", (Decimal("33.33"), None)),
     )
     allocated, shares = reports.utilisation(
-        [used("2026-10", f"p{i}", 10 * i, 100) for i in range(1, 11)]
+        [used("2026-10", f"p{i}", 10 * i, 100) for i in range(1, 11)], "chengdu"
     )
     assert [each.name for each in shares.series] == [f"p{i}" for i in range(3, 11)]
     assert shares.title.endswith("the 8 largest of 10")
@@ -154,8 +159,23 @@ def test_in_a_terminal(monkeypatch, chart: Chart, columns: str) -> None:
     marks = terminal.BLOCKS if chart.kind is Kind.BARS else terminal.POINTS
     for mark, each in zip(marks, chart.series, strict=False):
         assert drawn.count(mark) > 1
-        assert (f"{mark} {each.name}" in drawn) == (len(chart.series) > 1)
+        assert f"{mark} {each.name}" in drawn
     assert chart.at[0] in drawn
+
+
+def test_chinese_names_stand_below_their_bars(monkeypatch) -> None:
+    """A Chinese character takes two columns: names stand where their mark on the axis is."""
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ("一般企业", "国家科技项目", "省科技项目")
+    values = (Decimal(1), Decimal(2), Decimal(3))
+    chart = Chart("Issued", "yuan", Kind.BARS, names, (Series("issued", values),))
+    *_, axis, labels = terminal.drawn([chart]).splitlines()
+    marks = [i for i, sign in enumerate(axis) if sign == "┬"]
+
+    assert len(marks) == 3
+    for name, mark in zip(names, marks, strict=True):
+        middle = width_of(labels.partition(name)[0]) + width_of(name) / 2
+        assert abs(middle - mark) <= 1
 
 
 class Tags(HTMLParser):
@@ -236,9 +256,22 @@ def test_reports_are_drawn(home: Home, tmp_path) -> None:
     assert "100,000┤" in said
     assert said.endswith(f"Vouchers: in {page_file}\nVouchers: in {picture_file}\n")
     assert "Counted by day of issue, as of now." in page_file.read_text(encoding="utf-8")
-    drawn = home.ok("--as-of", "2026-11-27", "report", "programme", "--year", "2026", "--chart")
-    assert "Issued against the limits of 2026, yuan" in drawn
-    assert "10,000,000┤" in drawn
+
+
+def test_the_programme_on_one_page(home: Home, tmp_path) -> None:
+    """A programme's page has what is issued, what is left and how the machines are used; what is
+    not known of them, their number, is no empty chart."""
+    (tmp_path / "runs.psv").write_text(f"{HEADER}\n{GOOD.replace('pozidriv', 'chengdu')}\n")
+    home.ok("import", str(tmp_path / "runs.psv"), "--cluster", "chengdu")
+    words = ("--as-of", "2026-11-27", "report", "programme", "--chart", "--year")
+    now, then = home.ok(*words, "2026"), home.ok(*words, "2016")
+
+    assert "Issued against the limits of 2026, yuan" in now
+    assert "10,000,000┤" in now
+    assert "Left on vouchers, by unit, yuan" in now
+    assert "chengdu" not in now
+    assert "chengdu: allocated, PFLOPS·hours" in then
+    assert "chengdu: share" not in then
 
 
 @pytest.mark.parametrize("report", ["charges", "charges --by day --group user", "vouchers"])

@@ -60,7 +60,7 @@ def paper(conn: Connection, year: int, policy: Policy, effective_s: int) -> Pape
     tables = (
         limits(conn, year, policy),
         Table("算力券", VOUCHERS, _vouchers(conn, year)),
-        Table("月度结算", MONTHS, _months(conn, year)),
+        Table("月度结算", MONTHS, months(conn, year)),
         Table("兑付", CLAIMS, _claims(conn, year)),
     )
     return Paper(
@@ -111,7 +111,8 @@ def _vouchers(conn: Connection, year: int) -> tuple[tuple[Cell, ...], ...]:
     )
 
 
-def _months(conn: Connection, year: int) -> tuple[tuple[Cell, ...], ...]:
+def months(conn: Connection, year: int) -> tuple[tuple[Cell, ...], ...]:
+    """List what was settled in each month of a year: statements, fee, deduction and cash part."""
     paper_of = schema.statement.c
     amounts = (paper_of.fee_fen, paper_of.deduction_fen, paper_of.cash_fen)
     query = (

@@ -69,11 +69,8 @@ def _figure(chart: Chart) -> figure:
     drawn.toolbar.logo = None
     drawn.yaxis.formatter = NumeralTickFormatter(format="0,0.[00]")
     DRAWS[chart.kind](chart, drawn)
-    if len(chart.series) > 1:
-        drawn.add_layout(drawn.legend[0], "right")
-        drawn.legend.click_policy = "hide"
-    else:
-        drawn.legend.visible = False
+    drawn.add_layout(drawn.legend[0], "right")
+    drawn.legend.click_policy = "hide"
     return drawn
 
 

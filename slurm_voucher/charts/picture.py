@@ -74,8 +74,7 @@ def _draw(chart: Chart, axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     low, high = axes.get_ylim()
     axes.set_ylim(min(0.0, low), max(0.0, high) * HEADROOM or 1)
-    if len(chart.series) > 1:
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
 
 
 def _bars(chart: Chart, axes: Axes) -> None:

@@ -47,7 +47,7 @@ def usage(rows: Iterable[Mapping[str, Any]]) -> list[Chart]:
     return found
 
 
-def utilisation(found: Iterable[Any]) -> list[Chart]:
+def utilisation(found: Iterable[Any], cluster: str) -> list[Chart]:
     """Show by partition what was allocated in each period, and what share of all that is.
 
     What is not known is left open: no bar, and no point.
@@ -70,9 +70,9 @@ def utilisation(found: Iterable[Any]) -> list[Chart]:
         Series(name, tuple(map(shares[name].get, at))) for name in used_in if name in most
     )
     of = f", the {len(lines)} largest of {len(shares)}" if len(lines) < len(shares) else ""
-    title = f"Share of all cards' PFLOPS·hours{of}"
+    title = f"{cluster}: share of all cards' PFLOPS·hours{of}"
     return [
-        Chart("Allocated", "PFLOPS·hours", Kind.BARS, at, series(used_in)),
+        Chart(f"{cluster}: allocated", "PFLOPS·hours", Kind.BARS, at, series(used_in)),
         Chart(title, "percent", Kind.LINES, at, lines),
     ]
 
@@ -90,6 +90,18 @@ def burn_down(left: Mapping[str, Mapping[str, int]], group: str, today: str) -> 
             stood.append(now)
         values[name] = tuple(stood)
     return Chart(f"Left on vouchers, by {group}", "yuan", Kind.STEPS, at, series(values))
+
+
+def settled(months: Iterable[tuple[Any, ...]], year: int) -> Chart:
+    """Show who bears what was settled in each month of a year: vouchers, and the units."""
+    months = list(months)
+    at = _without_gaps([month for month, *_ in months])
+    found = {
+        "vouchers": {month: decimal(deducted, Of.YUAN) for month, _, _, deducted, _ in months},
+        "the units": {month: decimal(cash, Of.YUAN) for month, *_, cash in months},
+    }
+    own = tuple(Series(name, tuple(map(by.get, at))) for name, by in found.items())
+    return Chart(f"Who bears what was settled in {year}", "yuan", Kind.BARS, at, own)
 
 
 def limits(table: Table, year: int) -> Chart:

@@ -44,8 +44,7 @@ def _drawn(chart: Chart, width: int, colour: bool) -> str:
         _lines(chart, colours)
     text = plotext.build() if colour else plotext.uncolorize(plotext.build())
     head = textwrap.wrap(f"{chart.title}, {chart.unit}", width)
-    if len(chart.series) > 1:
-        head += _legend([f"{m} {s.name}" for m, s in zip(marks, chart.series, strict=False)], width)
+    head += _legend([f"{m} {s.name}" for m, s in zip(marks, chart.series, strict=False)], width)
     lines = [line.rstrip() for line in text.splitlines()]
     return "\n".join([*head, *lines]).replace(FILLER, "")
 

@@ -59,7 +59,7 @@ def chart_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def draw(site: Site, drawing: Drawing, title: str, how: str, charts: Sequence[Chart]) -> None:
     """Draw charts as asked; where there is nothing in them, say so and write no file."""
-    charts = [_seen(chart) for chart in charts if chart.at and chart.series]
+    charts = [_seen(chart) for chart in charts if _known(chart)]
     if not charts:
         click.echo("nothing to show")
         return
@@ -84,6 +84,10 @@ def _loaded(module: str, option: str) -> ModuleType:
         raise ConfigInvalid(
             f"{option}: {library} is not installed here; pip install 'slurm-voucher[charts]'"
         ) from None
+
+
+def _known(chart: Chart) -> bool:
+    return any(value is not None for each in chart.series for value in each.values)
 
 
 def _seen(chart: Chart) -> Chart:

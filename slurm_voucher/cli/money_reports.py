@@ -6,13 +6,17 @@ Those that read runs count them by the period in which they ended, and say so.
 from pathlib import Path
 
 import click
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
 from accounting import period
+from accounting.book import schema
 from accounting.forms import programme, standing
 from accounting.forms.paper import Kind, Table, pflops_h, shown
 from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
-from accounting.settle import charges
+from accounting.settle import charges, utilisation
 from slurm_voucher.charts import reports as drawn
+from slurm_voucher.charts.chart import Chart
 from slurm_voucher.cli.charting import Drawing, chart_options, draw
 from slurm_voucher.cli.exporting import export_paper
 from slurm_voucher.cli.output import Show, output_options, show_counted
@@ -44,12 +48,29 @@ def programme_report(
         return
     with site.read() as conn:
         limits = programme.limits(conn, year, site.policy)
-        left = standing.left_by_day(conn, "unit", site.policy) if drawing.wanted else {}
+        charts = _of_programme(site, conn, year, limits) if drawing.wanted else []
     if drawing.wanted:
-        charts = [drawn.limits(limits, year), drawn.burn_down(left, "unit", site.today.isoformat())]
-        draw(site, drawing, f"Programme of {year}", OF_VOUCHERS, charts)
+        how = f"{OF_VOUCHERS}; machines split by time ({site.policy.timezone})"
+        draw(site, drawing, f"Programme of {year}", how, charts)
     else:
         show_counted(show, OF_VOUCHERS, _rows(limits))
+
+
+def _of_programme(site: Site, conn: Connection, year: int, limits: Table) -> list[Chart]:
+    """Return what shows the city's pains: who can afford it, what is left, what stood idle."""
+    left = standing.left_by_day(conn, "unit", site.policy)
+    charts = [
+        drawn.limits(limits, year),
+        drawn.settled(programme.months(conn, year), year),
+        drawn.burn_down(left, "unit", site.today.isoformat()),
+    ]
+    clusters = conn.execute(select(schema.segment.c.cluster).distinct().order_by("cluster"))
+    for cluster in clusters.scalars().all():
+        zone = site.policy.timezone
+        used = utilisation.utilisation(conn, site.config.archive, cluster, "month", zone, True)
+        own = [each for each in used if each.period.startswith(f"{year}-")]
+        charts += drawn.utilisation(own, cluster)
+    return charts
 
 
 def _rows(table: Table) -> list[dict[str, str]]:

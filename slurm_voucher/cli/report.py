@@ -98,7 +98,7 @@ def utilisation_report(
         )
     how = f"split by time ({name}), runs that have ended, PFLOPS by the price list in force"
     if drawing.wanted:
-        draw(site, drawing, f"Utilisation of {cluster}", how, drawn.utilisation(found))
+        draw(site, drawing, f"Utilisation of {cluster}", how, drawn.utilisation(found, cluster))
     else:
         show_counted(show, how, [_utilised(used, name) for used in found])
 
