@@ -6,6 +6,7 @@ has come and it is still not covered. A command that fails ends no job. Killed i
 told of twice and never not at all.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -41,9 +42,10 @@ class Done:
 
 def carry_out(found: Sequence[Ending], settings: EndRunning, now_s: int, timezone: str) -> Done:
     """Tell of jobs that nobody was told of, and end those whose time is over."""
-    done = Done()
+    done, began_s = Done(), time.monotonic()
     for one in [each for each in found if each.job.marks.ends is None][:TOLD_MAX]:
-        failed = _tell(one, settings, now_s + settings.grace_s, timezone, done)
+        late_s = int(time.monotonic() - began_s)  # those before may have taken minutes
+        failed = _tell(one, settings, now_s + late_s + settings.grace_s, timezone, done)
         if failed:
             done.problems.append(f"{_words(one)}; the site's command {failed}: it is not ended")
             break  # the next one would fail as well
@@ -70,7 +72,8 @@ def _tell(one: Ending, settings: EndRunning, ends_s: int, timezone: str, done: D
     }
     failed = warning.run(settings.command, told)
     if not failed:
-        comment = marks.write(job.comment, job.marks._replace(ends=f"{one.code}@{ends}"))
+        own = job.marks._replace(waits=None, ends=f"{one.code}@{ends}")
+        comment = marks.write(job.comment, own)
         mark = ["scontrol", "update", f"JobId={job.name}", f"AdminComment={comment}"]
         _ask(mark, f"{text}; told", done.told, done)
     return failed

@@ -18,6 +18,7 @@ AGAIN = frozenset({"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "R
 FINAL = frozenset(ENDED) - AGAIN
 TO_BE_HELD = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT"})
 """A job was requeued with one of these: whoever did so decides when it goes on."""
+WAITS = TO_BE_HELD | {"PENDING"}
 NOT_BY_US = frozenset({"JobHeldUser", "JobHoldMaxRequeue", "job requeued in held state"})
 """Reasons of a held job that `scontrol hold` by an administrator does not give it: by voucherd it
 is JobHeldAdmin.
@@ -157,16 +158,18 @@ def _marks(comment: str) -> Marks | None:
 
 def _ended(row: Mapping[str, Any]) -> bool:
     """Tell whether a job has ended; a state that is not known here is no end."""
-    states = row["job_state"]
-    names = {states} if isinstance(states, str) else set(states)
+    names = _states(row)
     return bool(names & FINAL) and not names & AGAIN
 
 
 def _not_by_us(row: Mapping[str, Any]) -> bool:
-    states = row["job_state"]
-    names = {states} if isinstance(states, str) else set(states)
     reasons = {str(row.get(key)).replace("_", " ") for key in ("state_reason", "state_description")}
-    return bool(names & TO_BE_HELD or reasons & NOT_BY_US)
+    return bool(_states(row) & TO_BE_HELD or reasons & NOT_BY_US)
+
+
+def _states(row: Mapping[str, Any]) -> set[str]:
+    states = row["job_state"]
+    return {states} if isinstance(states, str) else set(states)
 
 
 def _of_array(row: Mapping[str, Any]) -> int:
@@ -177,7 +180,8 @@ def _job(row: Mapping[str, Any], found: Marks) -> QueuedJob:
     submit_s = _number(row["submit_time"])
     if submit_s is None:
         raise ValueError(f"job {row['job_id']} has no submit time")
-    waiting = "PENDING" in row["job_state"]
+    # 22.05 names one state alone: of a job that was requeued and is held not that it is pending.
+    waiting = bool(_states(row) & WAITS)
     stopped = waiting and _number(row.get("priority")) == 0
     return QueuedJob(
         job_id=int(row["job_id"]),

@@ -10,7 +10,7 @@ is carried out by acting.py and ending.py.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 
@@ -52,6 +52,7 @@ class Judge:
         why: Why waiting jobs may not run now, by hold.
         barred: Why jobs may not be paid by their account from now on, by hold.
         judged: Holds that are what their jobs can cost: no job of another one is released.
+        stay: Numbers by which jobs would be let go of which one has to wait.
     """
 
     conn: Connection
@@ -60,6 +61,7 @@ class Judge:
     why: Mapping[str, VoucherError]
     barred: Mapping[str, VoucherError]
     judged: Collection[str]
+    stay: set[int] = field(default_factory=set)
 
     def judge(
         self, by_hold: Mapping[str, Jobs], live: Mapping[str, Held], self_paid: Jobs
@@ -88,7 +90,8 @@ class Judge:
             endings += ends
         found.update(dict.fromkeys(_let_go(self_paid, by_hold)))
         found.update(dict.fromkeys(_not_to_be_ended(by_hold, endings)))
-        return list(found), endings
+        stays = [a for a in found if a.verb == "release" and a.job_id in self.stay]
+        return [act for act in found if act not in stays], endings
 
     def _of_account(
         self, account: str, newest: Sequence[tuple[Held, Jobs]]
@@ -114,25 +117,27 @@ class Judge:
         """Return which jobs that run are to be ended: those that the account may not pay, and of
         the others the newest, where it would be short though nothing waited."""
         found: list[Ending] = []
-        left = []
+        left: list[tuple[Held, QueuedJob]] = []
         for held, own in newest:
             runs, error = [job for job in own if job.runs], self.barred.get(held.id)
-            if runs and error is None:
-                left.append((held, runs))
-                continue
-            where = _without(where, held)
             if error is not None:
                 found += [Ending(job, held.account, error.code) for job in runs]
-        for held, runs in left:
+            elif runs:
+                left += [(held, job) for job in sorted(runs, key=_started, reverse=True)]
+            stay = len(runs) if error is None else 0
+            where = _without(where, held, max(held.live - stay, 0))
+        for held, job in left:
             if _short_micro(where) <= 0:
                 break
-            where = _without(where, held)
-            found += [Ending(job, held.account, InsufficientBalance.code) for job in runs]
+            where = _without(where, held, 1)
+            found.append(Ending(job, held.account, InsufficientBalance.code))
         return found
 
     def _wait(self, own: Jobs, code: str | None, held: Held | None) -> Iterator[Act]:
         """Have jobs wait for a reason, or say that they pay for themselves, or go on (None)."""
         left = [job for job in own if not job.ended]
+        if code is not None:  # parts of a heterogeneous job are let go together
+            self.stay.update(job.act_on for job in left)
         pays = self._self_pays(left, code, held) and all(_ours(job) for job in left)
         for job in left:
             if pays:
@@ -196,7 +201,8 @@ def _act(job: QueuedJob, verb: str, held: Held | None, waits: str | None) -> Act
     """Return what is to be done to a job, with all that is known by now in its AdminComment."""
     amount = held.live * held.task_micro if held else job.marks.held_micro
     voucher = held.account if held else job.marks.voucher
-    own = job.marks._replace(voucher=voucher, held_micro=amount, waits=waits, ends=None)
+    ends = job.marks.ends if job.runs else None
+    own = job.marks._replace(voucher=voucher, held_micro=amount, waits=waits, ends=ends)
     return Act(job.act_on, verb, job.job_id, marks.write(job.comment, own))
 
 
@@ -212,9 +218,13 @@ def _short_micro(where: Position) -> int:
     return -where.free_cash_fen * MICRO_PER_FEN
 
 
-def _without(where: Position, held: Held) -> Position:
-    """Return the position with one hold less."""
-    return where.plus(-held.live * held.task_micro, -held.live * held.task_eligible_micro)
+def _started(job: QueuedJob) -> tuple[int, int, int]:
+    return job.start_s or 0, job.task or 0, job.job_id
+
+
+def _without(where: Position, held: Held, tasks: int) -> Position:
+    """Return the position with some tasks of a hold less."""
+    return where.plus(-tasks * held.task_micro, -tasks * held.task_eligible_micro)
 
 
 def _cash_micro(held: Held, where: Position) -> int:

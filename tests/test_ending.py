@@ -236,6 +236,74 @@ def test_task_of_an_array_is_ended_alone(site, slurm) -> None:
     assert own.told()[-2:] == ["scancel 119_1", "scancel 119_2"]
 
 
+def test_tasks_that_wait_end_none_that_run(site, slurm) -> None:
+    """Of an array that is too dear only what runs is looked at: it goes on while it is covered."""
+    hold(site, THIRD, array="1-6", time_limit="10")  # 45,120 a task: two are covered
+    big = {"time_limit": minutes(60 * 4_000), "admin_comment": mark(THIRD)}
+    runs = [running(n, 1, **big) for n in (130, 131)]
+    own = Site(site, slurm, *runs, queued(ARRAY, array_task_string="3-6", **big))
+    assert own.look() == ending.Done()
+    assert own.says(ARRAY).waits == "insufficient_balance"
+    assert own.look(3600) == ending.Done()
+
+
+def test_as_few_tasks_are_ended_as_it_takes(site, slurm) -> None:
+    """Of the tasks of an array that run the last ones are ended, and no more than it takes."""
+    hold(site, THIRD, array="1-4", time_limit="10")
+    big = {"time_limit": minutes(60 * 4_000), "admin_comment": mark(THIRD)}
+    rows = [running(130, 1, **big) | {"job_id": 130 + n, "array_task_id": task(n)} for n in (1, 4)]
+    rows += [running(130, 1, **big) | {"job_id": 130 + n, "array_task_id": task(n)} for n in (3, 2)]
+    own = Site(site, slurm, *rows)
+    own.look()
+    assert [line.split()[2] for line in own.told() if line.startswith("scontrol")] == [
+        "JobId=119_4",
+        "JobId=119_3",
+    ]
+
+
+def task(number: int) -> dict[str, object]:
+    """Return a number as slurmrestd writes it."""
+    return {"set": True, "infinite": False, "number": number}
+
+
+def test_each_has_its_whole_grace_however_long_the_telling_takes(site, slurm, monkeypatch) -> None:
+    """The grace time of a job begins when it is told of, not when the first one was."""
+    clock = iter(range(0, 1_000, 50))
+    monkeypatch.setattr(ending.time, "monotonic", lambda: next(clock))
+    rows = [
+        running(ONE, 1, admin_comment=mark(f"{n:032x}", CARD_HOUR)) | {"job_id": n} for n in (1, 2)
+    ]
+    own = Site(site, slurm, *rows)
+    own.look()
+    freeze(site, date(2024, 7, 1))
+    done = own.look()
+    told = [line.partition(" AdminComment=")[2] for line in own.told() if "scontrol" in line]
+    ends = [marks.read(comment).ends_s for comment in told]
+    assert len(done.told) == 2
+    assert ends == [NOW_S + own.at_s + 60 + late_s for late_s in (50, 100)]
+
+
+def test_job_that_waited_by_name_is_told_of_once(frozen) -> None:
+    """That a mark of its waiting is taken off it takes off no word that it is ended."""
+    comment = f"{mark(FIRST, CARD_HOUR)};waits=insufficient_balance"
+    frozen.rows[ONE]["admin_comment"] = comment
+    frozen.look()
+    frozen.marked(ONE)
+    frozen.look()
+    frozen.look()
+    assert len([line for line in frozen.told() if line.startswith("told")]) == 1
+    assert (frozen.says(ONE).waits, frozen.says(ONE).ends is not None) == (None, True)
+
+
+def test_requeued_and_held_job_does_not_run(site, slurm) -> None:
+    """One state alone, as 22.05 says it, is that of a job that waits."""
+    hold(site)
+    row = running(ONE, 1, admin_comment=mark(FIRST, CARD_HOUR)) | {"job_state": "SPECIAL_EXIT"}
+    own = Site(site, slurm, row)
+    freeze(site, date(2024, 7, 1))
+    assert own.look() == ending.Done()
+
+
 def test_heterogeneous_job_is_ended_as_a_whole(site, slurm) -> None:
     """A part cannot go on without the others."""
     row = running(121, 1, admin_comment=f"{mark('5' * 32)};ends=x@2024-07-01T10:00:00+08:00")

@@ -57,8 +57,9 @@ class Queue:
         """Do one thing to a job, as scontrol does."""
         self.rows[act.comment_of]["admin_comment"] = act.comment
         for row in self.rows.values():
-            array = row["array_job_id"]["number"] or row["job_id"]
-            if act.job_id == array and "PENDING" in row["job_state"] and act.verb:
+            names = (row[name]["number"] for name in ("het_job_id", "array_job_id"))
+            same = act.job_id == next(filter(None, names), row["job_id"])
+            if same and "PENDING" in row["job_state"] and act.verb:
                 held = act.verb == "hold"
                 row["priority"] = {"set": True, "infinite": False, "number": 0 if held else 100}
                 row["state_reason"] = "JobHeldAdmin" if held else "Priority"
@@ -191,6 +192,23 @@ def test_array_of_which_a_part_is_not_marked_is_not_let_go(site) -> None:
 
     queue.look()
     assert (queue.is_held(ARRAY), live(site), ends(site)) == (False, [], [(*BACK, 4)])
+
+
+def test_part_that_pays_for_itself_waits_for_those_that_may_not_go(site) -> None:
+    """To release one part of a heterogeneous job is to release all: none goes while another one
+    waits, and they go together when that is over."""
+    held = STOPPED | {"state_reason": "JobHeldAdmin"}
+    pays = "voucher=-;self_pay=not_eligible;waits=not_eligible"
+    waits = f"{mark('5' * 32)};waits=tariff_missing"
+    rows = queued(120, admin_comment=pays), queued(121, admin_comment=waits, partition="sc")
+    queue = Queue(site, *(row | held for row in rows))
+    assert [act for act in queue.look().acts if act.verb == "release"] == []
+    assert queue.says(120).waits == "not_eligible"
+
+    queue.rows[121] |= {"partition": "ai", "tres_per_node": "gres/gpu:ascend_910b:1"}
+    queue.look(3)
+    assert [queue.says(n).waits for n in (120, 121)] == [None, None]
+    assert [queue.says(n).voucher for n in (120, 121)] == [None, ACCOUNT]
 
 
 def test_job_that_its_user_holds_meanwhile_stays_held(site) -> None:
