@@ -42,6 +42,7 @@ BOOK = (
 def run(command: list[str], home: str) -> float:
     """Run a command to its end; return the seconds of wall time it took."""
     env = os.environ | {"SVOUCHER_HOME": home, "PYTHONPATH": str(ROOT)}
+    env["PYTHONDONTWRITEBYTECODE"] = ""  # it stands compiled, as where it is installed
     began = time.perf_counter()
     done = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", check=False)
     took_s = time.perf_counter() - began

@@ -84,9 +84,10 @@ def made(path: Path, rows: int, accounts: Sequence[str], **how: Any) -> Path:
 
 
 def run(*words: str) -> tuple[float, float]:
-    """Run Python; return the seconds that it took and the MiB that it had at its peak."""
+    """Run Python, compiled beforehand as what is installed is; return the seconds that it took and
+    the MiB that it had at its peak."""
     began_s = time.perf_counter()
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
     process = subprocess.Popen([sys.executable, *words], env=env, stdout=sys.stderr)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
