@@ -66,6 +66,15 @@ def test_help_needs_no_book() -> None:
     assert loaded & (SLOW | BOOK) == set()
 
 
+def test_a_book_loads_one_database() -> None:
+    """The tables name no database, for SQLAlchemy would load it for every command."""
+    code, said, _ = python(
+        "import sys, accounting.book.ledger\n"
+        "sys.exit(' '.join(name for name in sys.modules if 'postgres' in name) or None)"
+    )
+    assert (code, said) == (0, "")
+
+
 @pytest.mark.parametrize(
     "words",
     [

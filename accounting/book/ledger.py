@@ -288,7 +288,7 @@ def create(engine: Engine, entry: Entry) -> None:
     """Create the tables and write the first entry, all or nothing."""
     prepare(engine)
     with engine.begin() as conn:
-        schema.metadata.create_all(conn, checkfirst=False)
+        schema.create(conn)
         triggers.create(conn)
         conn.execute(insert(schema.mark), {"version_num": str(schema.VERSION)})
         write(conn, entry)

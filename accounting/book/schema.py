@@ -24,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.engine import Connection
 from sqlalchemy.schema import SchemaItem
 
 VERSION = 2
@@ -41,8 +42,9 @@ def _int(name: str, *rest: object, null: bool = False, pk: bool = False) -> Colu
 
 
 def _where(condition: str) -> dict[str, Any]:
-    """Return what limits an index to some rows, in both databases."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+    """Return what limits an index to some rows; `create` says it to the database at hand, for
+    SQLAlchemy loads all of each database that is named here."""
+    return {"info": {"where": condition}}
 
 
 def _entry() -> Column[int]:
@@ -54,6 +56,16 @@ def _entry() -> Column[int]:
 def _of_entry(name: str, *columns: SchemaItem) -> Table:
     """Declare a table whose rows are covered by a journal entry."""
     return Table(name, metadata, _entry(), *columns, Index(f"{name}_seq", "seq"))
+
+
+def create(conn: Connection) -> None:
+    """Create all tables."""
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            if "where" in index.info:
+                options = index.dialect_options[conn.dialect.name]
+                options["where"] = text(index.info["where"])
+    metadata.create_all(conn, checkfirst=False)
 
 
 # --- the chain -------------------------------------------------------------------------------

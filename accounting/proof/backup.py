@@ -195,7 +195,7 @@ def restore(
             durable.put(root, place, (source / name).read_bytes())
     ledger.prepare(engine)
     with engine.begin() as conn:
-        schema.metadata.create_all(conn, checkfirst=False)
+        schema.create(conn)
         for table in schema.metadata.sorted_tables:
             _load(conn, table, source / f"book/{table.name}.jsonl")
         triggers.create(conn)

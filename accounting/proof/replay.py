@@ -44,7 +44,7 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
     """
     sums = stored.Sums(root, policy.timezone)
     with _MEMORY.begin() as copy:
-        schema.metadata.create_all(copy)
+        schema.create(copy)
         for trigger in triggers.KEEP_BALANCES:
             copy.exec_driver_sql(trigger)
         # What never may be is looked for by rules of its own: here it shall not stop the work.
