@@ -88,6 +88,7 @@ def _dearest(
 
 @_compiled
 def price_runs(
+    which: npt.NDArray[np.bool_],
     item: Int64s,
     spans: Int64s,
     firsts: Int64s,
@@ -96,8 +97,10 @@ def price_runs(
     unit: Int64s,
     out: Int64s,
 ) -> None:
-    """Price runs over the slots of their items; `rating.rate` documents the arrays."""
+    """Price some runs over the slots of their items; `rating.rate` documents the arrays."""
     for i in range(item.shape[0]):
+        if not which[i]:
+            continue
         first, last = firsts[item[i]], firsts[item[i] + 1]
         span = spans[i]
         while first + 1 < last and slots[first, UNTIL] <= span[0]:

@@ -56,7 +56,7 @@ def rate(
     item = seen.numbers(kinds)[item]
     spans, billed_s, fit = _spans(table, windows, accounts)
     counted = _counted(spans, billed_s, seen.bases, item)
-    known = seen.items(*_whole_span(counted[billed_s > 0]))
+    known = seen.items(*_whole_span(counted, billed_s > 0))
     answers = _Answers(len(item))
     _settle_states(answers, table, states)
     answers.settle(~fit, UNRATED, definition.BAD_TIMES)
@@ -165,7 +165,7 @@ def _spans(
     billed = np.maximum(elapsed - (begin - start), 0)
     fit &= billed <= end - begin
     billed = np.where(fit, billed, 0)
-    spans = np.zeros((len(start), 6), np.int64)
+    spans = np.zeros((6, len(start)), np.int64).T  # column by column, as it is written and read
     spans[:, 0], spans[:, 1], spans[:, 2] = begin, end, end - begin - billed
     if accounts is not None:
         spans[:, 3:5] = _windows(windows, accounts)
@@ -178,7 +178,7 @@ def _counted(spans: Int64s, billed_s: Int64s, bases: Sequence[Basis], item: Int6
     Returns:
         int64[n, 6]: the spans with their ends rounded up, and the minimum charge of each row.
     """
-    counted = spans.copy() if any(found.terms for found in bases) else spans
+    counted = spans.copy(order="K") if any(found.terms for found in bases) else spans
     for terms in {found.terms for found in bases if found.terms}:
         theirs = np.array([found.terms == terms for found in bases])[item]
         begun = np.searchsorted([each.from_s for each in terms], spans[theirs, 0], "right")
@@ -189,11 +189,11 @@ def _counted(spans: Int64s, billed_s: Int64s, bases: Sequence[Basis], item: Int6
     return counted
 
 
-def _whole_span(spans: Int64s) -> tuple[int, int]:
-    """Return when the first run begins and the last one ends."""
-    if not len(spans):
+def _whole_span(spans: Int64s, which: Bools) -> tuple[int, int]:
+    """Return when the first of some runs begins and the last one ends."""
+    if not which.any():
         return FIRST_S, FIRST_S
-    return int(spans[:, 0].min()), int(spans[:, 1].max())
+    return int(spans[which, 0].min()), int(spans[which, 1].max())
 
 
 def _windows(windows: Mapping[str, Window], accounts: pa.Array | pa.ChunkedArray) -> Int64s:
@@ -270,17 +270,15 @@ def _priced(
     answers: _Answers, known: items.Items, item: Int64s, spans: Int64s, counted: Int64s
 ) -> Int64s:
     """Price the open rows as int64[n, 2], charge and eligible part; settle those without price."""
-    amounts = np.zeros((len(item), 2), np.int64)
-    small = answers.open() & (counted[:, 1] - counted[:, 0] <= known.longest_s[item])
-    large = np.flatnonzero(answers.open() & ~small)
-    if small.any():
-        amounts[small] = _by_kernel(known, item[small], counted[small])
-    problem = -1 - amounts[:, 0]
-    for number in np.unique(problem[problem >= 0]).tolist():
-        step = known.steps[number]
+    open_ = answers.open()
+    small = open_ & (counted[:, 1] - counted[:, 0] <= known.longest_s[item])
+    large = np.flatnonzero(open_ & ~small)
+    amounts = _by_kernel(known, small, item, counted)
+    for code in np.unique(amounts[amounts[:, 0] < 0, 0]).tolist():
+        step = known.steps[-1 - code]
         status, reason = (UNRATED, step.problem) if step.problem else (FREE, step.free)
-        answers.settle(problem == number, status, reason)
-    amounts[problem >= 0] = 0
+        answers.settle(amounts[:, 0] == code, status, reason)
+        amounts[amounts[:, 0] == code, 0] = 0
     for i in large.tolist():
         begin_s, end_s, unbilled_s, *window, _ = spans[i].tolist()
         found, billed_s = known.bases[item[i]], end_s - begin_s - unbilled_s
@@ -296,11 +294,16 @@ def _priced(
     return amounts
 
 
-def _by_kernel(known: items.Items, item: Int64s, spans: Int64s) -> Int64s:
+def _by_kernel(known: items.Items, which: Bools, item: Int64s, spans: Int64s) -> Int64s:
+    """Price some of the rows as int64[n, 2]; 0 stands for the others, -1 - s for those that the
+    step behind slot s does not price."""
+    out = np.zeros((len(item), 2), np.int64)
+    if not which.any():
+        return out
     from accounting.rates import kernels  # numba takes its time; only who rates shall wait for it
 
-    out = np.empty((len(item), 2), np.int64)
-    kernels.price_runs(item, spans, known.firsts, known.slots, known.calendar, known.unit, out)
+    arrays = known.firsts, known.slots, known.calendar, known.unit
+    kernels.price_runs(which, item, spans, *arrays, out)
     return out
 
 

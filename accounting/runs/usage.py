@@ -167,7 +167,8 @@ def words(of_code: Sequence[str | None], code: npt.NDArray[np.integer]) -> pa.Di
     number = {word: i for i, word in enumerate(words)}
     # the last one is for the code -1, which stands for null
     renumbered = np.array([*(-1 if w is None else number[w] for w in of_code), -1], np.int32)[code]
-    indices = pa.array(renumbered, pa.int32(), mask=renumbered < 0)
+    null = renumbered < 0
+    indices = pa.array(renumbered, mask=null if null.any() else None)
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))
 
 
