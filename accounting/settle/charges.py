@@ -5,6 +5,7 @@ micro-yuan. (How much ran when, split by time, is `runs/reports.py`.) Only colum
 for are read, and rows are added up a part at a time by Arrow, not one by one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -98,24 +99,44 @@ def charges(conn: Connection, root: Path, asked: Asked) -> list[tuple[Key, Sum]]
 
 def _counted(asked: Asked, rows: pa.Table, month: str) -> dict[Key, Sum]:
     """Add the charged rows of a part up by group, and by day if that is asked."""
-    columns = {"status": rows.column("status"), "on_account": pc.is_valid(rows.column("account"))}
-    if asked.column is not None:
-        columns["group"] = rows.column(asked.column)
+    charged = usage.marks(rows.column("status"), rating.CHARGED)
+    charged &= pc.is_valid(rows.column("account")).to_numpy()
+    if not charged.any():
+        return {}
+    rows = rows.filter(pa.array(charged))
+    columns = {} if asked.column is None else {"group": rows.column(asked.column)}
     if asked.by in ("day", "week"):  # a week can lie in two months
         columns["day"] = pa.array(_days(usage.numbers(rows.column("end_s")), month, asked.timezone))
     keys = list(columns)
-    for name in SUMS:  # in halves: the sum of a million runs may need more than 64 bits
-        columns[f"{name}_high"] = pc.shift_right(rows.column(name), 32)
-        columns[f"{name}_low"] = pc.bit_wise_and(rows.column(name), 2**32 - 1)
+    halves = {name: _halves(rows.column(name)) for name in SUMS}
+    columns |= {f"{name}{i}": half for name, some in halves.items() for i, half in enumerate(some)}
     wanted = [([], "count_all"), *((name, "sum") for name in columns if name not in keys)]
     table = pa.table(columns).unify_dictionaries().combine_chunks()
+    found = table.group_by(keys).aggregate(wanted)
+    listed = {name: usage.values(found.column(name)) for name in found.column_names}
+    nothing = [None] * found.num_rows
+    days, groups = (listed.get(name, nothing) for name in ("day", "group"))
+    totals = (_whole(listed, name, len(halves[name])) for name in SUMS)
     sums: dict[Key, Sum] = {}
-    for row in table.group_by(keys).aggregate(wanted).to_pylist():
-        if row["status"] == rating.CHARGED and row["on_account"]:
-            key = (_period(month, row.get("day"), asked.by), row.get("group") or "")
-            whole = [(row[f"{name}_high_sum"] << 32) + row[f"{name}_low_sum"] for name in SUMS]
-            sums.setdefault(key, Sum()).add(1, row["count_all"], *whole)
+    for day, group, *counted in zip(days, groups, listed["count_all"], *totals, strict=True):
+        key = _period(month, day, asked.by), group or ""
+        sums.setdefault(key, Sum()).add(1, *counted)
     return sums
+
+
+def _halves(column: pa.ChunkedArray) -> list[pa.ChunkedArray]:
+    """Return a column, or its lower and upper halves where the sum may need more than 64 bits."""
+    values = usage.numbers(column)
+    most = max(int(values.max(initial=0)), -int(values.min(initial=0)))
+    if most * len(values) < 2**63:
+        return [column]
+    return [pc.bit_wise_and(column, 2**32 - 1), pc.shift_right(column, 32)]
+
+
+def _whole(listed: Mapping[str, list[int]], name: str, halves: int) -> list[int]:
+    """Return the sums of a column, put together from those of its halves."""
+    parts = [listed[f"{name}{i}_sum"] for i in range(halves)]
+    return [sum(part << 32 * i for i, part in enumerate(each)) for each in zip(*parts, strict=True)]
 
 
 def _days(end_s: usage.Int64s, month: str, timezone: str) -> usage.Int64s:

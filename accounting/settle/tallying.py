@@ -4,7 +4,6 @@ What is counted has to be a sum: each row is counted as it comes, and what later
 place of is counted once more, to be taken off. So the archive need not fit into memory.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,6 @@ from accounting.runs import archive
 from accounting.runs.segment import Segment
 from accounting.settle import grouping, stored
 
-THREADS = min(4, os.cpu_count() or 1)
 T = TypeVar("T")
 
 
@@ -50,11 +48,14 @@ def tally(
     def of_file(own: Sequence[Segment]) -> list[T]:
         return [count(rows, own[0].month) for rows in archive.parts(root, own, columns)]
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(stored.THREADS) as pool:
         for counted in pool.map(of_file, by_file.values()):
             yield from ((1, each) for each in counted)
+    some: dict[str, bool] = {}  # thousands of segments may stand in one file
     for segment in segments:
-        if archive.has_revisions(root, segment):
+        if segment.file not in some:
+            some[segment.file] = archive.has_revisions(root, segment)
+        if some[segment.file]:
             before = stored.superseded(conn, root, archive.read(root, [segment]))
             for month, rows in grouping.by_month(before, timezone) if before.num_rows else ():
                 yield -1, count(rows, month)
