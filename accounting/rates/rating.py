@@ -53,7 +53,7 @@ def rate(
     """
     seen = seen or Seen(tariff)
     item, kinds = kinds_of(table, tariff, accounts, units)
-    item = seen.numbers(kinds)[item]
+    item = seen.numbers(kinds).take(item)
     spans, billed_s, fit = _spans(table, windows, accounts)
     counted = _counted(spans, billed_s, seen.bases, item)
     known = seen.items(*_whole_span(counted, billed_s > 0))
@@ -63,10 +63,10 @@ def rate(
     answers.settle(billed_s == 0, FREE, definition.NO_SECOND)
 
     amounts = _priced(answers, known, item, spans, counted)
-    over = billed_s > known.most_s[item]
+    over = billed_s > known.most_s.take(item)
     answers.replace(over, UNRATED, definition.TOO_LARGE)
     amounts[over] = 0
-    gflops_s = _gflops_s(known.speed[item], np.where(over, 0, billed_s))
+    gflops_s = _gflops_s(known.speed, item, np.where(over, 0, billed_s))
     return _result(answers, seen, item, np.column_stack([gflops_s, amounts]))
 
 
@@ -108,9 +108,10 @@ def kinds_of(
     return _kinds(_priced_by(table, tariff, _discounts(tariff, accounts, units or {})))
 
 
-def _gflops_s(speed: Int64s, seconds: Int64s) -> Int64s:
+def _gflops_s(speed: Int64s, item: Int64s, seconds: Int64s) -> Int64s:
     """Multiply and round down to GFLOPS·s, without a product that is larger than the result."""
-    found: Int64s = speed[:, 0] * seconds + speed[:, 1] * seconds // MFLOPS_PER_GFLOPS
+    whole, parts = (speed[:, i].take(item) for i in range(2))
+    found: Int64s = whole * seconds + parts * seconds // MFLOPS_PER_GFLOPS
     return found
 
 
@@ -271,7 +272,7 @@ def _priced(
 ) -> Int64s:
     """Price the open rows as int64[n, 2], charge and eligible part; settle those without price."""
     open_ = answers.open()
-    small = open_ & (counted[:, 1] - counted[:, 0] <= known.longest_s[item])
+    small = open_ & (counted[:, 1] - counted[:, 0] <= known.longest_s.take(item))
     large = np.flatnonzero(open_ & ~small)
     amounts = _by_kernel(known, small, item, counted)
     for code in np.unique(amounts[amounts[:, 0] < 0, 0]).tolist():

@@ -131,7 +131,7 @@ def _sorted_words(column: pa.ChunkedArray) -> pa.DictionaryArray:
     rank[order] = np.arange(len(order))
     null = code == len(words) if whole.null_count else None
     return pa.DictionaryArray.from_arrays(
-        pa.array(rank[code], mask=null), pa.array([words[i] for i in order], pa.string())
+        pa.array(rank.take(code), mask=null), pa.array([words[i] for i in order], pa.string())
     )
 
 

@@ -76,7 +76,8 @@ def billed_from(incoming: pa.Table, stored: pa.Table) -> pa.Table:
     if not parts:
         return incoming
     late = archived.filter(pa.array(_overlapping(archived, parts)))
-    rows = pa.concat_tables([late, incoming])
+    # one chunk stays one: each array of many is a copy
+    rows = pa.concat_tables([late, incoming]) if late.num_rows else incoming
     return _bill_from_submit(rows, _overlapping(rows, parts))
 
 

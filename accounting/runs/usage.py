@@ -145,7 +145,7 @@ def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
     order = sorted(used, key=lambda i: (words[i] is None, words[i] or ""))
     rank = np.zeros(len(words), np.int64)
     rank[order] = np.arange(len(order))
-    return rank[place], [words[i] for i in order]
+    return rank.take(place), [words[i] for i in order]
 
 
 def split(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
@@ -166,7 +166,8 @@ def words(of_code: Sequence[str | None], code: npt.NDArray[np.integer]) -> pa.Di
     words = {word: None for word in of_code if word is not None}
     number = {word: i for i, word in enumerate(words)}
     # the last one is for the code -1, which stands for null
-    renumbered = np.array([*(-1 if w is None else number[w] for w in of_code), -1], np.int32)[code]
+    numbered = np.array([*(-1 if w is None else number[w] for w in of_code), -1], np.int32)
+    renumbered = numbered.take(code)  # twice as fast as [code]; -1 is the last one to it, too
     null = renumbered < 0
     indices = pa.array(renumbered, mask=null if null.any() else None)
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))

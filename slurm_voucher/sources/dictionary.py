@@ -83,7 +83,7 @@ class Dictionary:
     def column(self, codes: scan.Ints, sure: Bools, null: int | None = None) -> pa.DictionaryArray:
         """Make a column of words; `null` is the number of what stands for none."""
         renumbered, texts = self.used(codes, sure)
-        indices = renumbered[codes]
+        indices = renumbered.take(codes)
         valid = None if null is None else codes != null
         if null is not None and texts and texts[0] == "":
             texts, indices = texts[1:], indices - 1

@@ -344,8 +344,8 @@ def _allocated(
     mem_mb = np.array([-1 if each.mem_mb is None else each.mem_mb for each in found], np.int64)
     cards = np.array([min(each.cards, 2**31 - 1) for each in found], np.int32)
     return {
-        "mem_mb": numbers(mem_mb[codes], (mem_mb >= 0)[codes]),
-        "cards": pa.array(cards[codes]),
+        "mem_mb": numbers(mem_mb.take(codes), (mem_mb >= 0).take(codes)),
+        "cards": pa.array(cards.take(codes)),
         "gres": _looked_up([each.gres for each in found], codes),
         "req_gres": _looked_up([each.gres for each in wanted], asked),
     }
@@ -366,14 +366,14 @@ def _read_tres(
     # what does not fit its column is for the slow reader to say
     wrong |= np.array([each.cards >= 2**31 for each in found], np.bool_)
     wrong |= np.array([(each.mem_mb or 0) >= 2**63 for each in found], np.bool_)
-    return renumbered[codes], found, wrong
+    return renumbered.take(codes), found, wrong
 
 
 def _looked_up(texts: list[str], codes: scan.Ints) -> pa.DictionaryArray:
     """Make a column of texts from a text for each code; texts that are the same become one."""
     number = {text: i for i, text in enumerate(dict.fromkeys(texts))}
     renumbered = np.array([number[text] for text in texts], np.int32)
-    indices = renumbered[codes] if len(codes) else np.zeros(0, np.int32)
+    indices = renumbered.take(codes) if len(codes) else np.zeros(0, np.int32)
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(number), pa.string()))
 
 
