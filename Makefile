@@ -8,6 +8,7 @@ WHO ?= alice
 DEMO ?= slurm-voucher-demo
 TEST ?= slurm-voucher-test
 MINUTES ?= 10
+MAN ?= build/man
 PAPERS := /var/lib/slurm-voucher/demo-output
 
 export PYTHON
@@ -21,6 +22,7 @@ help:
 	@echo 'make check    what needs no Slurm: lint, types, unit and property tests'
 	@echo 'make nightly  10,000 random steps of the whole life of vouchers, against a model'
 	@echo 'make fuzz     any bytes into the readers of usage and of questions, with atheris'
+	@echo 'make man      manual pages from the help, into build/man (MAN=/usr/local/share/man)'
 	@echo 'make words    bring the catalogues of other languages in line with the code, and compile them'
 	@echo 'make slurm-matrix  the same on Slurm 22.05, 24.11 and 26.05, each in an image of its own'
 	@echo 'make slurm    only the tests against the containerised Slurm (some: ARGS="-k refused")'
@@ -105,9 +107,13 @@ lock: .venv/ready
 
 # Names what has no translation yet. The compiled catalogue stands beside its source, so that a
 # checkout, a wheel and an editable install all have it; a test holds the two together.
-.PHONY: words
+.PHONY: words man
 words: .venv/ready
 	@PYTHONPATH=.:tests $(BIN)/python -m tests.sentences
+
+man: .venv/ready
+	@$(BIN)/python docs/manpages.py $(MAN)
+	@echo 'man -l $(MAN)/man1/svoucher.1'
 
 clean:
 	@SLURM_VOUCHER_CONTAINER=$(DEMO) tests/slurm/container clean

@@ -12,6 +12,7 @@ from gettext import gettext
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from slurm_voucher import words
 from slurm_voucher.cli import ending
@@ -116,6 +117,15 @@ class Commands(click.Group):
         module = importlib.import_module(f"slurm_voucher.cli.{COMMANDS[cmd_name][0]}")
         command = _said(getattr(module, f"{cmd_name}_"))
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands with their help, without importing what they need to run."""
+        found = [
+            CompletionItem(name, help=words.said(help_line))
+            for name, (_, help_line) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the options; --help and --version write here already, as wide as there is room."""
