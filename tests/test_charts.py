@@ -305,6 +305,14 @@ def test_what_cannot_be_drawn(home: Home, tmp_path, monkeypatch) -> None:
     assert not Path("x.png").exists()
 
 
+@pytest.mark.parametrize("other", ["--json", "--csv", "--to p.pdf"])
+def test_a_report_is_drawn_or_printed(home: Home, other: str) -> None:
+    """To ask for a chart and another form at once is wrong usage: one would be left out unsaid."""
+    done = home.run("report", "programme", "--chart", *other.split())
+    assert done.exit_code == 2
+    assert "leave --json, --csv, --to out" in done.stderr
+
+
 def test_a_name_that_steers_a_terminal() -> None:
     """Names in a chart are written out, as in a table."""
     from slurm_voucher.cli.charting import _seen

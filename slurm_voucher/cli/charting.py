@@ -16,6 +16,8 @@ from slurm_voucher.cli.site import PATH, Site
 from slurm_voucher.cli.writing import write, write_bytes
 
 FORMS = (".png", ".svg")
+OTHERWISE = ("as_json", "as_csv", "to")
+"""Options of a report that print or write it in another way."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,10 @@ def chart_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a report --chart, --html and --plot; it receives `drawing`."""
 
     def wrapped(*args: Any, chart: bool, page: Path | None, picture: Path | None, **kw: Any) -> Any:
-        return command(*args, drawing=Drawing(chart, page, picture), **kw)
+        drawing = Drawing(chart, page, picture)
+        if drawing.wanted and any(kw.get(name) for name in OTHERWISE):
+            raise click.UsageError("--chart, --html and --plot draw; leave --json, --csv, --to out")
+        return command(*args, drawing=drawing, **kw)
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     wrapped.__dict__.update(command.__dict__)
