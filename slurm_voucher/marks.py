@@ -13,7 +13,7 @@ from typing import NamedTuple
 _NAMES = "voucher|hold|held|waits|self_pay|ends"
 _MARK = re.compile(rf"({_NAMES})=(.+)", re.DOTALL)
 _ENDS = re.compile(r"[;|\s]+")
-_OWN = re.compile(rf"(?<![^;|\s])({_NAMES})=[^;|\s]+;?")
+_OWN = re.compile(rf"(?<![^;|\s])({_NAMES})=([^;|\s]+);?")
 _MICRO = re.compile(r"\d{1,18}", re.ASCII)
 HOLD_ID = re.compile(r"[0-9a-f]{32}")
 """What the hook makes; an empty one would be everybody's."""
@@ -66,10 +66,8 @@ def read(comment: str) -> Marks:
     found: dict[str, str] = {}
     for part in _ENDS.split(comment):
         match = _MARK.fullmatch(part)
-        if match and found.setdefault(match[1], match[2]) != match[2]:
+        if match and _is_ours(match) and found.setdefault(match[1], match[2]) != match[2]:
             raise ValueError(f"says two things about {match[1]}")
-    if "ends" in found:
-        _instant(found["ends"])
     held = found.get("held", NOT_KNOWN)
     if held not in (NOT_KNOWN, WAITS) and not _MICRO.fullmatch(held):
         raise ValueError("says held, and neither micro-yuan nor ?")
@@ -84,24 +82,23 @@ def read(comment: str) -> Marks:
     )
 
 
-def _instant(ends: str) -> int:
-    """Return the instant of CODE@INSTANT.
+def _is_ours(match: re.Match[str]) -> bool:
+    """Tell a mark from what others write in the same way: that something ends many may say."""
+    return match[1] != "ends" or _instant(match[2]) is not None
 
-    Raises:
-        ValueError: There is none.
-    """
+
+def _instant(ends: str) -> int | None:
+    """Return the instant of CODE@INSTANT. None: it is no such thing."""
     try:
         at = datetime.fromisoformat(ends.partition("@")[2])
     except ValueError:
-        at = datetime.min
-    if at.utcoffset() is None:
-        raise ValueError("says ends, and no reason@instant")
-    return int(at.timestamp())
+        return None
+    return None if at.utcoffset() is None else int(at.timestamp())
 
 
 def write(comment: str, own: Marks) -> str:
     """Return an AdminComment with other marks of ours; what others wrote stays before them."""
-    others = _OWN.sub("", comment).strip()
+    others = _OWN.sub(lambda match: "" if _is_ours(match) else match[0], comment).strip()
     held = NOT_KNOWN if own.held_micro is None else own.held_micro
     marks = [f"voucher={own.voucher or NOBODY}", f"hold={own.hold}", f"held={held}"]
     if own.self_pay:

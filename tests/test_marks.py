@@ -21,6 +21,7 @@ OWN = Marks("CD24-0001", "1" * 32, 5)
         (f"voucher=A;hold={'1' * 32};held=7;waits=frozen", Marks("A", "1" * 32, 7, "frozen")),
         ("lake waits=x | held=3", Marks(None, None, 3, "x")),
         (f"voucher=A;held=7;ends={ENDS}", Marks("A", None, 7, ends=ENDS)),
+        ("ends=friday ends=x@2024-07-01T10:00:00 held=3", Marks(None, None, 3)),
         ("voucher=-;self_pay=frozen;waits=z", Marks(None, None, None, "z", "frozen")),
     ],
 )
@@ -31,7 +32,7 @@ def test_read(comment: str, found: Marks) -> None:
 
 @pytest.mark.parametrize(
     "comment",
-    ["held=soon", "held=-1", "voucher=A voucher=B", "ends=x", "ends=x@2024-07-01T10:00:00"],
+    ["held=soon", "held=-1", "voucher=A voucher=B", f"ends={ENDS};ends=x{ENDS}"],
 )
 def test_marks_that_are_none(comment: str) -> None:
     """What says two things, or an amount that is none, is refused."""
@@ -48,6 +49,7 @@ def test_marks_that_are_none(comment: str) -> None:
         (f"lake; x=1 | voucher=A;hold={'1' * 32};held=?", "lake; x=1 | "),
         (f"voucher=A;hold={'1' * 32};held=?;waits=z other=2", "other=2 "),
         ("myvoucher=5", "myvoucher=5 "),
+        (f"voucher=A;ends=friday;ends={ENDS}", "ends=friday; "),
     ],
 )
 def test_write_leaves_the_rest(comment: str, after: str) -> None:
