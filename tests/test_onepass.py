@@ -6,12 +6,13 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from prices import DAY_S, EPOCH_S, PRICES, RUN, STATES, odd_runs, runs, tariffs
 
 from accounting import period
-from accounting.rates import definition, rating
+from accounting.rates import definition, kernels, rating
 from accounting.rates.basis import FIRST_S
 from accounting.runs import usage
 from accounting.settle import drawdown, onepass
@@ -191,3 +192,17 @@ def test_runs_priced_beforehand_keep_their_place() -> None:
 
         assert share == shares
         assert 0 < share[0] != share[1] > 0
+
+
+@pytest.mark.parametrize("last", [10**9, 2**50 - 1, 2**50, 2**60])
+def test_fees_next_to_a_whole_fen_entitle_to_what_whole_numbers_say(last) -> None:
+    """However large the fees of a month: one micro-yuan less than a fen is not a fen."""
+    fen = np.linspace(0, last // 10_000 - 1, 5_000).astype(np.int64) * 10_000
+    fees = np.array([0, *sorted({0, last, *fen, *(fen[1:] - 1), *(fen + 1)})])
+
+    for ratio_bp in (0, 1, 3_333, 5_000, 10_000):
+        found = fees.copy()
+        kernels._entitle(found, len(fees) - 1, ratio_bp, 0, last)
+        expected = [fee // 10_000 * ratio_bp // 10_000 for fee in fees.tolist()]
+
+        assert found[1:].tolist() == expected[1:]

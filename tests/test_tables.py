@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_said(prices, longest_s, total_s) -> None:
 
     assert not fit.any()
     assert built.items.reshape(-1, ITEM)[:, 1].tolist() == [0, 0, 0]
-    assert built.items.reshape(-1, ITEM)[:, 2].tolist() == [4, 5, 6]
+    assert built.partition.tolist() == [4, 5, 6]
 
 
 def test_runs_too_far_apart_are_refused() -> None:

@@ -146,14 +146,15 @@ def price_runs(
 CELL_S = 1_800
 """Seconds of a cell. Prices and bands mostly change at whole half hours: one look-up finds them."""
 
-ITEM = 4
-"""Columns of an item: where its line begins, its multiplier, its partition, and one left over."""
+ITEM = 2
+"""Columns of an item: where its line begins, its multiplier."""
 
 _BLOCK = 1024
 _FEW = 64
 _ONE, _TWO = np.uint32(1), np.uint32(2)
 _BP = 10_000
 _FEN_MICRO = 10_000
+_SMALL_MICRO = 2**50
 
 
 class Rows(NamedTuple):
@@ -177,6 +178,7 @@ class Tables(NamedTuple):
     ends: Int64s
     lines: Int64s
     items: Int64s
+    partition: npt.NDArray[np.uint32]
 
 
 class Apart(NamedTuple):
@@ -226,40 +228,39 @@ def _seek(values: Int64s, low: int, high: int, limit: int) -> int:
 
 @_compiled
 def _divide(values: Int64s, low: int, high: int, divisor: int) -> None:
-    """Divide in place, rounded down; quotients are below 2**51, so that a float finds each of them
-    or its neighbour, and the rest tells which."""
-    reciprocal = 1.0 / divisor
+    """Divide in place, rounded half up; quotients are below 2**51, so that a float finds each of
+    them or its neighbour, and the rest tells which."""
+    reciprocal, half = 1.0 / divisor, divisor >> 1
     for j in range(high - low):
         i = np.uint64(low + j)
-        value = values[i]
+        value = values[i] + half
         quotient = np.int64(float(value) * reciprocal)
         rest = value - quotient * divisor
         values[i] = quotient + np.int64(rest >= divisor) - np.int64(rest < 0)
 
 
 @_compiled
+def _upto(tables: Tables, line: int, at_s: int) -> int:
+    """Return what a line has come to at an instant."""
+    place = np.uint32(tables.cells[np.uint32(at_s) // np.uint32(CELL_S)])
+    if tables.odd:
+        while tables.ends[place >> _ONE] <= at_s:
+            place += _TWO
+    place += np.uint32(line)
+    return tables.lines[place] + tables.lines[place + _ONE] * at_s  # type: ignore[no-any-return]
+
+
+@_compiled
 def _price(rows: Rows, tables: Tables, low: int, high: int, out: Int64s) -> None:
     """Price rows: what their seconds cost × multiplier / unit, rounded half up."""
-    cells, ends, lines, items = tables.cells, tables.ends, tables.lines, tables.items
-    half = tables.unit >> 1
     for j in range(high - low):
         i = np.uint64(low + j)
         until_s = rows.end_s[i] - tables.base_s
         from_s = until_s - rows.wall_s[i]
         item = np.uint32(ITEM) * rows.item[i]
-        last = np.uint32(cells[np.uint32(until_s) // np.uint32(CELL_S)])
-        first = np.uint32(cells[np.uint32(from_s) // np.uint32(CELL_S)])
-        if tables.odd:
-            while ends[last] <= until_s:
-                last += _ONE
-            while ends[first] <= from_s:
-                first += _ONE
-        line = np.uint32(items[item])
-        last = _TWO * (line + last)
-        first = _TWO * (line + first)
-        cost = lines[last] + lines[last + _ONE] * until_s
-        cost -= lines[first] + lines[first + _ONE] * from_s
-        out[i] = cost * items[item + _ONE] + half
+        line = tables.items[item]
+        cost = _upto(tables, line, until_s) - _upto(tables, line, from_s)
+        out[i] = cost * tables.items[item + _ONE]
     _divide(out, low, high, tables.unit)
 
 
@@ -273,11 +274,13 @@ def _put(apart: Apart, low: int, high: int, out: Int64s) -> None:
 
 
 @_compiled
-def _add_up(rows: Rows, items: Int64s, low: int, high: int, out: Int64s, sums: Int64s) -> None:
+def _add_up(
+    rows: Rows, partition: npt.NDArray[np.uint32], low: int, high: int, out: Int64s, sums: Int64s
+) -> None:
     """Add charges to the sums of their partitions."""
     for j in range(high - low):
         i = np.uint64(low + j)
-        sums[np.uint32(items[np.uint32(ITEM) * rows.item[i] + _TWO])] += out[i]
+        sums[partition[rows.item[i]]] += out[i]
 
 
 @_compiled
@@ -297,18 +300,10 @@ def _before(rows: Rows, tables: Tables, apart: Apart, edges: Int64s, i: int, edg
     begin_s = rows.end_s[i] - rows.wall_s[i]
     if edges[edge] <= begin_s:
         return 0
-    until_s, from_s = edges[edge] - tables.base_s, begin_s - tables.base_s
-    item = ITEM * np.int64(rows.item[i])
-    last = np.int64(tables.cells[until_s // CELL_S])
-    while tables.ends[last] <= until_s:
-        last += 1
-    first = np.int64(tables.cells[from_s // CELL_S])
-    while tables.ends[first] <= from_s:
-        first += 1
-    last, first = 2 * (tables.items[item] + last), 2 * (tables.items[item] + first)
-    cost = tables.lines[last] + tables.lines[last + 1] * until_s
-    cost -= tables.lines[first] + tables.lines[first + 1] * from_s
-    return int((cost * tables.items[item + 1] + (tables.unit >> 1)) // tables.unit)
+    line, factor = tables.items[ITEM * rows.item[i]], tables.items[ITEM * rows.item[i] + 1]
+    cost = _upto(tables, line, edges[edge] - tables.base_s)
+    cost -= _upto(tables, line, begin_s - tables.base_s)
+    return int((cost * factor + (tables.unit >> 1)) // tables.unit)
 
 
 @_compiled
@@ -479,18 +474,20 @@ def _grant(
 
 @_compiled
 def _entitle(fees: Int64s, rows: int, ratio_bp: int, base: int, limit: int) -> None:
-    """Replace all fees but the first by what they entitle to above a base, up to a limit; this is
-    `_entitled` in a form that processors do eight at a time."""
-    for j in range(1, rows + 1):
-        micro = fees[j]
-        fen = np.int64(float(micro) * (1.0 / _FEN_MICRO))
-        rest = micro - fen * _FEN_MICRO
-        fen += np.int64(rest >= _FEN_MICRO) - np.int64(rest < 0)
-        parts = fen * ratio_bp
-        fen = np.int64(float(parts) * (1.0 / _BP))
-        rest = parts - fen * _BP
-        fen += np.int64(rest >= _BP) - np.int64(rest < 0)
-        fees[j] = min(int(fen) - base, limit)
+    """Replace all fees but the first, which rise, by what they entitle to above a base, up to a
+    limit.
+
+    Where the last is small, half a unit more keeps each quotient of floats further from whole
+    numbers than they can be wrong; processors do that eight at a time.
+    """
+    if fees[rows] < _SMALL_MICRO:
+        for j in range(1, rows + 1):
+            fen = np.int64((float(fees[j]) + 0.5) * (1.0 / _FEN_MICRO))
+            fen = np.int64((float(fen * ratio_bp) + 0.5) * (1.0 / _BP))
+            fees[j] = min(int(fen) - base, limit)
+    else:
+        for j in range(1, rows + 1):
+            fees[j] = min(_entitled(fees[j], ratio_bp) - base, limit)
 
 
 @_compiled
@@ -564,7 +561,7 @@ def draw_down(
                 end = min(block + _BLOCK, high)
                 _price(rows, tables, block, end, charge)
                 _put(apart, block, end, charge)
-                _add_up(rows, tables.items, block, end, charge, by_partition)
+                _add_up(rows, tables.partition, block, end, charge, by_partition)
             if edges.shape[0] == 0:
                 sums.share_fen[low:high] = 0
             elif high > low:

@@ -72,11 +72,11 @@ def build(
 
     Returns:
         The tables, which hold for all runs within these bounds: `unit`; `base_s`, where their time
-        begins; uint16 or uint32[c] `cells`, the interval in force at the begin of each CELL_S, and
-        whether an `odd` one begins within a cell; int64[i] `ends` of the intervals; int64[2·i] a
-        and b of each interval, line after line; int64[4·k] for each kind the number of its line's
-        first interval, multiplier and partition. And bool[k]: which kinds are in them; runs of
-        others are priced beforehand, and added up with their partition.
+        begins; uint16 or uint32[c] `cells`, twice the number of the interval in force at the begin
+        of each CELL_S, and whether an `odd` one begins within a cell; int64[i] `ends` of the
+        intervals; int64[2·i] a and b of each interval, line after line; int64[2·k] for each kind
+        where its line begins, and its multiplier; uint32[k] its partition. And bool[k]: which kinds
+        are in them; runs of others are priced beforehand, and added up with their partition.
 
     Raises:
         UsageInvalid: The runs lie further apart than tables reach.
@@ -92,11 +92,10 @@ def build(
     shapes = dict.fromkeys(fit.shape for fit in taken.values())
     lines = {shape: _line(shape, span) for shape in shapes}
     starts = sorted({base_s, *(start for line in lines.values() for start, _ in line[1:])})
-    number = {shape: n * len(starts) for n, shape in enumerate(lines)}
+    place = {shape: 2 * n * len(starts) for n, shape in enumerate(lines)}
     items = np.zeros((len(bases), ITEM), np.int64)
-    items[:, 2] = partition
     for i, fit in taken.items():
-        items[i, :2] = number[fit.shape], int(fit.factor * unit)
+        items[i] = place[fit.shape], int(fit.factor * unit)
     straight = [_straight(line, starts, base_s) for line in lines.values()]
     tables = Tables(
         unit=unit,
@@ -107,6 +106,7 @@ def build(
         ends=np.array([*(start - base_s for start in starts[1:]), _NEVER_S], np.int64),
         lines=np.concatenate([np.zeros(2 * len(starts), np.int64), *straight][bool(straight) :]),
         items=items.ravel(),
+        partition=np.array(partition, np.uint32),
     )
     return tables, np.isin(np.arange(len(bases)), list(taken))
 
@@ -159,8 +159,8 @@ def _straight(line: Line, starts: Sequence[int], base_s: int) -> Int64s:
 
 def _cells(starts: Sequence[int], base_s: int, end_s: int) -> npt.NDArray[np.unsignedinteger]:
     begins = np.arange(base_s, end_s + CELL_S + 1, CELL_S)
-    small = len(starts) <= np.iinfo(np.uint16).max
-    found = np.searchsorted(np.array(starts), begins, side="right") - 1
+    small = 2 * len(starts) <= np.iinfo(np.uint16).max
+    found = 2 * np.searchsorted(np.array(starts), begins, side="right") - 2
     return found.astype(np.uint16 if small else np.uint32)
 
 

@@ -243,7 +243,7 @@ def draw_down(
     """
     charge_micro, share_fen = out or (np.empty_like(rows.end_s), np.empty_like(rows.end_s))
     vouchers = _arrays(accounts, ratio_bp)
-    months, partitions = len(months_s) - 1, int(tables.items[2 :: kernels.ITEM].max(initial=0)) + 1
+    months, partitions = len(months_s) - 1, int(tables.partition.max(initial=0)) + 1
     intervals = len(vouchers.edge_s) + len(accounts)
     sums = kernels.Sums(
         charge_micro=charge_micro,

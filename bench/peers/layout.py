@@ -163,7 +163,7 @@ def prices(case: Case) -> Prices:
     tables = case.tables
     if tables.odd:
         raise ValueError(f"prices: some change at other times than each {CELL_S} s")
-    straight = tables.lines.reshape(-1, len(tables.ends), 2)[:, tables.cells]
+    straight = tables.lines.reshape(-1, len(tables.ends), 2)[:, tables.cells >> 1]
     items = tables.items.reshape(-1, ITEM)
     return Prices(
         unit=tables.unit,
@@ -171,10 +171,10 @@ def prices(case: Case) -> Prices:
         cells=len(tables.cells),
         a=straight[:, :, 0].ravel(),
         b=straight[:, :, 1].ravel(),
-        line=items[:, 0] // len(tables.ends) * len(tables.cells),
+        line=items[:, 0] // (2 * len(tables.ends)) * len(tables.cells),
         factor=items[:, 1].copy(),
-        partition=items[:, 2].copy(),
-        partitions=int(items[:, 2].max()) + 1,
+        partition=tables.partition.astype(np.int64),
+        partitions=int(tables.partition.max()) + 1,
     )
 
 
