@@ -20,6 +20,7 @@ from slurm_voucher.desk import Change, Desk
 from slurm_voucher.voucherd import Voucherd, logged
 
 log = logging.getLogger("voucherd")
+ENDS = (signal.SIGTERM, signal.SIGINT)
 WRITE_S = 0.1
 """How long holds are gathered before they are written together: the more at once, the less each
 costs, and the queue has them meanwhile."""
@@ -52,8 +53,10 @@ def serve(config: Config) -> None:
 async def _serve(daemon: Voucherd) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGINT):  # before the socket is there to be seen
+    for sign in ENDS:  # before the socket is there to be seen
         loop.add_signal_handler(sign, stop.set)
+    # slurmctld 22.05 blocks them, and so does what its SlurmctldPrimaryOnProg starts.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     listening.make_way(daemon.config.socket)
     turn = active.turn(daemon.engine, daemon.rules.cluster.name)
     try:

@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -865,6 +866,23 @@ def test_end_does_not_wait_for_slurm(site, slurm, town) -> None:
         "asked", str(slurm.folder / "asked")))  # fmt: skip
     assert served(site, client) < 1
     opened[0].close()
+
+
+@pytest.mark.timeout(30)
+def test_end_though_signals_were_blocked(site, slurm, town, monkeypatch) -> None:
+    """SIGTERM ends also a voucherd whose parent had it blocked, as slurmctld 22.05 has."""
+    own, kill, main = os.getpid(), os.kill, threading.main_thread().ident
+
+    def to_the_main_thread(pid: int, sign: int) -> None:
+        signal.pthread_kill(main, sign) if pid == own else kill(pid, sign)
+
+    monkeypatch.setattr(os, "kill", to_the_main_thread)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        assert served(site, lambda: None) < 1
+    finally:
+        signal.sigtimedwait({signal.SIGTERM}, 0)  # what came and was blocked ends nobody else
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # --- the queue -------------------------------------------------------------------------------
