@@ -1,16 +1,9 @@
 """A look at the queue: from what Slurm says to the holds in the book.
 
 voucherd has it done by a process of its own. To read a long queue takes seconds of a processor,
-and slurmctld waits for milliseconds; the two meet in the book alone. A frame on the pipe is its
-length in four bytes and a pickle: both ends are this program, run by the same user.
+and slurmctld waits for milliseconds; the two meet in the book alone.
 """
 
-import asyncio
-import os
-import pickle
-import signal
-import struct
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,12 +15,10 @@ from accounting import policy as policies
 from accounting.book import ledger
 from accounting.errors import BookUnavailable, SlurmUnavailable
 from accounting.rates import pricelists
-from slurm_voucher import acting, ending, partitions, queue, reconcile
+from slurm_voucher import acting, aside, ending, partitions, queue, reconcile
 from slurm_voucher.asking import Rules
 from slurm_voucher.choices import Choices
 from slurm_voucher.config import SELF_PAY, Config
-
-_LENGTH = struct.Struct(">I")
 
 
 @dataclass(frozen=True)
@@ -108,7 +99,7 @@ class Aside:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._process: asyncio.subprocess.Process | None = None
+        self._process = aside.Aside("from slurm_voucher import looking; looking.main()")
 
     async def look(self) -> Looked:
         """Have it look once.
@@ -116,50 +107,25 @@ class Aside:
         Raises:
             VoucherError: As `Looker.look`; or the process has ended, the next look starts another.
         """
-        if self._process is None or self._process.returncode is not None:
-            command = [sys.executable, "-c", "from slurm_voucher import looking; looking.main()"]
-            self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )  # fmt: skip
-        there, back = self._process.stdin, self._process.stdout
-        assert there is not None
-        assert back is not None
         try:
-            there.write(_frame(self._config))
-            await there.drain()
-            (length,) = _LENGTH.unpack(await back.readexactly(_LENGTH.size))
-            answer = pickle.loads(await back.readexactly(length))  # noqa: S301 - see above
-        except (OSError, asyncio.IncompleteReadError):
-            code = await self._process.wait()
-            raise SlurmUnavailable(f"queue: the process that looks ended ({code})") from None
-        if isinstance(answer, Exception):
-            raise answer
+            answer = await self._process.ask(self._config)
+        except aside.Ended as ended:
+            raise SlurmUnavailable(f"queue: the process that looks ended ({ended.code})") from None
         assert isinstance(answer, Looked)
         return answer
 
     async def end(self) -> None:
         """End it at once, with the command of Slurm that it may be waiting for."""
-        if self._process is not None and self._process.returncode is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.communicate()
-
-
-def _frame(value: object) -> bytes:
-    raw = pickle.dumps(value)
-    return _LENGTH.pack(len(raw)) + raw
+        await self._process.end()
 
 
 def main() -> None:
     """Look whenever a frame with the site's settings comes, until there are no more."""
-    there, back = sys.stdin.buffer, sys.stdout.buffer
-    looker = None
-    while head := there.read(_LENGTH.size):
-        config = pickle.loads(there.read(*_LENGTH.unpack(head)))  # noqa: S301 - see above
-        try:
-            looker = looker or Looker(config)
-            answer: object = looker.look()
-        except Exception as error:  # noqa: BLE001 - it is voucherd that tells it
-            answer = error
-        back.write(_frame(answer))
-        back.flush()
+    looker: Looker | None = None
+
+    def look(config: Config) -> Looked:
+        nonlocal looker
+        looker = looker or Looker(config)
+        return looker.look()
+
+    aside.serve(look)

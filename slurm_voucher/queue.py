@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from accounting.errors import SlurmUnavailable
@@ -13,6 +13,7 @@ from slurm_voucher.sources.states import ENDED
 
 COMMAND = ["squeue", "--all", "--states=all", "--json"]
 TIMEOUT_S = 60
+USER_TIMEOUT_S = 3
 AGAIN = frozenset({"REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESIZING"})
 """With one of these a job is still there, whatever else its state says."""
 FINAL = frozenset(ENDED) - AGAIN
@@ -48,6 +49,9 @@ class QueuedJob:
         marks: What stands in its AdminComment of ours.
         comment: All of its AdminComment.
         fields: What a hold for it would ask, as in a HOLD question.
+        seen_as: The job as people see it: 16, 16_2, 16_[3-9], 17+1.
+        state: Its state in Slurm's word.
+        reason: Why it waits, in Slurm's word; '' where it does not say.
     """
 
     job_id: int
@@ -64,6 +68,9 @@ class QueuedJob:
     marks: Marks
     comment: str
     fields: Mapping[str, str]
+    seen_as: str = field(default="", compare=False)
+    state: str = field(default="", compare=False)
+    reason: str = field(default="", compare=False)
 
     @property
     def hold(self) -> str:
@@ -198,7 +205,32 @@ def _job(row: Mapping[str, Any], found: Marks) -> QueuedJob:
         marks=found,
         comment=row.get("admin_comment") or "",
         fields=_fields(row),
+        seen_as=_seen_as(row),
+        state=_state(row),
+        reason=_reason(row),
     )
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    """Return the first of a job's states; '' where it has none."""
+    states = row["job_state"]
+    return states if isinstance(states, str) else str(next(iter(states), ""))
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    reason = str(row.get("state_reason") or "")
+    return "" if reason == "None" else reason
+
+
+def _seen_as(row: Mapping[str, Any]) -> str:
+    """Return a job as squeue shows it."""
+    array, task = _number(row.get("array_job_id")), _number(row.get("array_task_id"))
+    het = _number(row.get("het_job_id"))
+    if array and row.get("array_task_string"):
+        return f"{array}_[{row['array_task_string']}]"
+    if array and task is not None:
+        return f"{array}_{task}"
+    return f"{het}+{_number(row.get('het_job_offset')) or 0}" if het else str(row["job_id"])
 
 
 def _number(value: Any) -> int | None:
@@ -247,6 +279,15 @@ def snapshot() -> Snapshot:
         SlurmUnavailable: No complete answer.
     """
     return read(ask(COMMAND, TIMEOUT_S))
+
+
+def of_user(uid: int) -> Snapshot:
+    """Ask slurmctld for the jobs of one user, and do not wait for long.
+
+    Raises:
+        SlurmUnavailable: No complete answer.
+    """
+    return read(ask([*COMMAND, f"--user={uid}"], USER_TIMEOUT_S))
 
 
 def nothing_waits_for_slurmdbd() -> bool:

@@ -12,6 +12,7 @@ ROWS = """
     yamlfile capitals triggers usage watermarks creditcode merkle
     paper structfile bands chips ledger filing reports nodes
     archive places capacity
+    picking
     policy prices resized packet upgrading
     terms footprint discounts reading
     tariff signing registry
@@ -33,7 +34,7 @@ ROWS = """
     writing known
     charging
     stating statements evidence compacting
-    settlement shares invoicing redemption reserve
+    settlement shares invoicing redemption reserve own
     refunding reviewing owing paying backing recounting
     acts
     packing inventory comparing replay settled issued signed checking proving

@@ -28,7 +28,7 @@ SLOW = {
 }
 """What takes its time to load, and what only questions about runs and papers need."""
 BOOK = {"sqlalchemy", "yaml"}
-READERS = {"archive", "audit", "jobs", "report", "refunds", "rerate", "settle", "usage"}
+READERS = {"archive", "audit", "report", "refunds", "rerate", "settle", "usage"}
 """Modules of the command that read runs."""
 
 TOLD = """

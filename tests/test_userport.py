@@ -1,5 +1,6 @@
 """slurm_voucher/userport.py, munge.py: users ask from any host, and are told of their own alone."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,19 +11,22 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import told
 import town as towns
-from fakeslurm import FakeSlurm
+from delivery import load_prices, run, take, yuan
+from fakeslurm import FakeSlurm, row
 from homes import Home, one_line
 from test_startup import BOOK, SLOW, SVOUCHER, python
 from test_voucherd import until
-from town import ACCOUNT, NOW, UID, UNIT, Town, instant
+from town import ACCOUNT, CLUSTER, NOW, UID, UNIT, Town, instant
 
-from accounting.errors import InvalidInput, NotAllowed, Unavailable
-from slurm_voucher import config, munge
+from accounting.errors import InvalidInput, NotAllowed, Unavailable, VoucherError
+from accounting.vouchers import holds, releasing
+from slurm_voucher import config, munge, userport
 from slurm_voucher import port as wire
 
 FIELDS = {"partition": "ai", "time_limit": "60", "tres_per_node": "gpu:ascend_910b:1"}
@@ -90,9 +94,14 @@ def test_no_munged(tmp_path) -> None:
 
 
 @pytest.fixture
-def site(town: Town, munged, tmp_path, monkeypatch) -> config.Config:
+def fake(tmp_path) -> FakeSlurm:
+    """The site's Slurm."""
+    return FakeSlurm(tmp_path / "slurm")
+
+
+@pytest.fixture
+def site(town: Town, munged, fake, tmp_path, monkeypatch) -> config.Config:
     """A site with a port for its users."""
-    fake = FakeSlurm(tmp_path / "slurm")
     monkeypatch.setenv("PATH", f"{fake.folder}:{os.environ['PATH']}")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -183,7 +192,7 @@ def test_quote_that_would_be_refused(port, munged, member) -> None:
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ({"ask": "payout"}, "question 'payout': known are balance, members, quote"),
+        ({"ask": "payout"}, "question 'payout': known are balance, members, quote, jobs"),
         ({"ask": "quote"}, "question quote: has no fields"),
         ({"ask": "quote", "fields": {"partition": "gone"}}, "partition gone: not known here"),
         ({}, "question 'None'"),
@@ -221,6 +230,239 @@ def test_nobody_there(munged) -> None:
     """Where nobody answers one line says what to do."""
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1: .*ask the operator whether users_port"):
         wire.ask("127.0.0.1", 1, {"ask": "balance"}, munged)
+
+
+# --- jobs ------------------------------------------------------------------------------------
+
+
+def a_while_ago(days: int) -> str:
+    """Return an instant some days before now."""
+    return datetime.fromtimestamp(int(time.time()) - days * 86_400, UTC).isoformat()
+
+
+@pytest.fixture
+def worked(town: Town, member) -> str:
+    """Runs of whoever runs the tests, and one of somebody else; a hold of each."""
+    load_prices(town)
+    now_s = int(time.time())
+    take(
+        town,
+        yuan(11, 12, a_while_ago(3), uid=ME),
+        yuan(12, 5, a_while_ago(2), uid=ME, state="NODE_FAIL"),
+        run(13, end=a_while_ago(1), uid=ME, partition="gone"),
+        yuan(14, 3, a_while_ago(50), uid=ME),
+        yuan(15, 3, a_while_ago(1), uid=ME + 1),
+        at=a_while_ago(0),
+    )
+    asked = {"partition": "ai", "time_limit": "60", "tres_per_node": "gpu:ascend_910b:1"}
+    with town.begin() as conn:
+        for number, uid in (("1", ME), ("2", ME), ("3", ME), ("4", ME + 1)):
+            made = holds.Request(number * 32, CLUSTER, ACCOUNT, uid, 1, 9_024_000, 9_024_000, asked)
+            holds.enter(conn, [made], town.policy, now_s)
+            if number != "3":
+                releasing.bind(conn, number * 32, CLUSTER, 116 + int(number), now_s, now_s)
+    return ACCOUNT
+
+
+def queued(fake: FakeSlurm, **changes: object) -> None:
+    """Let the queue show the job of the first hold."""
+    fake.queue(row(117, user_id=ME, state_reason="Priority", **changes))
+
+
+def test_jobs_of_ones_own(port, munged, fake, worked) -> None:
+    """A user is told of what has ended, waits and runs, with charge or hold; of nobody else's."""
+    queued(fake)
+    told_ = ask(port, munged, ask="jobs")
+    assert told_["more"] is False
+    rows = told.rows("jobs", json.dumps(told_["rows"]))
+    names = ("job", "state", "status", "charge", "held", "reason")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("11", "COMPLETED", "charged", "12.000000", None, ""),
+        ("12", "NODE_FAIL", "free", "0.000000", None, "NODE_FAIL is free"),
+        ("13", "COMPLETED", "unrated", None, None, rows[2]["reason"]),
+        ("117", "PENDING", "held", None, "9.024000", "Priority"),
+        ("118", None, "held", None, "9.024000", "has ended, is not collected yet"),
+        (None, None, "held", None, "9.024000", "not in the queue yet"),
+    ]
+    assert "gone" in rows[2]["reason"]
+
+
+def test_jobs_that_wait_for_their_voucher(port, munged, fake, worked) -> None:
+    """A job that is held in the queue says in words why."""
+    comment = f"voucher={ACCOUNT};hold={'1' * 32};held=9024000;waits=insufficient_balance"
+    queued(fake, admin_comment=comment)
+    rows = ask(port, munged, ask="jobs")["rows"]
+    [waits] = [row["reason"] for row in rows if row["job"] == "117"]
+    assert waits == "voucher and cash do not cover all of your jobs, the newest wait"
+
+
+def test_jobs_that_go_on_or_are_to_be_ended(port, munged, fake, worked) -> None:
+    """A job that goes on without its voucher, or is to be ended, says so."""
+    ends = f"voucher={ACCOUNT};hold={'2' * 32};held=1;ends=insufficient_balance@2026-11-22T08:00Z"
+    fake.queue(
+        row(122, user_id=ME, admin_comment="voucher=-;self_pay=voucher_expired"),
+        row(118, user_id=ME, admin_comment=ends),
+    )
+    rows = told.rows("jobs", json.dumps(ask(port, munged, ask="jobs")["rows"]))
+    said = {row["job"]: (row["status"], row["held"], row["reason"]) for row in rows}
+    assert said["122"] == ("self_pay", None, "without its voucher: its voucher has expired")
+    assert said["118"][:2] == ("held", "9.024000")
+    assert said["118"][2].startswith("is to be ended at 2026-11-22T08:00Z: voucher and cash do")
+    [row_] = ask(port, munged, ask="explain", job="122")["rows"]
+    assert "your unit pays it in cash" in row_["said"]
+
+
+def test_jobs_while_the_queue_does_not_answer(port, munged, fake, worked) -> None:
+    """Without the queue it is told what is held, and that the rest is not known."""
+    fake.fails("squeue")
+    rows = ask(port, munged, ask="jobs")["rows"]
+    held = {row["job"]: (row["state"], row["reason"]) for row in rows if row["status"] == "held"}
+    assert held == dict.fromkeys(("117", "118", None), (None, "the queue does not answer"))
+
+
+def test_jobs_of_some_days_and_an_account(port, munged, fake, worked) -> None:
+    """Days and an account narrow it down."""
+
+    def jobs(**asked: str) -> list[str]:
+        return [row["job"] for row in ask(port, munged, ask="jobs", **asked)["rows"]]
+
+    since, until = (a_while_ago(days)[:10] for days in (60, 40))
+    assert jobs(since=since, until=until)[0] == "14"
+    assert jobs(since=since)[:2] == ["14", "11"]
+    assert jobs(account=ACCOUNT)[0] == "11"
+    assert jobs(account="CD99-0001") == []
+
+
+def test_explain_of_ones_own(port, munged, fake, worked) -> None:
+    """A run is explained factor by factor; a job that waits by what is held for it."""
+    queued(fake)
+    [row_] = told.rows("explain", json.dumps(ask(port, munged, ask="explain", job="11")["rows"]))
+    assert (row_["charge"], row_["status"], row_["tariff"]) == ("12.000000", "charged", "round-1")
+    for said in ("3600 s = 12 core-h × 1.000000 yuan/core-h = 12.000000 yuan", "accrued",
+                 "by policy chengdu-2023"):  # fmt: skip
+        assert said in row_["said"]
+    [row_] = told.rows("explain", json.dumps(ask(port, munged, ask="explain", job="117")["rows"]))
+    assert row_["said"].startswith("job 117 on chengdu/ai: PENDING\nbecause: Priority\n")
+    assert "held 9.024000 yuan" in row_["said"]
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "exit_", "said"),
+    [
+        ("15", "not_allowed", 1, "job 15: is another user's"),
+        ("120", "not_allowed", 1, "job 120: is another user's"),
+        ("4711", "invalid_input", 3, "job 4711: not in the queue, and 0 of your runs"),
+        ("16_2", "invalid_input", 3, "job 16_2: not in the queue"),
+        ("x" * 64, "invalid_input", 3, "not in the queue"),
+    ],
+)
+def test_explain_of_anything_else(
+    port, munged, fake, worked, job: str, code: str, exit_: int, said: str
+) -> None:
+    """Somebody else's job is refused, and one that is not known is none: one line each."""
+    with pytest.raises(VoucherError, match=said) as refused:
+        ask(port, munged, ask="explain", job=job)
+    assert (refused.value.code, refused.value.exit_code) == (code, exit_)
+    assert "\n" not in str(refused.value)
+
+
+HOSTILE = ["", "x" * 65, "\x1b[31m", "a\nb", "\0", ["11"], 11, {"$ne": 1}, True, 1e308]
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_hostile_words(port, munged, member, word: object) -> None:
+    """What is no word of a bounded length is refused, wherever it stands."""
+    for question in (
+        {"ask": "explain", "job": word}, {"ask": "jobs", "account": word},
+        {"ask": "jobs", "since": word}, {"ask": "quote", "fields": {}, "account": word},
+    ):  # fmt: skip
+        with pytest.raises(VoucherError, match=r"check it") as refused:
+            wire.ask("127.0.0.1", port, question, munged)
+        assert str(refused.value).isprintable()
+        assert refused.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "day", ["2026-13-01", "1999-12-31", "9999-01-01", "yesterday", "٢٠٢٦-٠١-٠١"]
+)
+def test_days_that_are_none(port, munged, member, day: str) -> None:
+    """What is no day of this century is refused."""
+    with pytest.raises(VoucherError, match="is no day"):
+        ask(port, munged, ask="jobs", since=day)
+
+
+def test_days_the_wrong_way_round(port, munged, member) -> None:
+    """A first day after the last one is refused."""
+    with pytest.raises(VoucherError, match="is after"):
+        ask(port, munged, ask="jobs", since="2026-02-01", until="2026-01-01")
+
+
+def test_one_question_of_the_archive_at_a_time(port, munged, fake, worked) -> None:
+    """Of many questions at once of one user some are answered and the others refused in words;
+    questions of the book are answered meanwhile, and afterwards all is as before."""
+    said: list[str] = []
+
+    def asking() -> None:
+        try:
+            ask(port, munged, ask="jobs")
+            said.append("answered")
+        except VoucherError as error:
+            said.append(str(error))
+
+    many = [threading.Thread(target=asking) for _ in range(8)]
+    for each in many:
+        each.start()
+    assert ask(port, munged, ask="balance")
+    for each in many:
+        each.join()
+    assert set(said) <= {
+        "answered", "voucher: another question of yours is being answered, 1 may be; ask again"
+    }  # fmt: skip
+    assert "answered" in said
+    assert ask(port, munged, ask="jobs")["rows"]
+
+
+async def answered(site: config.Config, munged: str, question: object) -> dict[str, object]:
+    """Have a question answered in this process."""
+    answering = userport.Answering(site)
+    try:
+        line = munge.encode(json.dumps({"version": 1, **question}).encode(), None, munged)
+        answer = await answering.answer(line)
+    finally:
+        await answering.end()
+    return dict(json.loads(munge.decode(answer, munged)[0]))
+
+
+def test_an_archive_that_takes_too_long(site, munged, fake, worked, monkeypatch) -> None:
+    """Who asks for more than can be read in time is told so, and the reader is ended."""
+    monkeypatch.setattr(userport, "PAST_S", 0.01)
+    told_ = asyncio.run(answered(site, munged, {"ask": "jobs"}))
+    assert (told_["code"], told_["exit"]) == ("unavailable", 4)
+    assert "ask for fewer days" in told_["say"]
+
+
+def test_a_reader_that_ends(site, munged, fake, worked, monkeypatch) -> None:
+    """Where the process that reads the archive is killed, one line says to ask again."""
+    monkeypatch.setattr(userport, "READER", "raise SystemExit(3)")
+    told_ = asyncio.run(answered(site, munged, {"ask": "explain", "job": "11"}))
+    assert (told_["code"], told_["say"]) == (
+        "unavailable", "archive: its reader has ended; ask again"
+    )  # fmt: skip
+
+
+def test_more_than_an_answer_holds(site, munged, fake, worked, monkeypatch) -> None:
+    """Where an answer would be too long the oldest are left out, and it is said."""
+    monkeypatch.setattr(userport, "RUNS_MAX", 2)
+    told_ = asyncio.run(answered(site, munged, {"ask": "jobs"}))["rows"]
+    assert (told_["more"], [row["job"] for row in told_["rows"]][:2]) == (True, ["12", "13"])
+    monkeypatch.setattr(userport, "BYTES_MAX", 700)
+    told_ = asyncio.run(answered(site, munged, {"ask": "jobs"}))["rows"]
+    assert told_["more"] is True
+    assert len(json.dumps(told_["rows"])) <= 700
+    assert told_["rows"][-1]["reason"] == "not in the queue yet"
+
+
+# --- another release -------------------------------------------------------------------------
 
 
 def raw(port: int, munged: str, question: object) -> dict[str, object]:
@@ -290,6 +532,9 @@ def test_command_asks_there(tmp_path, port, munged, member) -> None:
     assert [row["uid"] for row in found] == sorted([UID, ME])
     assert {row["may_spend"] for row in found} == {"yes"}
     told.same_as_csv(found, home.ok(*at, "members", "--csv"))
+    assert home.ok(*at, "jobs", "--csv") == ""
+    assert home.ok(*at, "jobs") == "nothing to show\n"
+    one_line(home.run(*at, "explain", "4711"), 3, "job 4711: not in the queue")
     one_line(home.run(*at, "members", "CD99-0001"), 3, "CD99-0001: 0 are your unit's")
     words = ("quote", "-p", "ai", "--gres=gpu:ascend_910b:1", "-t", "60")
     assert "at most 11.28 yuan" in home.ok(*at, *words)
@@ -304,7 +549,7 @@ def test_command_asks_there(tmp_path, port, munged, member) -> None:
         one_line(home.run("--at", odd, "balance"), 3, "is no HOST:PORT")
 
 
-@pytest.mark.parametrize("words", ["balance", "members", "quote -p ai --gpus=1 -t 60"])
+@pytest.mark.parametrize("words", ["balance", "members", "quote -p ai --gpus=1 -t 60", "jobs"])
 def test_who_asks_elsewhere_loads_no_database(tmp_path, port, munged, member, words: str) -> None:
     """On a login node svoucher loads neither SQLAlchemy nor YAML, and nothing that is slow."""
     here = f"from slurm_voucher.cli import site\nsite.DEFAULT_HOME = {str(tmp_path / 'none')!r}"

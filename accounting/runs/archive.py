@@ -212,7 +212,7 @@ def batches(
         yield from _slices(root, [segment], columns)
         return
     schema = pa.schema([usage.STORED.field(name) for name in columns])
-    with _opened(root, segment) as file:
+    with opened(root, segment) as file:
         for part in file.iter_batches(batch_size=size, columns=list(columns)):
             yield usage.conform(pa.Table.from_batches([part]), schema)
 
@@ -269,7 +269,7 @@ def _holds(root: Path, segment: Segment, job_ids: Int64s) -> bool:
 def jobs_of(root: Path, segment: Segment) -> tuple[int, int]:
     """Return the first and the last job of a segment, from its footer: it never changes."""
     place = usage.STORED.names.index("job_id")
-    with _opened(root, segment) as file:
+    with opened(root, segment) as file:
         groups = range(file.metadata.num_row_groups)
         found = [file.metadata.row_group(i).column(place).statistics for i in groups]
     if any(each is None or not each.has_min_max for each in found):
@@ -284,14 +284,14 @@ def has_revisions(root: Path, segment: Segment) -> bool:
         InvariantBroken: The file is missing or cannot be read.
     """
     place = usage.STORED.names.index("revision")
-    with _opened(root, segment) as file:
+    with opened(root, segment) as file:
         groups = range(file.metadata.num_row_groups)
         found = [file.metadata.row_group(i).column(place).statistics for i in groups]
     return any(each is None or not each.has_min_max or each.max > 0 for each in found)
 
 
 @contextmanager
-def _opened(root: Path, segment: Segment) -> Iterator[pq.ParquetFile]:
+def opened(root: Path, segment: Segment) -> Iterator[pq.ParquetFile]:
     """Open a segment's file."""
     with _told(segment), pq.ParquetFile(filing.where(root, segment.file)) as file:
         yield file

@@ -116,6 +116,21 @@ def segments_in(conn: Connection, file: Segment) -> list[Segment]:
     return placed(conn, rows.mappings().all())
 
 
+def entries(conn: Connection, file: Segment) -> list[tuple[int, int]]:
+    """Return where in a file the rows of each of its segments begin, and the segment's entry."""
+    table = schema.segment.c
+    query = select(schema.compaction).filter_by(path=file.path)
+    into = conn.execute(query).mappings().one_or_none()
+    if into is None:
+        seq = conn.execute(select(table.seq).where(table.path == file.path)).scalar_one()
+        return [(0, int(seq))]
+    found, first_row = [], 0
+    for row in conn.execute(of_compaction(into["cluster"], into["month"], into["upto_seq"])):
+        found.append((first_row, int(row.seq)))
+        first_row += row.rows
+    return found
+
+
 def last_seq(conn: Connection, cluster: str, month: str) -> int | None:
     """Return the last entry that added runs of a cluster and month, or None."""
     table = schema.segment.c

@@ -1,5 +1,6 @@
 """Statements (结算单) as the book keeps them: read, never worked out."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import select
@@ -27,3 +28,22 @@ def lines(conn: Connection, statement_id: str) -> list[dict[str, Any]]:
     query = select(table).where(table.c.statement == statement_id)
     rows = [dict(row) for row in conn.execute(query).mappings()]
     return sorted(rows, key=lambda row: int(row["id"].rpartition("/")[2]))
+
+
+def of_usage(conn: Connection, accounts: Collection[str]) -> dict[tuple[str, str], list[Any]]:
+    """Return the statements that have usage of accounts, by account and usage month in order.
+
+    Each has an `id`, and the last entry whose runs are on it: `upto_seq`.
+    """
+    paper, line = schema.statement.c, schema.statement_line.c
+    query = (
+        select(paper.account, line.usage_month, paper.id, paper.upto_seq)
+        .join(schema.statement, paper.id == line.statement)
+        .where(paper.account.in_(sorted(accounts)))
+        .distinct()
+        .order_by(paper.upto_seq)
+    )
+    found: dict[tuple[str, str], list[Any]] = {}
+    for row in conn.execute(query):
+        found.setdefault((row.account, row.usage_month), []).append(row)
+    return found

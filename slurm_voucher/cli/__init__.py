@@ -56,7 +56,10 @@ COMMANDS = {
         "Show what is settled, accrued, held and free on voucher accounts, in yuan.",
     ),
     "members": ("members", "List who may spend voucher accounts, now or from a later day on."),
-    "jobs": ("jobs", "List runs that have ended, with what they cost."),
+    "jobs": (
+        "jobs",
+        "List jobs: what has ended with its charge, what waits or runs with what is held for it.",
+    ),
     "explain": ("jobs", "Show one charge line by line, computed again from the archive."),
     "serve": ("daemon", "Run voucherd in the foreground: it answers the submit hook."),
     "status": (

@@ -1,147 +1,118 @@
-"""svoucher jobs, explain: what a researcher asks after a job, answered from the archive."""
+"""svoucher jobs, explain: what became of jobs, for the operator and for whoever asks."""
 
+from datetime import date
 from typing import Any
 
 import click
-import pyarrow as pa
-import pyarrow.compute as pc
-from sqlalchemy import select
 
-from accounting.book import schema
 from accounting.errors import InvalidInput
-from accounting.money import yuan, yuan_micro
-from accounting.period import clock
-from accounting.policy import states_of
-from accounting.rates import explaining, pricelists
-from accounting.runs import usage
-from accounting.runs.run import Run
-from accounting.settle import refunding, shares, stored
-from accounting.vouchers import holds
-from slurm_voucher.cli.output import Show, output_options, say
-from slurm_voucher.cli.site import TEXT, Site, pass_site
+from slurm_voucher.cli.output import Show, output_options, say, show_table
+from slurm_voucher.cli.site import CLUSTER, DAY, TEXT, Site, login, pass_site
+
+Row = dict[str, Any]
 
 
 @click.command("jobs")
-@click.argument("account", required=False)
-@click.option("--cluster", help="Only of this cluster.")
+@click.argument("account", required=False, type=TEXT)
+@click.option("--cluster", type=CLUSTER, help="Only of this cluster.")
+@click.option("--since", type=DAY, help="Ended on this day or later.  [default: 30 days before]")
+@click.option("--until", type=DAY, help="Ended on this day or earlier.  [default: today]")
 @output_options
 @pass_site
-def jobs_(site: Site, account: str | None, cluster: str | None, show: Show) -> None:
-    """List runs that have ended, with what they cost.
+def jobs_(
+    site: Site,
+    account: str | None,
+    cluster: str | None,
+    since: date | None,
+    until: date | None,
+    show: Show,
+) -> None:
+    """List jobs: what has ended with its charge, what waits or runs with what is held for it.
+
+    Without a book here the site's voucherd is asked (--at), for one's own jobs: those that ended,
+    the newest 1000, then those that wait or run. Here all that have ended are listed, of all days
+    if none is named. A charge that is not known yet is none; statement is the one that it is on.
 
     \b
-    Example: svoucher jobs CD26-0001
+    Example: svoucher jobs CD26-0001 --since 2026-11-01
     """
-    rows = _stored(site, cluster)
-    if account:
-        own = pc.fill_null(rows.column("account").cast(pa.string()), "")
-        rows = rows.filter(pc.equal(own, account))
-    show(
-        [
-            {
-                "job": row["job"],
-                "cluster": row["cluster"],
-                "partition": row["partition"],
-                "user": row["user"],
-                "state": row["state"],
-                "ended": clock(row["end_s"], site.policy.timezone),
-                "elapsed_s": row["elapsed_s"],
-                "gres": row["gres"],
-                "account": row["account"],
-                "status": row["status"],
-                "charge": yuan_micro(row["charge_micro"]),
-                "reason": row["reason"],
-            }
-            for row in rows.to_pylist()
-        ]
-    )
+    if site.at is None:
+        show(_ended(site, account, cluster, (since, until)))
+        return
+    days = {"since": since, "until": until}
+    asked = {name: day.isoformat() for name, day in days.items() if day}
+    told = site.ask("jobs", account=account, **asked)
+    rows = [_mine(row) for row in told["rows"] if cluster in (None, row["cluster"])]
+    show(rows)
+    if told["more"]:
+        click.echo(
+            "svoucher: there are more, these are the newest; name days to see others", err=True
+        )
 
 
-def _stored(site: Site, cluster: str | None) -> pa.Table:
-    """Return the runs in the archive, of one cluster or of all."""
+def _mine(row: Row) -> Row:
+    return row | {"user": row["user"] or login()}
+
+
+def _ended(
+    site: Site,
+    account: str | None,
+    cluster: str | None,
+    days: tuple[date | None, date | None],
+) -> list[Row]:
+    """Return the runs of the archive that is here."""
+    from accounting import period
+    from accounting.settle import own  # loads Arrow
+    from slurm_voucher import past
+
+    ended = None
+    if days != (None, None):
+        first, last = days
+        since_s = period.instant(first, site.policy.timezone) if first else 0
+        ended = since_s, site.instant_after(last) if last else site.now_s + 1
     with site.read() as conn:
-        query = select(schema.segment.c.cluster).distinct().order_by(schema.segment.c.cluster)
-        known = conn.execute(query).scalars().all()
-        if cluster is not None and cluster not in known:
+        if cluster is not None and cluster not in own.clusters(conn):
             raise InvalidInput(f"cluster {cluster}: 0 runs in the archive; run svoucher collect")
-        parts = [
-            stored.current(conn, site.config.archive, name)
-            for name in known
-            if cluster in (None, name)
-        ]
-    return pa.concat_tables([usage.STORED.empty_table(), *parts]).unify_dictionaries()
+        asked = own.Asked(ended=ended, account=account, cluster=cluster)
+        runs, _ = own.ended(conn, site.config.archive, asked, site.policy.timezone)
+    return past.jobs(runs, site.policy)
 
 
 @click.command("explain")
 @click.argument("job", type=TEXT)
-@click.option("--cluster", help="Where, if the number stands for several.")
+@click.option("--cluster", type=CLUSTER, help="Where, if the number stands for several.")
+@output_options
 @pass_site
-def explain_(site: Site, job: str, cluster: str | None) -> None:
+def explain_(site: Site, job: str, cluster: str | None, show: Show) -> None:
     """Show one charge line by line, computed again from the archive.
+
+    Without a book here the site's voucherd is asked (--at), for a job of one's own: also for one
+    that waits or runs, what is held for it and why it waits.
 
     \b
     Example: svoucher explain 16_2
     """
-    with site.read() as conn:
-        found = stored.of_job(conn, site.config.archive, job, cluster)
-    if not found.num_rows:
-        raise InvalidInput(f"job {job}: 0 runs in the archive; collect first, or it has not ended")
-    for run, row in zip(usage.runs(found), found.to_pylist(), strict=True):
-        _explain(site, run, row)
-
-
-def _explain(site: Site, run: Run, row: dict[str, Any]) -> None:
-    account = row["account"]
-    with site.read() as conn:
-        prices = (
-            pricelists.nothing(site.policy.timezone)
-            if row["tariff"] == pricelists.NO_TARIFF
-            else pricelists.loaded(conn, row["tariff"])
-        )
-        window = holds.validity(conn, account) if account else None
-        discount = pricelists.discount_of(conn, prices, account)
-        explained = explaining.explain(run, prices, states_of(site.policy), window, discount)
-        share = None
-        if account:
-            known = (run, row["revision"], account, site.policy)
-            share = shares.of_run(conn, site.config.archive, *known)
-    for line in explained.lines():
-        say(line)
-    if account is None:
-        click.echo("no voucher account: charged to nobody")
-    elif share is not None:
-        borne = "".join(f"voucher {name} {yuan(fen)} + " for name, fen in share.borne_fen.items())
-        borne = borne or f"voucher {yuan(share.deduction_fen)} + "
-        click.echo(
-            f"voucher account {account}, statement line {share.line}: fee {yuan(share.fee_fen)} ="
-            f" {borne}cash {yuan(share.fee_fen - share.deduction_fen)}"
-        )
-    elif said := _refund(site, run):
-        say(said)
-    elif row["status"] != "charged":
-        click.echo(f"voucher account {account}: nothing to share")
+    if site.at is not None:
+        rows = [_mine(row) for row in site.ask("explain", job=job)["rows"]]
+        rows = [row for row in rows if cluster in (None, row["cluster"])]
     else:
-        click.echo(
-            f"voucher account {account}: accrued, or on a statement with corrections, which is net "
-            "and not the sum of runs"
-        )
-    how = site.policy.states.get(run.state)
-    rules = "rating.states" + (f".{how}" if how else "") + (", deduct.ratio" if share else "")
-    click.echo(f"by policy {site.policy.name} ({site.policy.source}): {rules}")
+        rows = _explained(site, job, cluster)
+    if not rows:
+        raise InvalidInput(f"job {job}: 0 runs in the archive; collect first, or it has not ended")
+    if show is not show_table:
+        show(rows)
+        return
+    for row in rows:
+        for line in row["said"].split("\n"):
+            say(line)
 
 
-def _refund(site: Site, run: Run) -> str:
-    """Say that a run was refunded, and where its credit stands; nothing if it was not."""
+def _explained(site: Site, job: str, cluster: str | None) -> list[Row]:
+    """Return the runs of a job of the archive that is here, each with its explanation."""
+    from accounting.settle import own  # loads Arrow
+    from slurm_voucher import past
+
     with site.read() as conn:
-        found = refunding.of_run(conn, (run.cluster, run.job_id, run.submit_s, run.start_s))
-    if found is None:
-        return ""
-    said = f"voucher account {found['account']}: refunded by {found['id']} ({found['reason']})"
-    if found["line"] is None:
-        return f"{said}; it was on no statement, and nothing was deducted for it"
-    credit = f"credited on line {found['credit']}" if found["credit"] else "to be credited"
-    return (
-        f"{said}; recorded on line {found['line']} was fee {yuan(found['fee_fen'])} = voucher "
-        f"{yuan(found['deduction_fen'])} + cash {yuan(found['fee_fen'] - found['deduction_fen'])}, "
-        f"{credit}"
-    )
+        root, zone = site.config.archive, site.policy.timezone
+        runs, _ = own.of_job(conn, root, job, zone, cluster=cluster)
+        return past.Explainer(conn, site.config, site.policy).explain(runs)

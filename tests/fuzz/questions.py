@@ -3,7 +3,8 @@
 Any bytes as a line from the hook: a question or a refusal in words, what its job can use at most
 or why that is not known, and an answer of one line that the hook has room for. Any bytes as an
 AdminComment: marks, or why there are none; and what is written is read again. Any words to
-`svoucher quote`: what they ask for, or a refusal of one line.
+`svoucher quote`: what they ask for, or a refusal of one line. Any JSON from a user: a question
+whose words are bounded, or a refusal of one line.
 """
 
 import sys
@@ -14,7 +15,7 @@ import click
 
 with atheris.instrument_imports(include=["slurm_voucher", "accounting"]):
     from accounting.errors import VoucherError
-    from slurm_voucher import estimate, marks, protocol
+    from slurm_voucher import estimate, marks, protocol, userport
     from slurm_voucher.cli import sbatch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -64,9 +65,22 @@ def words(data: bytes) -> None:
         assert str(error), text  # noqa: PT017
 
 
+def by_port(data: bytes) -> None:
+    """Ask as a user would, by the port."""
+    try:
+        asked = userport.question(data)
+        for name in userport.WORDS:
+            word = asked.get(name)
+            assert word is None or (word.isprintable() and len(word) <= userport.WORD_MAX), word
+        begin_s, end_s = userport.window(asked, "Asia/Shanghai", 1_800_000_000)
+        assert begin_s < end_s, asked
+    except VoucherError as error:
+        assert str(error).isprintable(), error  # noqa: PT017
+
+
 def once(data: bytes) -> None:
     """Try one input; the first byte says which."""
-    known = {b"1": question, b"-": words}
+    known = {b"1": question, b"-": words, b"{": by_port}
     known.get(data[:1], comment)(data)
 
 

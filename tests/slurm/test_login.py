@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.stage import Done, Stage, run
+from tests.slurm.stage import Done, Stage, ended, run, submitted, until
 
 pytestmark = pytest.mark.slurm
 
@@ -40,6 +40,7 @@ def login(live: Stage) -> Iterator[Stage]:
     files = [f"--{name}-file={MUNGE}/munged.{name}" for name in ("pid", "log", "seed")]
     run("runuser", "-u", "munge", "--", "munged", f"--socket={MUNGE}/munge.socket.2", *files)
     live.start()
+    until("users are answered", lambda: ask("alice", "balance", ok=False).code == 0)
     yield live
     run("kill", (MUNGE / "munged.pid").read_text().strip())
     run("ip", "netns", "delete", "login")
@@ -92,3 +93,33 @@ def test_a_quote_is_what_sbatch_holds(login: Stage, words: str) -> None:
     done = run("sbatch", "--hold", *own, "--wrap=true", user="alice")
     assert row["not_understood"] is None
     assert f"voucher {account}: held {row['cost']} yuan" in done.text
+
+
+def test_jobs_and_explain_from_a_login_node(login: Stage) -> None:
+    """A user sees the own jobs wait, run and end, each with its hold or its charge; nobody else
+    does, and a number that is none is no job."""
+    account = login.accounts["ai"]
+    words = ("-p", "ai", "--gres=gpu:ascend_910b:1", "-t", "10", f"--voucher={account}")
+    job = submitted(run("sbatch", "--hold", *words, "--wrap=sleep 1", user="alice"))
+
+    def mine() -> dict[str, str]:
+        rows = json.loads(ask("alice", "jobs", "--json").out)
+        return next((row for row in rows if row["job"] == str(job)), {})
+
+    waits = until("the job is seen", lambda: mine() if mine().get("held") else None)
+    assert (waits["state"], waits["status"], waits["account"]) == ("PENDING", "held", account)
+    assert "JobHeldUser" in waits["reason"]
+    assert f"job {job} on chengdu/ai: PENDING" in ask("alice", "explain", str(job)).out
+    run("scontrol", "release", str(job))
+    ended(job)
+    login.svoucher("collect", "--cluster", "chengdu")
+    row = until("the job is charged", lambda: mine() if mine().get("charge") else None)
+    assert (row["state"], row["status"], row["held"]) == ("COMPLETED", "charged", None)
+    said = ask("alice", "explain", str(job)).out
+    assert f"charge {row['charge']} yuan" in said
+    assert "by policy chengdu-2023" in said
+    refused = ask("bob", "explain", str(job), ok=False)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "is another user's" in refused.err
+    assert ask("bob", "explain", "999999", ok=False).code == 3
+    assert str(job) not in {row["job"] for row in json.loads(ask("bob", "jobs", "--json").out)}
