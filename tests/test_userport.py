@@ -422,15 +422,29 @@ def test_one_question_of_the_archive_at_a_time(port, munged, fake, worked) -> No
     assert ask(port, munged, ask="jobs")["rows"]
 
 
-async def answered(site: config.Config, munged: str, question: object) -> dict[str, object]:
-    """Have a question answered in this process."""
+async def answered(
+    site: config.Config, munged: str, question: object, busy: tuple[int, ...] = ()
+) -> dict[str, object]:
+    """Have a question answered in this process, while questions of some users are."""
     answering = userport.Answering(site)
+    answering._busy |= set(busy)
     try:
         line = munge.encode(json.dumps({"version": 1, **question}).encode(), None, munged)
         answer = await answering.answer(line)
     finally:
         await answering.end()
     return dict(json.loads(munge.decode(answer, munged)[0]))
+
+
+@pytest.mark.parametrize("ask_", [{"ask": "jobs"}, {"ask": "explain", "job": "11"}])
+def test_who_is_being_answered_waits(site, munged, fake, worked, ask_: dict[str, str]) -> None:
+    """While one question of a user is answered from the archive a second one is refused; one of
+    another user, or of the book, is not."""
+    told_ = asyncio.run(answered(site, munged, ask_, (ME,)))
+    assert (told_["code"], told_["exit"]) == ("unavailable", 4)
+    assert "1 may be; ask again" in told_["say"]
+    assert "rows" in asyncio.run(answered(site, munged, ask_, (ME + 1,)))
+    assert "rows" in asyncio.run(answered(site, munged, {"ask": "balance"}, (ME,)))
 
 
 def test_an_archive_that_takes_too_long(site, munged, fake, worked, monkeypatch) -> None:
