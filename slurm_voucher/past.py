@@ -30,6 +30,8 @@ from slurm_voucher.present import Row
 NICE = 10
 """By how much others come before whoever reads the archive for users."""
 WARM_S = 1
+LISTED = ("job", "partition", "user", "state", "elapsed_s", "gres", "charge_micro", "reason")
+"""What `jobs` tells of a run, beside what it is known by."""
 SHARED_MAX = 1_000_000
 """How many runs a month of an account's segments may have for a run's own part of the statement to
 be worked out for its user: that takes all of them."""
@@ -181,7 +183,7 @@ class Reader:
         root, zone = self._config.archive, self._policy.timezone
         asked = Asked(uid, ended, account, most=most)
         with ledger.reading(self._engine).begin() as conn:
-            runs, more = own.ended(conn, root, asked, zone)
+            runs, more = own.ended(conn, root, asked, zone, LISTED)
         return jobs(runs, self._policy), more
 
     def explain(self, job: str, uid: int) -> tuple[list[Row], bool]:

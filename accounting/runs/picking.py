@@ -125,16 +125,17 @@ def find(root: Path, files: Sequence[Segment], wanted: Wanted) -> Iterator[Found
             yield Found(file, np.concatenate(places), pa.concat_tables(keys))
 
 
-def take(root: Path, file: Segment, place: Int64s) -> pa.Table:
-    """Return all columns of some rows of a file, in the order in which they stand there."""
-    wanted, parts = np.sort(place), [usage.STORED.empty_table()]
+def take(root: Path, file: Segment, place: Int64s, columns: Sequence[str]) -> pa.Table:
+    """Return columns of some rows of a file, in the order in which they stand there."""
+    schema = pa.schema([usage.STORED.field(name) for name in columns])
+    wanted, parts = np.sort(place), [schema.empty_table()]
     with archive.opened(root, file) as source:
         for group in groups_of(root, file):
             end = group.first_row + group.rows
             here = wanted[(wanted >= group.first_row) & (wanted < end)] - group.first_row
             if len(here):
-                rows = source.read_row_group(group.number).take(pa.array(here))
-                parts.append(usage.conform(rows, usage.STORED))
+                rows = source.read_row_group(group.number, columns=list(columns))
+                parts.append(usage.conform(rows.take(pa.array(here)), schema))
     return pa.concat_tables(parts).unify_dictionaries()
 
 

@@ -25,6 +25,9 @@ from accounting.settle import statements
 RUNS_MAX = 100
 """How many runs of one job are looked at, the newest: it may have been requeued for ever."""
 
+NEEDED = (*usage.Keys._fields, "end_s", "account", "status")
+"""Columns that say in which order runs come, and on which statement."""
+
 _PART = re.compile(r"(\d{1,18})[_+].{1,64}", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -34,7 +37,7 @@ class Runs:
     """Rows of the archive, latest revisions only.
 
     Attributes:
-        rows: All columns of STORED.
+        rows: Columns of STORED.
         statement: On which statement each is, by its id. None: on none.
     """
 
@@ -61,8 +64,17 @@ class Asked:
     most: int | None = None
 
 
-def ended(conn: Connection, root: Path, asked: Asked, timezone: str) -> tuple[Runs, bool]:
+def ended(
+    conn: Connection,
+    root: Path,
+    asked: Asked,
+    timezone: str,
+    columns: Sequence[str] = usage.STORED.names,
+) -> tuple[Runs, bool]:
     """Return runs in the order in which they ended, the newest of them if there are too many.
+
+    Args:
+        columns: What to read of them, with those of NEEDED.
 
     Returns:
         The runs, and whether there are more.
@@ -83,7 +95,7 @@ def ended(conn: Connection, root: Path, asked: Asked, timezone: str) -> tuple[Ru
             if len(chosen) > most:
                 chosen = sorted(chosen, key=_end)[-most - 1 :]
     chosen.sort(key=_end)
-    return _taken(conn, root, chosen[-most:], timezone), len(chosen) > most
+    return _taken(conn, root, chosen[-most:], timezone, columns), len(chosen) > most
 
 
 def _end(one: tuple[int, Segment, int]) -> int:
@@ -171,16 +183,22 @@ def _current(found: Sequence[Found], again: Sequence[Found]) -> list[tuple[int, 
 
 
 def _taken(
-    conn: Connection, root: Path, chosen: Sequence[tuple[int, Segment, int]], timezone: str
+    conn: Connection,
+    root: Path,
+    chosen: Sequence[tuple[int, Segment, int]],
+    timezone: str,
+    columns: Sequence[str] = usage.STORED.names,
 ) -> Runs:
     """Read the rows that were chosen, in the order of their ends."""
     by_file: dict[Segment, list[int]] = {}
     for _, file, place in chosen:
         by_file.setdefault(file, []).append(place)
-    parts, entries = [usage.STORED.empty_table()], [np.zeros(0, np.int64)]
+    some = [name for name in usage.STORED.names if name in (*columns, *NEEDED)]
+    schema_ = pa.schema([usage.STORED.field(name) for name in some])
+    parts, entries = [schema_.empty_table()], [np.zeros(0, np.int64)]
     for file, listed in by_file.items():
         where = np.sort(np.array(listed))
-        parts.append(picking.take(root, file, where))
+        parts.append(picking.take(root, file, where, some))
         begins, seqs = (
             np.array(column) for column in zip(*places.entries(conn, file), strict=True)
         )

@@ -74,7 +74,8 @@ def _ended(
         if cluster is not None and cluster not in own.clusters(conn):
             raise InvalidInput(f"cluster {cluster}: 0 runs in the archive; run svoucher collect")
         asked = own.Asked(ended=ended, account=account, cluster=cluster)
-        runs, _ = own.ended(conn, site.config.archive, asked, site.policy.timezone)
+        zone = site.policy.timezone
+        runs, _ = own.ended(conn, site.config.archive, asked, zone, past.LISTED)
     return past.jobs(runs, site.policy)
 
 
