@@ -105,9 +105,10 @@ def _cards(fields: Mapping[str, str]) -> str:
 def _why(job: QueuedJob) -> str:
     """Say why a job waits, goes on without its voucher, or is to be ended."""
     said = [job.reason] if job.waiting and job.marks.waits is None and job.reason else []
-    for code, what in ((job.marks.waits, ""), (job.marks.self_pay, "without its voucher: ")):
-        if code is not None:
-            said.append(what + WAITS.get(code, code))
+    if job.marks.waits is not None:
+        said.append(WAITS.get(job.marks.waits, job.marks.waits))
+    if job.marks.self_pay is not None:
+        said.append(f"without its voucher: {WAITS.get(job.marks.self_pay, job.marks.self_pay)}")
     if job.marks.ends:
         code, _, at = job.marks.ends.partition("@")
         said.append(f"is to be ended at {at}: {WAITS.get(code, code)}")

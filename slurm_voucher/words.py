@@ -22,7 +22,7 @@ DOMAIN = "svoucher"
 FOLDER = Path(__file__).parent / "locale"
 SAMPLE = "算力券：×·…"
 """What a terminal has to be able to show, or it is told in English."""
-EXAMPLE = "\b"
+EXAMPLE = "\b\n"
 """What a paragraph of help begins with that click does not fold."""
 SENTENCE_MAX = 1000
 """Characters; what is longer was not made of sentences."""
@@ -41,8 +41,7 @@ class Catalogue(gettext.GNUTranslations):
         ids = [key for key in self._known if isinstance(key, str) and "\4" not in key]
         split = [(key, FIELD.split(key)) for key in ids if FIELD.search(key)]
         self._made = [(key, parts[::2], parts[1::2]) for key, parts in split]
-        # What says most goes first, and what begins with a field last: it fits all too much.
-        self._made.sort(key=lambda one: (not one[1][0], -sum(map(len, one[1]))))
+        self._made.sort(key=lambda one: -sum(map(len, one[1])))  # what says most goes first
 
     def said(self, text: str) -> str:
         """Say a sentence that was made in English."""
@@ -135,12 +134,14 @@ def word(what: str, text: str) -> str:
 
 
 def help_text(text: str) -> str:
-    """Say the help of a command, a paragraph at a time; examples stay as they are."""
-    said_so = [
-        one if one.startswith(EXAMPLE) else said(" ".join(one.split()))
+    """Say the help of a command, a paragraph at a time; of an example what it is called."""
+    told = [
+        EXAMPLE + said(one.removeprefix(EXAMPLE))
+        if one.startswith(EXAMPLE)
+        else said(" ".join(one.split()))
         for one in cleandoc(text).split("\n\n")
     ]
-    return "\n\n".join(said_so)
+    return "\n\n".join(told)
 
 
 def heading(column: str) -> str:

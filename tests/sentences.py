@@ -1,7 +1,9 @@
 """Find the sentences that a researcher may read, and bring the catalogues in line: make words."""
 
 import ast
+import errno
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -27,7 +29,7 @@ FILES = [
     )),
     *(f"slurm_voucher/{name}.py" for name in (
         "answers", "asking", "commands", "estimate", "munge", "partitions", "past", "port",
-        "present", "times", "tres", "userport",
+        "present", "queue", "times", "tres", "userport",
     )),
     *(f"accounting/rates/{name}.py" for name in (
         "basis", "definition", "explaining", "footprint", "tariff",
@@ -38,21 +40,25 @@ FILES = [
 RAISED = ["accounting/book/ledger.py"]
 """Of these only what they raise."""
 NOT_SAID = re.compile(
-    r"from slurm_voucher |[A-Z]{2,} |\[[A-Z]{2,}|%|users|uid|policy \{|演练|, deduct|.* min$"
+    r"[A-Z]{2,} |from |svoucher: \{|\[[A-Z]{2,}|%|users|uid|policy \{|演练|, deduct|.* min$"
 )
 """How SQL, logs, options and names begin: what is no sentence, or for nobody who asks."""
 VALUES = {
-    "column": (
-        "job", "cluster", "partition", "user", "state", "ended", "elapsed_s", "gres", "account",
-        "status", "charge", "reason",
-    ),
-    "status": ("charged", "free", "unrated", *(f", {one}" for one in chips.STATUSES[1:])),
+    "status": tuple(f", {one}" for one in chips.STATUSES[1:]),
     "reason": (pricing.REFUNDED,),
     "unit": ("minute", "hour"),
     "what": ("cards", "cores", "nodes", "memory"),
     "verdict": ("accepted", "refused"),
 }  # fmt: skip
 """Words of columns and fields that no schema lists."""
+OF_SYSTEM = tuple(
+    os.strerror(number)
+    for number in (
+        errno.EACCES, errno.ECONNREFUSED, errno.EDQUOT, errno.EHOSTUNREACH, errno.EISDIR,
+        errno.ENOENT, errno.ENOSPC, errno.ENOTDIR, errno.ETIMEDOUT,
+    )
+)  # fmt: skip
+"""What the system says where a researcher's command reads, writes or asks."""
 OF_CLICK = ("decorators", "exceptions", "formatting", "parser", "types")
 """Modules of click whose words a user reads; the rest says nearly all to programmers."""
 CORE = ("Commands", "Options", "Positional arguments", "Aborted!", "default: {default}")
@@ -139,7 +145,9 @@ def of_help(name: str) -> Iterator[str]:
     assert command is not None
     assert command.help
     for paragraph in cleandoc(command.help).split("\n\n"):
-        if not paragraph.startswith(words.EXAMPLE):
+        if paragraph.startswith(words.EXAMPLE):
+            yield paragraph.removeprefix(words.EXAMPLE).partition(": ")[0]
+        else:
             yield " ".join(paragraph.split())
     yield from (p.help for p in command.params if isinstance(p, click.Option) and p.help)
 
@@ -175,6 +183,8 @@ def found() -> Catalog:
     template.add(main.help, locations=[("svoucher --help", 0)])
     for mark in words.MARKS:
         template.add(mark, locations=[("slurm_voucher/words.py", 0)])
+    for text in (*OF_SYSTEM, "timed out", "Name or service not known"):
+        template.add(text, locations=[("strerror", 0)])
     for part in OF_CLICK:
         of_click = Path(click.__file__).parent / f"{part}.py"
         for _, text, _, _ in extract_from_file("python", str(of_click)):

@@ -147,7 +147,7 @@ def test_what_is_not_understood_of_a_script(tmp_path: Path) -> None:
         ("-N 4-", "'4-' is no number of nodes"),
         ("-N 0", "0 is no number of nodes"),
         ("--mem=much", "'much' is no size of memory"),
-        ("-t soon", "'soon' is no duration"),
+        ("-t soon", "'soon': is no duration"),
     ],
 )
 def test_what_sbatch_would_not_take(line: str, said: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from accounting.errors import InvalidInput
+from slurm_voucher import words
 from slurm_voucher.cli.output import Show, output_options, say, show_table
 from slurm_voucher.cli.site import CLUSTER, DAY, TEXT, Site, login, pass_site
 
@@ -45,9 +46,8 @@ def jobs_(
     rows = [_mine(row) for row in told["rows"] if cluster in (None, row["cluster"])]
     show(rows)
     if told["more"]:
-        click.echo(
-            "svoucher: there are more, these are the newest; name days to see others", err=True
-        )
+        more = words.said("there are more, these are the newest; name days to see others")
+        click.echo(f"svoucher: {more}", err=True)
 
 
 def _mine(row: Row) -> Row:

@@ -345,7 +345,7 @@ def _minutes(text: str) -> str:
     try:
         minutes = times.limit_minutes(text)
     except ValueError as error:
-        raise ValueError(f"{text[:SHOWN]!r} {error}") from None
+        raise ValueError(f"{text[:SHOWN]!r}: {error}") from None
     return "unlimited" if minutes is None else str(minutes)
 
 
