@@ -19,7 +19,7 @@ class Act:
     Attributes:
         job_id: The job, or its array, or the first part of it.
         verb: hold, release, or '' where only the comment changes.
-        comment_of: The job whose AdminComment is written.
+        comment_of: The job whose AdminComment is written, as Slurm calls it alone.
         comment: What it is to be.
     """
 

@@ -42,6 +42,7 @@ class QueuedJob:
         act_on: Number by which an administrator holds or releases it: of all tasks of an array,
             of all parts of a heterogeneous job.
         task: Which task of an array it is; None for a job, and for tasks that wait together.
+        part: Which part of a heterogeneous job it is; None for any other.
         start_s: When it started; None while it waits.
         waiting: Whether it waits in the queue.
         stopped: Whether it waits with priority 0: somebody holds it.
@@ -61,6 +62,7 @@ class QueuedJob:
     ended: bool
     act_on: int
     task: int | None
+    part: int | None
     start_s: int | None
     waiting: bool
     stopped: bool
@@ -81,12 +83,19 @@ class QueuedJob:
     @property
     def name(self) -> str:
         """What Slurm calls it alone: the number of an array is that of all of its tasks."""
+        if self.part is not None:
+            return str(self.marked_by)
         return str(self.job_id) if self.task is None else f"{self.array_job_id}_{self.task}"
+
+    @property
+    def marked_by(self) -> int | str:
+        """By what its AdminComment is written: the first part's number is that of all parts."""
+        return self.job_id if self.part is None else f"{self.act_on}+{self.part}"
 
     @property
     def to_end(self) -> str:
         """What is ended when it is: of a heterogeneous job all parts."""
-        return self.name if self.act_on == self.array_job_id else str(self.act_on)
+        return self.name if self.part is None else str(self.act_on)
 
     @property
     def runs(self) -> bool:
@@ -190,14 +199,16 @@ def _job(row: Mapping[str, Any], found: Marks) -> QueuedJob:
     # 22.05 names one state alone: of a job that was requeued and is held not that it is pending.
     waiting = bool(_states(row) & WAITS)
     stopped = waiting and _number(row.get("priority")) == 0
+    het_job_id = _number(row.get("het_job_id"))
     return QueuedJob(
         job_id=int(row["job_id"]),
         array_job_id=_of_array(row),
         submit_s=submit_s,
         uid=int(row["user_id"]),
         ended=_ended(row),
-        act_on=_number(row.get("het_job_id")) or _of_array(row),
+        act_on=het_job_id or _of_array(row),
         task=_number(row.get("array_task_id")) if row.get("array_job_id") else None,
+        part=_number(row.get("het_job_offset")) if het_job_id else None,
         start_s=None if waiting else _number(row.get("start_time")) or None,
         waiting=waiting,
         stopped=stopped,

@@ -51,11 +51,7 @@ def rebind(
         held = holds.find_live(conn, new)
     assert held is not None
     amount = held.live * held.task_micro
-    acts = [
-        Act(job.act_on, "", job.job_id, marks.write(job.comment, _marks(job, account, new, amount)))
-        for job in own
-        if job.marks.hold != new
-    ]
+    acts = [_marked(job, account, new, amount) for job in own if job.marks.hold != new]
     problems = carry_out(acts)
     if not problems:
         with engine.begin() as conn:
@@ -65,8 +61,9 @@ def rebind(
     return new, after, problems
 
 
-def _marks(job: QueuedJob, account: str, hold_id: str, held_micro: int) -> marks.Marks:
-    return job.marks._replace(voucher=account, hold=hold_id, held_micro=held_micro)
+def _marked(job: QueuedJob, account: str, hold_id: str, held_micro: int) -> Act:
+    own = job.marks._replace(voucher=account, hold=hold_id, held_micro=held_micro)
+    return Act(job.act_on, "", job.marked_by, marks.write(job.comment, own))
 
 
 def _waiting(snapshot: Snapshot, job_id: int) -> list[QueuedJob]:

@@ -142,7 +142,7 @@ class Judge:
         for job in left:
             if pays:
                 own_marks = Marks(None, None, None, job.marks.waits, code)
-                yield Act(job.act_on, "", job.job_id, marks.write(job.comment, own_marks))
+                yield Act(job.act_on, "", job.marked_by, marks.write(job.comment, own_marks))
             elif job.waiting:
                 yield from _waits(job, code, held)
 
@@ -159,7 +159,7 @@ def _let_go(self_paid: Jobs, by_hold: Mapping[str, Jobs]) -> Iterator[Act]:
     for job in self_paid:
         if job.marks.waits is not None and job.array_job_id not in held:
             comment = marks.write(job.comment, job.marks._replace(waits=None))
-            yield Act(job.act_on, "release" if _ours(job) else "", job.job_id, comment)
+            yield Act(job.act_on, "release" if _ours(job) else "", job.marked_by, comment)
 
 
 def _not_to_be_ended(by_hold: Mapping[str, Jobs], endings: Sequence[Ending]) -> Iterator[Act]:
@@ -203,7 +203,7 @@ def _act(job: QueuedJob, verb: str, held: Held | None, waits: str | None) -> Act
     voucher = held.account if held else job.marks.voucher
     ends = job.marks.ends if job.runs else None
     own = job.marks._replace(voucher=voucher, held_micro=amount, waits=waits, ends=ends)
-    return Act(job.act_on, verb, job.job_id, marks.write(job.comment, own))
+    return Act(job.act_on, verb, job.marked_by, marks.write(job.comment, own))
 
 
 def _newest(held_and_jobs: tuple[Held, Jobs]) -> tuple[int, str]:

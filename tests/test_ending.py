@@ -67,8 +67,8 @@ class Site:
             choices=choices or Choices(end_running=self.settings),
         )  # fmt: skip
         for act in done.acts:
-            number = str(act.comment_of).partition("_")[0]
-            self.rows[int(number)]["admin_comment"] = act.comment
+            number, _, part = str(act.comment_of).partition("_")[0].partition("+")
+            self.rows[int(number) + int(part or 0)]["admin_comment"] = act.comment
         return ending.carry_out(done.endings, self.settings, NOW_S + self.at_s, POLICY.timezone)
 
     def marked(self, job_id: int) -> None:

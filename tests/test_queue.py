@@ -57,6 +57,7 @@ def test_recorded_fields() -> None:
         ended=False,
         act_on=FIRST,
         task=None,
+        part=None,
         start_s=None,
         waiting=True,
         stopped=False,
@@ -106,7 +107,7 @@ def test_heterogeneous_job() -> None:
     jobs = read(row(120), row(121)).jobs
 
     assert [(each.array_job_id, each.hold[0]) for each in jobs] == [(120, "4"), (121, "5")]
-    assert [(each.name, each.to_end) for each in jobs] == [("120", "120"), ("121", "120")]
+    assert [(each.name, each.to_end) for each in jobs] == [("120+0", "120"), ("120+1", "120")]
 
 
 @pytest.mark.parametrize(

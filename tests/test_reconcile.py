@@ -687,6 +687,18 @@ def test_job_that_another_holds_by_now_is_not_released(site, how) -> None:
     assert done.acts == [Act(ONE, "", ONE, mark(FIRST, CARD_HOUR))]
 
 
+def test_parts_of_a_heterogeneous_job_are_marked_each(site) -> None:
+    """They are held and released by the first part's number, by which scontrol would write the
+    AdminComment of all of them: each mark names its part."""
+    big = {"time_limit": minutes(60 * 20_000), "tres_per_node": "gres/gpu:ascend_910b:1"}
+    rows = queued(120, admin_comment=mark("4" * 32), **big), queued(121, **big)
+    done = look(site, *rows)
+
+    assert {(a.verb, a.job_id) for a in done.acts} == {("hold", 120)}
+    own = {a.comment_of: marks.read(a.comment).hold for a in done.acts}
+    assert own == {"120+0": "4" * 32, "120+1": "5" * 32}
+
+
 def test_array_is_held_and_marked_as_a_whole(site) -> None:
     """Tasks of an array that wait are held and released by the array's number, each marked."""
     big = {"time_limit": minutes(60 * 20_000)}

@@ -55,8 +55,11 @@ class Queue:
 
     def carry_out(self, act) -> None:
         """Do one thing to a job, as scontrol does."""
-        self.rows[act.comment_of]["admin_comment"] = act.comment
         for row in self.rows.values():
+            het, part = (row[name]["number"] for name in ("het_job_id", "het_job_offset"))
+            called = {row["job_id"], het, f"{het}+{part}"} if het else {row["job_id"]}
+            if act.comment_of in called:  # the first part's number is that of all parts
+                row["admin_comment"] = act.comment
             names = (row[name]["number"] for name in ("het_job_id", "array_job_id"))
             same = act.job_id == next(filter(None, names), row["job_id"])
             if same and "PENDING" in row["job_state"] and act.verb:
