@@ -84,13 +84,14 @@ class QueuedJob:
     def name(self) -> str:
         """What Slurm calls it alone: the number of an array is that of all of its tasks."""
         if self.part is not None:
-            return str(self.marked_by)
+            return f"{self.act_on}+{self.part}"
         return str(self.job_id) if self.task is None else f"{self.array_job_id}_{self.task}"
 
     @property
     def marked_by(self) -> int | str:
-        """By what its AdminComment is written: the first part's number is that of all parts."""
-        return self.job_id if self.part is None else f"{self.act_on}+{self.part}"
+        """By what its AdminComment is written: the number of the last task of an array is that of
+        all of them, and that of a heterogeneous job's first part of all parts."""
+        return self.job_id if self.task is None and self.part is None else self.name
 
     @property
     def to_end(self) -> str:

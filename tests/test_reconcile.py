@@ -687,6 +687,14 @@ def test_job_that_another_holds_by_now_is_not_released(site, how) -> None:
     assert done.acts == [Act(ONE, "", ONE, mark(FIRST, CARD_HOUR))]
 
 
+def test_task_that_runs_is_unmarked_alone(site) -> None:
+    """The last task of an array has the array's number, by which scontrol would also write what
+    stands in those that wait again: they would be held and not ours to release."""
+    last = {"job_id": ARRAY, "array_task_id": {"set": True, "infinite": False, "number": 6}}
+    waits = running(130, 1, admin_comment=f"{mark('3' * 32)};waits=x") | last
+    assert [act.comment_of for act in look(site, waits).acts] == ["119_6"]
+
+
 def test_parts_of_a_heterogeneous_job_are_marked_each(site) -> None:
     """They are held and released by the first part's number, by which scontrol would write the
     AdminComment of all of them: each mark names its part."""
