@@ -5,11 +5,20 @@ AdminComment (`waits=CODE`), which its user can read and not change; only jobs t
 that nobody else holds, are released.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from accounting.errors import SlurmUnavailable
 from slurm_voucher.commands import ask
+
+_EACH = re.compile(r"[0-9]+_[0-9,:%.\[\]-]+: (No error|Job has already finished)")
+"""What scontrol says of an array, with exit code 1, when tasks that have ended are remembered: what
+was to be done is done to the others.
+
+Source:
+    slurm/src/slurmctld/job_mgr.c, update_job_str; seen on 22.05
+"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ def carry_out(acts: Iterable[Act]) -> list[str]:
         move = [[act.verb, str(act.job_id)]] if act.verb else []
         for arguments in [*move, mark] if act.verb == "release" else [mark, *move]:
             try:
-                ask(["scontrol", *arguments])
+                ask(["scontrol", *arguments], fine=_EACH)
             except SlurmUnavailable as error:
                 problems.append(f"job {act.job_id}: {error}")
                 break

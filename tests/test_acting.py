@@ -52,3 +52,24 @@ def test_what_fails_is_told_and_the_next_is_done(slurm) -> None:
 
     assert problems == ["job 16: scontrol: scontrol: Invalid job id; is slurmctld running?"]
     assert told == [f"[update][JobId=18][AdminComment={MARK}]"]
+
+
+@pytest.mark.parametrize(
+    ("said", "done"),
+    [
+        ("3_1,3: No error\n3_2: Job has already finished", 2),
+        ("3_[1-2,4-9:2%4]: No error\n3_3: Job has already finished", 2),
+        ("3_1,3: No error\n3_2: Access/permission denied", 1),
+        ("Job has already finished for job 3", 1),
+        ("", 1),
+    ],
+)
+def test_array_of_which_a_task_has_ended_is_held(slurm, said: str, done: int) -> None:
+    """scontrol exits with 1 where a task has ended already: the others are marked, and then held.
+    What else fails leaves them as they are."""
+    script = f"#!/bin/sh\necho $1 >> {slurm.folder}/done\nprintf '%s' '{said}' >&2\nexit 1\n"
+    (slurm.folder / "scontrol").write_text(script)
+    problems = acting.carry_out([Act(3, "hold", 3, MARK)])
+
+    assert (slurm.folder / "done").read_text().split() == ["update", "hold"][:done]
+    assert len(problems) == 2 - done
