@@ -19,7 +19,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -184,6 +184,15 @@ def measure(folder: Path, accounts: int, days: int) -> dict[str, Any]:
         "took_s": round(time.monotonic() - began_s),
         "parts": dict(sorted(parts, key=lambda row: -row[1])[:12]),
     }
+
+
+def close(home: Path, months: Sequence[str]) -> None:
+    """Close months of a site: for a process of its own, which loads no more than that takes."""
+    engine = ledger.connect(f"sqlite:///{home / 'book.db'}")
+    for month in months:
+        day = period.first_day(period.following(month)) + timedelta(days=40)
+        settlement.close(engine, home / "archive", month, Scope("cdaicc"), RULES, stamp(day))
+    engine.dispose()
 
 
 def _year(added: list[int], times: int) -> int:

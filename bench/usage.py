@@ -102,19 +102,6 @@ def take_in(home: Path, text: Path, last_day: date) -> tuple[float, float]:
                "--complete-until", last_day.isoformat())  # fmt: skip
 
 
-def close(home: Path, months: Sequence[str]) -> None:
-    """Close months: what a process of its own does."""
-    from accounting.settle import settlement
-    from accounting.settle.settlement import Scope
-
-    engine = ledger.connect(f"sqlite:///{home / 'book.db'}")
-    for month in months:
-        day = period.first_day(period.following(month)) + timedelta(days=40)
-        stamp = book_size.stamp(day)
-        settlement.close(engine, home / "archive", month, Scope("cdaicc"), book_size.RULES, stamp)
-    engine.dispose()
-
-
 def in_the_book(home: Path) -> dict[str, int]:
     """Return what the book says: runs, what they cost, and what statements have of it."""
     engine = ledger.connect(f"sqlite:///{home / 'book.db'}")
@@ -206,7 +193,8 @@ def measure(folder: Path, rows: int) -> dict[str, Any]:
     while len(months) < 12 and period.bounds(months[-1], period.SHANGHAI)[1] <= last_s:
         months.append(period.following(months[-1]))
     close_s, close_mib = run(
-        "-c", f"import bench.usage as b,pathlib; b.close(pathlib.Path({str(home)!r}), {months!r})"
+        "-c",
+        f"import bench.book_size as b,pathlib; b.close(pathlib.Path({str(home)!r}), {months!r})",
     )
     peers.append(apart("polars_parse", text))
 
