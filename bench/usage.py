@@ -41,7 +41,7 @@ DAY_ROWS = 160_000
 """About 150,000 of them are runs."""
 PART_BYTES = 1_500_000_000
 """How much Polars is given at a time: what it reads it holds."""
-SVOUCHER = "from slurm_voucher.cli import main; main(prog_name='svoucher')"
+SVOUCHER = "import bench.alone; from slurm_voucher.cli import main; main(prog_name='svoucher')"
 BANDS = (
     '{"07:00": flat, "10:00": peak, "15:00": flat, "18:00": peak, "21:00": flat, "23:00": valley}'
 )
@@ -194,7 +194,8 @@ def measure(folder: Path, rows: int) -> dict[str, Any]:
         months.append(period.following(months[-1]))
     close_s, close_mib = run(
         "-c",
-        f"import bench.book_size as b,pathlib; b.close(pathlib.Path({str(home)!r}), {months!r})",
+        f"import bench.alone, bench.book_size as b, pathlib; "
+        f"b.close(pathlib.Path({str(home)!r}), {months!r})",
     )
     peers.append(apart("polars_parse", text))
 
