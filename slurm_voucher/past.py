@@ -177,20 +177,20 @@ class Reader:
         self._policy = policies.load(text, f"policy {name}")
 
     def jobs(
-        self, uid: int, ended: tuple[int, int], account: str | None, most: int
+        self, cluster: str, uid: int, ended: tuple[int, int], account: str | None, most: int
     ) -> tuple[list[Row], bool]:
         """Tell of a user's runs that ended in some time, and whether there are more."""
         root, zone = self._config.archive, self._policy.timezone
-        asked = Asked(uid, ended, account, most=most)
+        asked = Asked(uid, ended, account, cluster, most)
         with ledger.reading(self._engine).begin() as conn:
             runs, more = own.ended(conn, root, asked, zone, LISTED)
         return jobs(runs, self._policy), more
 
-    def explain(self, job: str, uid: int) -> tuple[list[Row], bool]:
+    def explain(self, cluster: str, job: str, uid: int) -> tuple[list[Row], bool]:
         """Explain the runs of a job that are a user's; and whether somebody else's are there."""
         root, zone = self._config.archive, self._policy.timezone
         with ledger.reading(self._engine).begin() as conn:
-            runs, others = own.of_job(conn, root, job, zone, uid)
+            runs, others = own.of_job(conn, root, job, zone, uid, cluster)
             explainer = Explainer(conn, self._config, self._policy, SHARED_MAX)
             return explainer.explain(runs), others
 

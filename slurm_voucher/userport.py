@@ -138,9 +138,10 @@ class Answering:
     async def _jobs(self, asked: Question, uid: int) -> dict[str, Any]:
         account = asked.get("account")
         now = await asyncio.to_thread(self._present, uid)
-        zone = (await asyncio.to_thread(self._now)).policy.timezone
-        ended = window(asked, zone, int(time.time()))
-        past, more = await self._read("jobs", uid, ended, account, RUNS_MAX)
+        rules = await asyncio.to_thread(self._now)
+        ended = window(asked, rules.policy.timezone, int(time.time()))
+        cluster = rules.cluster.name  # elsewhere the same uid may be somebody else
+        past, more = await self._read("jobs", cluster, uid, ended, account, RUNS_MAX)
         rows = [*past, *(row for row in now if account in (None, row["account"]))]
         return _within_bounds(rows, more)
 
@@ -149,7 +150,8 @@ class Answering:
         if job is None:
             raise InvalidInput("question explain: names no job; ask by svoucher")
         now, others = await asyncio.to_thread(self._explained_now, job, uid)
-        past, of_others = await self._read("explain", job, uid)
+        rules = await asyncio.to_thread(self._now)
+        past, of_others = await self._read("explain", rules.cluster.name, job, uid)
         rows = [*past, *now]
         if not rows and (others or of_others):
             raise NotAllowed(f"job {job}: is another user's, 1 may ask; ask who submitted it")

@@ -287,6 +287,15 @@ def test_jobs_of_ones_own(port, munged, fake, worked) -> None:
     assert "gone" in rows[2]["reason"]
 
 
+def test_the_same_uid_elsewhere_is_somebody_else(town, port, munged, fake, worked) -> None:
+    """Who asks is known on this cluster: runs of another one's user of the same number are not
+    told, and not explained."""
+    take(town, yuan(99, 7, a_while_ago(1), uid=ME, cluster="elsewhere"), at=a_while_ago(0))
+    assert "99" not in {row["job"] for row in ask(port, munged, ask="jobs")["rows"]}
+    with pytest.raises(VoucherError, match="job 99: not in the queue, and 0 of your runs"):
+        ask(port, munged, ask="explain", job="99")
+
+
 def test_jobs_that_wait_for_their_voucher(port, munged, fake, worked) -> None:
     """A job that is held in the queue says in words why."""
     comment = f"voucher={ACCOUNT};hold={'1' * 32};held=9024000;waits=insufficient_balance"
