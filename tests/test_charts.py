@@ -19,7 +19,7 @@ from accounting.runs.nodes import WHYS
 from accounting.settle.utilisation import Allocated, Available, Used
 from slurm_voucher.charts import page, picture, reports, terminal
 from slurm_voucher.charts.chart import OTHERS, SERIES_MAX, Chart, Kind, Series, series
-from slurm_voucher.cli.output import width_of
+from slurm_voucher.cli.cells import width_of
 from slurm_voucher.papers import fonts
 
 EVIL = "</script><script>alert(1)</script>$x$"

@@ -15,7 +15,7 @@ import termios
 import pytest
 from homes import GOOD, HEADER, ROOT, Home, an_account, furnished
 
-from slurm_voucher.cli.output import width_of
+from slurm_voucher.cli.cells import width_of
 
 PYTHON = (sys.executable, "-c", "from slurm_voucher.cli import main; main(prog_name='svoucher')")
 STYLED = re.compile(r"\x1b\[[0-9;]*m")

@@ -6,12 +6,12 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from slurm_voucher import words
+from slurm_voucher.cli.cells import Cells, width_of
 
 Show = Callable[[Sequence[Mapping[str, Any]]], None]
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -69,16 +69,6 @@ def show_csv(rows: Sequence[Mapping[str, Any]]) -> None:
         click.echo(text.getvalue(), nl=False)
 
 
-@dataclass(frozen=True)
-class Cells:
-    """A table as text: what its columns are called, how wide they are, and which are numbers."""
-
-    names: list[str]
-    rows: list[list[str]]
-    right: list[bool]
-    widths: list[int]
-
-
 def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print aligned columns; numbers to the right. Chinese characters are two columns wide."""
     if not rows:
@@ -124,8 +114,3 @@ def _cell(column: str, value: Any) -> str:
 
 def _numeric(text: str) -> bool:
     return text == "-" or text.lstrip("-").replace(",", "").replace(".", "", 1).isdigit()
-
-
-def width_of(text: str) -> int:
-    """Count the columns of a terminal that a text takes."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

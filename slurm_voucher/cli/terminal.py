@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from slurm_voucher.cli.output import Cells, width_of
+from slurm_voucher.cli.cells import Cells, width_of
 
 GAP = 2
 WORD_MAX = 24
