@@ -41,10 +41,10 @@ def take_in(stored: pa.Table, lines: list[bytes]) -> pa.Table:
     return archive.current(pa.concat_tables([stored, rated(new)]))
 
 
-@pytest.mark.parametrize("kind", [*period.KINDS, "total"])
+@pytest.mark.parametrize("kind", [*(each for each in period.KINDS if each != "week"), "total"])
 @pytest.mark.parametrize("figure", FIGURES)
 def test_what_the_portal_reports(whole: pa.Table, kind: str, figure: str) -> None:
-    """Hours and job counts are those of XDMoD, to the last decimal, in every period."""
+    """Hours and job counts are those of XDMoD, to the last decimal; it knows no weeks."""
     wanted = expected("xdmod/pozidriv.expected.json")["values"][figure][kind]
     if kind == "total":
         wanted = {"total": wanted}

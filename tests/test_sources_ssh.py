@@ -73,9 +73,9 @@ def test_a_sacct_elsewhere(server: Sshd, tmp_path: Path) -> None:
     assert server.login.command("sreport") == "sreport"
     assert login.command("sreport") == f"{server.folder}/sreport"
     with pytest.raises(
-        SlurmUnavailable, match=r"127\.0\.0\.1:\d+: sacct: .*exit status 127\); try"
+        SlurmUnavailable, match=r"127\.0\.0\.1:\d+: sacct-of-nobody: .*exit status 127\); try"
     ):
-        list(ask(server.login))
+        list(ask(server.other(sacct="sacct-of-nobody")))  # this machine may have one of its own
 
 
 def test_an_unknown_host_is_left(server: Sshd, tmp_path: Path) -> None:
