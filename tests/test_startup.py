@@ -66,6 +66,19 @@ def test_help_needs_no_book() -> None:
     assert loaded & (SLOW | BOOK) == set()
 
 
+def test_nothing_is_looked_through_at_the_end() -> None:
+    """A command that is over leaves its memory to the system, without a search for garbage."""
+    told = "import atexit, gc, sys\natexit.register(lambda: print(gc.get_freeze_count()))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{told}{SVOUCHER}", "--version"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert int(done.stdout.split()[-1]) > 10_000
+
+
 def test_a_book_loads_one_database() -> None:
     """The tables name no database, for SQLAlchemy would load it for every command."""
     code, said, _ = python(

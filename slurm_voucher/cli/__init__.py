@@ -4,6 +4,7 @@ A command's module is imported only when the command is used, so --help loads no
 Modules whose commands read no runs load no Arrow; tests/test_startup.py holds both.
 """
 
+import atexit
 import gc
 import importlib
 import shutil
@@ -20,6 +21,8 @@ from slurm_voucher.cli import ending
 gc.set_threshold(100_000, 10, 100)
 """What is imported stays: to look through all of it for garbage, over and over while it grows, is a
 tenth of what a command takes."""
+atexit.register(gc.freeze)
+"""At its end Python looks through all of it once more: half a second where numba is among it."""
 
 COMMANDS = {
     "init": ("book", "Make a new book."),
