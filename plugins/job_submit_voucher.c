@@ -110,6 +110,12 @@ static void _put16(struct wire_question *q, const char *key, uint16_t value)
 		wire_put_number(q, key, value);
 }
 
+/* Slurm says unset by NO_VAL16, by INFINITE16, and where nothing may be 0 by 0. */
+static bool _is_set16(uint16_t value)
+{
+	return value && (value < NO_VAL16);
+}
+
 static void _put_memory(struct wire_question *q, uint64_t value)
 {
 	if (value == NO_VAL64)
@@ -136,12 +142,21 @@ static void _put_priced(struct wire_question *q, const job_desc_msg_t *job)
 	_put16(q, "ntasks_per_node", job->ntasks_per_node);
 	_put32(q, "min_cpus", job->min_cpus);
 	_put32(q, "max_cpus", job->max_cpus ? job->max_cpus : NO_VAL);
-	if (job->shared == JOB_SHARED_NONE)
+	_put16(q, "pn_min_cpus", job->pn_min_cpus);
+	wire_put_text(q, "req_nodes", job->req_nodes);
+	/* Slurm gives whole nodes for --core-spec, too. */
+	if ((job->shared == JOB_SHARED_NONE) || _is_set16(job->core_spec))
 		wire_put_text(q, "exclusive", "1");
+	if (_is_set16(job->threads_per_core) || _is_set16(job->ntasks_per_core))
+		wire_put_text(q, "cores_alone", "1");
 	wire_put_text(q, "tres_per_job", job->tres_per_job);
 	wire_put_text(q, "tres_per_node", job->tres_per_node);
 	wire_put_text(q, "tres_per_socket", job->tres_per_socket);
 	wire_put_text(q, "tres_per_task", job->tres_per_task);
+	wire_put_text(q, "cpus_per_tres", job->cpus_per_tres);
+	wire_put_text(q, "mem_per_tres", job->mem_per_tres);
+	if (_is_set16(job->ntasks_per_tres))
+		wire_put_number(q, "ntasks_per_tres", job->ntasks_per_tres);
 	_put_memory(q, job->pn_min_memory);
 	wire_put_text(q, "features", job->features);
 	if (job->begin_time)
@@ -174,7 +189,7 @@ static void _ask(struct wire_question *q, int64_t deadline_us, const char *who,
 	if (!wire_end(q)) {
 		answer->verdict = WIRE_NO;
 		snprintf(answer->say, sizeof(answer->say), "%s: the request is over %d bytes; "
-			 "shorten --array or --constraint", who, WIRE_OUT_MAX);
+			 "shorten --array, --constraint or --nodelist", who, WIRE_OUT_MAX);
 		return;
 	}
 	link_ask(q, deadline_us, answer);
@@ -197,8 +212,8 @@ static int _refuse_unanswered(char **err_msg, const char *who)
  */
 static bool _hides_cards(const job_desc_msg_t *job)
 {
-	return job->ntasks_per_tres && (job->ntasks_per_tres < NO_VAL16) && !job->tres_per_job &&
-	       !job->tres_per_node && !job->tres_per_socket && !job->tres_per_task;
+	return _is_set16(job->ntasks_per_tres) && !job->tres_per_job && !job->tres_per_node &&
+	       !job->tres_per_socket && !job->tres_per_task;
 }
 
 /* Whether a job without a voucher is asked about: by its partitions, or the default one. */

@@ -93,6 +93,7 @@ static void _empty(job_desc_msg_t *job)
 {
 	memset(job, 0, sizeof(*job));
 	job->cpus_per_task = job->ntasks_per_node = job->ntasks_per_tres = job->shared = NO_VAL16;
+	job->pn_min_cpus = job->core_spec = job->threads_per_core = job->ntasks_per_core = NO_VAL16;
 	job->max_cpus = job->min_cpus = job->max_nodes = job->min_nodes = NO_VAL;
 	job->num_tasks = job->time_limit = job->time_min = NO_VAL;
 	job->het_job_offset = job->priority = NO_VAL;
@@ -114,6 +115,8 @@ static void _set(job_desc_msg_t *job, char **err, const char *key, const char *v
 		{ "tres_per_job", &job->tres_per_job }, { "tres_per_node", &job->tres_per_node },
 		{ "tres_per_socket", &job->tres_per_socket },
 		{ "tres_per_task", &job->tres_per_task }, { "comment", &job->comment },
+		{ "cpus_per_tres", &job->cpus_per_tres }, { "mem_per_tres", &job->mem_per_tres },
+		{ "req_nodes", &job->req_nodes },
 		{ "admin_comment", &job->admin_comment }, { "err", err },
 	};
 	const struct { const char *key; uint32_t *to; } numbers[] = {
@@ -127,6 +130,9 @@ static void _set(job_desc_msg_t *job, char **err, const char *key, const char *v
 		{ "cpus_per_task", &job->cpus_per_task }, { "shared", &job->shared },
 		{ "ntasks_per_node", &job->ntasks_per_node },
 		{ "ntasks_per_tres", &job->ntasks_per_tres },
+		{ "pn_min_cpus", &job->pn_min_cpus }, { "core_spec", &job->core_spec },
+		{ "threads_per_core", &job->threads_per_core },
+		{ "ntasks_per_core", &job->ntasks_per_core },
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
@@ -163,7 +169,8 @@ static void _free(job_desc_msg_t *job)
 	char *texts[] = { job->account, job->partition, job->qos, job->features, job->array_inx,
 			  job->job_id_str, job->tres_per_job, job->tres_per_node,
 			  job->tres_per_socket, job->tres_per_task, job->comment,
-			  job->admin_comment };
+			  job->admin_comment, job->cpus_per_tres, job->mem_per_tres,
+			  job->req_nodes };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		free(texts[i]);

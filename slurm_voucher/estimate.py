@@ -19,6 +19,8 @@ from slurm_voucher.partitions import Cluster, Partition
 TASKS_MAX = 4_000_001
 """Slurm's own highest MaxArraySize."""
 GRES_KEYS = ("tres_per_job", "tres_per_node", "tres_per_socket", "tres_per_task")
+PER_CARD_KEYS = ("cpus_per_tres", "mem_per_tres")
+"""Cores, and MiB of memory, for each card."""
 MEMORY_KEYS = ("mem_per_node_mb", "mem_per_cpu_mb")
 """0 in either, or neither: as much as the nodes have."""
 PARTITIONS_MAX = 16
@@ -28,6 +30,8 @@ SHOWN = 48
 
 _ARRAY = re.compile(r"(\d{1,7})(?:-(\d{1,7})(?::(\d{1,7}))?)?", re.ASCII)
 _WHOLE = re.compile(r"\d{1,10}", re.ASCII)
+_HOSTS = re.compile(r"(?:[^,\[\]]|\[[^\]]*\])+")
+_BRACKETS = re.compile(r"\[([^\]]*)\]")
 _NODES = re.compile(r"(?:^|,)node=(\d{1,9})(?=,|$)", re.ASCII)
 _CPUS = re.compile(r"(?:^|,)cpu[:=](\d{1,9})(?=,|$)", re.ASCII)
 
@@ -95,7 +99,9 @@ def widest(
     before = said | dict(before)
     fields = dict(before) | dict(changed)
     for key in before.keys() & changed.keys():
-        if key in GRES_KEYS:
+        if key in PER_CARD_KEYS:
+            fields[key] = max(before[key], changed[key], key=_for_a_card)
+        elif key in GRES_KEYS:
             old, new = tres.asked(before[key]), tres.asked(changed[key])
             cores = max(_CPUS.findall(f"{before[key]},{changed[key]}"), key=int, default="")
             cards = [f"{name}:{max(old.get(name, 0), new.get(name, 0))}" for name in old | new]
@@ -207,8 +213,10 @@ def _asked(fields: Mapping[str, str], partition: Partition) -> Given:
     nodes = _spread(fields, partition, _nodes(fields, partition))
     tasks = _tasks(fields, nodes)
     cards = _cards(fields, partition, nodes, tasks)
-    cpus = _cpus(fields, partition, nodes, tasks)
-    mem_mb = _memory_mb(fields, nodes, cpus)
+    counted = _counted(fields, partition, nodes, cards)
+    tasks = max(tasks, counted * (number(fields, "ntasks_per_tres") or 0))
+    cpus = _cpus(fields, partition, nodes, tasks, counted)
+    mem_mb = _memory_mb(fields, nodes, cpus, counted)
     if fields.get("exclusive") or partition.whole:
         cpus, cards = _whole(partition, nodes, cpus, cards)
     return cards, cpus, nodes, mem_mb
@@ -220,8 +228,9 @@ def _nodes(fields: Mapping[str, str], partition: Partition) -> int:
     --ntasks-per-node is no lower limit where --ntasks stands beside it.
     """
     low, high = number(fields, "min_nodes") or 1, number(fields, "max_nodes")
+    low = max(low, min(_named(fields.get("req_nodes", "")), partition.nodes))
     if high:
-        return max(low, high)
+        return max(low, min(high, partition.nodes))
     return max(low, min(number(fields, "num_tasks") or 1, partition.nodes))
 
 
@@ -235,12 +244,52 @@ def _spread(fields: Mapping[str, str], partition: Partition, nodes: int) -> int:
     return max(nodes, min(-(-sum(cards.values()) // max(1, apart)), partition.nodes))
 
 
-def _memory_mb(fields: Mapping[str, str], nodes: int, cpus: int) -> int | None:
+def _named(text: str) -> int:
+    """Count the nodes that a job names, as in ai[1-2,7],sc1: no less than there are."""
+    found = 0
+    for name in set(_HOSTS.findall(text)):
+        times = 1
+        for inside in _BRACKETS.findall(name):
+            ends = (part.partition("-") for part in inside.split(","))
+            times *= sum(
+                max(int(last) - int(first) + 1, 1) if first.isdecimal() and last.isdecimal() else 1
+                for first, _, last in ends
+            )
+        found += times
+    return found
+
+
+def _memory_mb(fields: Mapping[str, str], nodes: int, cpus: int, cards: int) -> int | None:
     """Return the most memory that the job can get in MiB, or None: as much as its nodes have."""
-    asked_mb = [number(fields, key) for key in MEMORY_KEYS]
-    if 0 in asked_mb or asked_mb == [None, None]:
+    each_mb = [number(fields, key) for key in MEMORY_KEYS]
+    each_mb.append(_for_a_card(fields.get("mem_per_tres", "")) or None)
+    if 0 in each_mb or each_mb == [None, None, None]:
         return None
-    return max((each or 0) * times for each, times in zip(asked_mb, (nodes, cpus), strict=True))
+    several = zip(each_mb, (nodes, cpus, cards), strict=True)
+    return max((each or 0) * times for each, times in several)
+
+
+def _for_a_card(text: str) -> int:
+    return max(tres.asked(text).values(), default=0)
+
+
+def _counted(
+    fields: Mapping[str, str], partition: Partition, nodes: int, cards: Mapping[str, int]
+) -> int:
+    """Return for how many cards a job can be given cores and memory.
+
+    Of cards that are asked for all together Slurm counts on each node what could lie there: 4 on 2
+    nodes are 3 and 3 (tried on 26.05).
+    """
+    total = _whole_cards(cards)
+    if fields.get("tres_per_job") and nodes > 1:
+        there = [_whole_cards(shape.cards) for shape in partition.shapes]
+        total = max(total, nodes * min(max(there, default=0), total - nodes + 1))
+    return total
+
+
+def _whole_cards(cards: Mapping[str, int]) -> int:
+    return sum(how_many for gres, how_many in cards.items() if not is_part(gres))
 
 
 def _tasks(fields: Mapping[str, str], nodes: int) -> int:
@@ -250,17 +299,24 @@ def _tasks(fields: Mapping[str, str], nodes: int) -> int:
     return nodes * (number(fields, "ntasks_per_node") or 1)
 
 
-def _cpus(fields: Mapping[str, str], partition: Partition, nodes: int, tasks: int) -> int:
+def _cpus(
+    fields: Mapping[str, str], partition: Partition, nodes: int, tasks: int, cards: int
+) -> int:
     per_task = [int(cpus) for cpus in _CPUS.findall(fields.get("tres_per_task", ""))]
     per_task.append(number(fields, "cpus_per_task") or 1)
     wanted = (number(fields, "min_cpus") or 1, number(fields, "max_cpus") or 1)
-    cpus = max(nodes, tasks * max(per_task), *wanted)
+    per_node = nodes * (number(fields, "pn_min_cpus") or 1)
+    per_card = cards * (_for_a_card(fields.get("cpus_per_tres", "")) or partition.cpus_per_card)
+    cpus = max(tasks * max(per_task), *wanted, per_node, per_card)
     most_mb = partition.mem_per_cpu_max_mb
     if most_mb:  # Slurm gives more cores instead of more memory for each
         per_node = -(-(number(fields, "mem_per_node_mb") or 0) // most_mb)
         per_cpu = -(-(number(fields, "mem_per_cpu_mb") or 0) // most_mb)
         cpus = max(cpus, nodes * per_node, cpus * per_cpu)
-    return cpus
+    if fields.get("cores_alone") or partition.core_alone:
+        cpus *= partition.threads
+    together = partition.together  # on each node a job's last core, or socket, is wholly its own
+    return (cpus + nodes * (together - 1)) // together * together
 
 
 def _cards(

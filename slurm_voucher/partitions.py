@@ -9,21 +9,33 @@ from slurm_voucher import times, tres
 from slurm_voucher.commands import ask
 from slurm_voucher.config import Config
 
-NODES_FORMAT = "%R|%c|%X|%G"
-"""Partition, processors, sockets and gres, a line for each kind of node."""
+NODES_FORMAT = "%R|%c|%X|%Y|%G"
+"""Partition, processors, sockets, cores of each and gres, a line for each kind of node."""
 WHOLE = ("NODE", "TOPO")
 """Exclusive= of a partition whose jobs get whole nodes (26.05); before it was OverSubscribe."""
+_PER_CARD = re.compile(r"DefCpuPerGPU=([0-9]{1,6})")
+_UNIT = re.compile(r"CR_(CPU|CORE|SOCKET)(?![A-Z])")
 PLACES = re.compile(r"\([^)]*\)")
 """Where a node's gres are, as in gpu:a:8(S:0-1)."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What one kind of node of a partition has."""
+    """What one kind of node of a partition has.
+
+    Attributes:
+        cores: Of the whole node; each has `threads` of its processors.
+    """
 
     cpus: int
     sockets: int
     cards: Mapping[str, int]
+    cores: int = 0
+
+    @property
+    def threads(self) -> int:
+        """How many of its processors are one core."""
+        return max(1, self.cpus // self.cores) if self.cores else 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,9 @@ class Partition:
         whole: Whether every job gets whole nodes.
         mem_per_cpu_max_mb: A job that asks for more gets more cores. None: it does not.
         shapes: Every kind of node in it.
+        cpus_per_card: What a job gets for each card at least (DefCpuPerGPU). 0: nothing.
+        unit: What jobs do not share: CPU, CORE, SOCKET (SelectTypeParameters).
+        core_alone: Whether each task has its core alone (CR_ONE_TASK_PER_CORE).
     """
 
     name: str
@@ -48,6 +63,21 @@ class Partition:
     whole: bool
     mem_per_cpu_max_mb: int | None
     shapes: Sequence[Shape]
+    cpus_per_card: int = 0
+    unit: str = "CORE"
+    core_alone: bool = False
+
+    @property
+    def together(self) -> int:
+        """How many processors of a node are given to a job together, at most."""
+        if self.unit == "SOCKET":
+            return max((shape.cpus // shape.sockets for shape in self.shapes), default=1)
+        return self.threads if self.unit == "CORE" else 1
+
+    @property
+    def threads(self) -> int:
+        """How many processors a core has, at most."""
+        return max((shape.threads for shape in self.shapes), default=1)
 
 
 @dataclass(frozen=True)
@@ -116,17 +146,22 @@ def read(text: str, nodes: str, config: str) -> dict[str, Partition]:
 
 def _shapes(nodes: str) -> Iterator[tuple[str, Shape]]:
     for line in nodes.splitlines():
-        name, cpus, sockets, gres = line.split("|")
+        name, cpus, sockets, cores, gres = line.split("|")
         told = PLACES.sub("", gres.replace("(null)", ""))
-        yield name, Shape(int(cpus), int(sockets), tres.asked(told))
+        shape = Shape(int(cpus), int(sockets), tres.asked(told), int(sockets) * int(cores))
+        yield name, shape
 
 
 def _partition(
     row: Mapping[str, str], shapes: Sequence[tuple[str, Shape]], config: str
 ) -> Partition:
-    most = row.get("MaxMemPerCPU") or (
-        setting(config, "MaxMemPerCPU") if "MaxMemPerCPU" in config else "UNLIMITED"
-    )
+    most = row.get("MaxMemPerCPU") or _set(config, "MaxMemPerCPU", "UNLIMITED")
+    defaults = row.get("JobDefaults", "(null)")
+    for_cards = defaults if "DefCpuPerGPU" in defaults else _set(config, "JobDefaults", "")
+    per_card = _PER_CARD.search(for_cards)
+    own, whole = row.get("SelectTypeParameters", "NONE"), row["OverSubscribe"] == "EXCLUSIVE"
+    select = _set(config, "SelectTypeParameters", "").upper()
+    unit = _UNIT.search(select if own == "NONE" else own.upper())
     return Partition(
         name=row["PartitionName"],
         default=row["Default"] == "YES",
@@ -134,16 +169,31 @@ def _partition(
         max_minutes=_minutes(row["MaxTime"]),
         over_minutes=_over_minutes(row.get("OverTimeLimit", "NONE"), config),
         nodes=int(row["TotalNodes"]),
-        whole=row["OverSubscribe"] == "EXCLUSIVE" or row.get("Exclusive", "NO") in WHOLE,
+        whole=whole or row.get("Exclusive", "NO") in WHOLE or _gives_nodes(config),
         mem_per_cpu_max_mb=None if most == "UNLIMITED" else int(most),
         shapes=[shape for name, shape in shapes if name == row["PartitionName"]],
+        cpus_per_card=int(per_card[1]) if per_card else 0,
+        unit=unit[1] if unit else "CORE",
+        core_alone="CR_ONE_TASK_PER_CORE" in select,
     )
+
+
+def _gives_nodes(config: str) -> bool:
+    return _set(config, "SelectType", "") == "select/linear"
+
+
+def _set(config: str, name: str, otherwise: str) -> str:
+    """Return a setting, where it has one."""
+    try:
+        return setting(config, name)
+    except SlurmUnavailable:
+        return otherwise
 
 
 def _over_minutes(own: str, config: str) -> int | None:
     """Read a partition's OverTimeLimit; where it has none the cluster's counts, as `5 min`."""
     if own == "NONE":
-        own = setting(config, "OverTimeLimit") if "OverTimeLimit" in config else "0 min"
+        own = _set(config, "OverTimeLimit", "0 min")
     return _minutes(own.removesuffix(" min"))
 
 

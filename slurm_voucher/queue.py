@@ -20,6 +20,8 @@ FINAL = frozenset(ENDED) - AGAIN
 TO_BE_HELD = frozenset({"REQUEUE_HOLD", "SPECIAL_EXIT"})
 """A job was requeued with one of these: whoever did so decides when it goes on."""
 WAITS = TO_BE_HELD | {"PENDING"}
+NO_VALUE = 0xFFFE
+"""What 22.05 prints of a small number that is not set (NO_VAL16); one more says: no limit."""
 NOT_BY_US = frozenset({"JobHeldUser", "JobHoldMaxRequeue", "job requeued in held state"})
 """Reasons of a held job that `scontrol hold` by an administrator does not give it: by voucherd it
 is JobHeldAdmin.
@@ -261,7 +263,13 @@ def _fields(row: Mapping[str, Any]) -> dict[str, str]:
         "tres_per_node": row.get("tres_per_node") or "",
         "tres_per_task": row.get("tres_per_task") or "",
         "tres_per_socket": row.get("tres_per_socket") or "",
+        "cpus_per_tres": row.get("cpus_per_tres") or "",
+        "mem_per_tres": row.get("memory_per_tres") or "",
+        "req_nodes": row.get("required_nodes") or "",
     }
+    alone = (_number(row.get(key)) or 0 for key in ("threads_per_core", "tasks_per_core"))
+    if any(0 < each < NO_VALUE for each in alone):
+        fields["cores_alone"] = "1"
     if "RUNNING" in row["job_state"]:
         fields["tres_alloc"] = row.get("tres_alloc_str") or ""
     limit = row.get("time_limit")
@@ -274,6 +282,7 @@ def _fields(row: Mapping[str, Any]) -> dict[str, str]:
         "num_tasks": row.get("tasks"),
         "cpus_per_task": row.get("cpus_per_task"),
         "min_cpus": row.get("cpus"),
+        "pn_min_cpus": row.get("minimum_cpus_per_node"),
         "mem_per_node_mb": row.get("memory_per_node"),
         "mem_per_cpu_mb": row.get("memory_per_cpu"),
     }

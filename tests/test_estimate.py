@@ -45,7 +45,7 @@ def changed(**changes: object) -> Cluster:
         ("--gres=gpu:ascend_910b", "tres_per_node=gres/gpu:ascend_910b", 1, 1),
         ("--gpus=3", "tres_per_job=gres/gpu:3", 3, 2),
         ("--gpus-per-node=2 -N 2", "min_nodes=2 max_nodes=2 tres_per_node=gres/gpu:2", 4, 2),
-        ("-N 2-4 --gres=gpu:1", "min_nodes=2 max_nodes=4 tres_per_node=gres/gpu:1", 4, 4),
+        ("-N 1-4 on 2 nodes", "min_nodes=1 max_nodes=4 tres_per_node=gres/gpu:1", 2, 2),
         ("-n 2 --gres=gpu:4", "num_tasks=2 tres_per_node=gres/gpu:4", 8, 2),
         (
             "-n 8 --ntasks-per-node=8 --gres=gpu:4",
@@ -74,6 +74,24 @@ def changed(**changes: object) -> Cluster:
         ("--gpus=4 --gpus-per-node=2", "tres_per_job=gpu:4 tres_per_node=gpu:2", 4, 2),
         ("--cpus-per-gpu=4 --gpus=2", "min_cpus=8 tres_per_job=gres/gpu:2", 2, 8),
         ("--gres=shard:2", "tres_per_node=gres/shard:2", 0, 1),
+        # what Slurm 26.05 gave for these where the hook said no more than min_cpus
+        ("--mincpus=64 --gres=gpu:2", "min_cpus=1 pn_min_cpus=64 tres_per_node=gres/gpu:2", 2, 64),
+        (
+            "--gpus=4 --cpus-per-gpu=10 -N2",
+            "min_nodes=2 max_nodes=2 min_cpus=40 tres_per_job=gres/gpu:4 cpus_per_tres=gres/gpu:10",
+            4,
+            60,
+        ),
+        (
+            "--gpus-per-node=2 --cpus-per-gpu=10 -N1-2",
+            "min_nodes=1 max_nodes=2 min_cpus=20 tres_per_node=gres/gpu:2 cpus_per_tres=gpu:10",
+            4,
+            40,
+        ),
+        ("the same on 22.05", "tres_per_node=gres:gpu:2 cpus_per_tres=gres:gpu:10", 2, 20),
+        ("by libslurm", "req_nodes=ai[1-2] tres_per_node=gres/gpu:2", 4, 2),
+        ("by libslurm", "ntasks_per_tres=8 tres_per_node=gres/gpu:2", 2, 16),
+        ("--gres=shard:2 --cpus-per-gpu=4", "tres_per_node=shard:2 cpus_per_tres=gpu:4", 0, 1),
     ],
 )
 def test_options(option: str, fields: str, cards: int, cpus: int) -> None:
@@ -88,7 +106,15 @@ def test_options(option: str, fields: str, cards: int, cpus: int) -> None:
     [
         ("", 1),
         ("min_nodes=2 max_nodes=2", 2),
-        ("min_nodes=2 max_nodes=4", 4),
+        ("min_nodes=2 max_nodes=4 partition=whole time_limit=1", 3),
+        ("min_nodes=2 max_nodes=16", 2),
+        ("min_nodes=3 max_nodes=16", 3),
+        ("req_nodes=ai1", 1),
+        ("req_nodes=ai1,ai1", 1),
+        ("req_nodes=ai[1,2],x", 2),
+        ("partition=whole time_limit=1 req_nodes=a[1-2]b,c", 3),
+        ("partition=whole time_limit=1 req_nodes=a[2-1],b[x-],c]", 3),
+        ("max_nodes=1 req_nodes=ai[1-2]", 2),
         ("num_tasks=64", 2),
         ("num_tasks=64 max_nodes=1", 1),
         ("num_tasks=64 partition=whole time_limit=1", 3),
@@ -115,6 +141,9 @@ def test_nodes(fields: str, nodes: int) -> None:
         ("mem_per_cpu_mb=1000 num_tasks=2 cpus_per_task=3", 6000),
         ("mem_per_cpu_mb=0 num_tasks=2", None),
         ("mem_per_node_mb=1000 mem_per_cpu_mb=900", 1000),
+        ("mem_per_tres=gres/gpu:1024 tres_per_node=gres/gpu:2", 2048),
+        ("mem_per_tres=gres:gpu:1024 tres_per_node=gpu:2 min_nodes=2 max_nodes=2", 4096),
+        ("mem_per_tres=gres/gpu:1024 tres_per_node=gpu:2 mem_per_node_mb=1024", 2048),
         ("tres_alloc=cpu=1,mem=2G,node=1 mem_per_node_mb=1", 2048),
         ("tres_alloc=cpu=1,node=1 mem_per_node_mb=1", None),
         ("tres_alloc=cpu=1,mem=0,node=1", None),
@@ -187,6 +216,37 @@ def test_more_memory_than_a_core_may_have_is_more_cores() -> None:
 
     assert one(fields | {"mem_per_node_mb": "8001"}, cluster).kind.cpus == 9
     assert one(fields | {"mem_per_cpu_mb": "2001"}, cluster).kind.cpus == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "unit", "cpus"),
+    [
+        ("num_tasks=3", "CORE", 4),
+        ("num_tasks=4", "CORE", 4),
+        ("num_tasks=4", "CPU", 4),
+        ("num_tasks=4 cores_alone=1", "CORE", 8),
+        ("num_tasks=4", "SOCKET", 48),
+        ("num_tasks=3 min_nodes=2 max_nodes=2", "CORE", 4),
+        ("num_tasks=4 min_nodes=2 max_nodes=2", "CORE", 6),
+        ("num_tasks=5 min_nodes=2 max_nodes=2", "CORE", 6),
+        ("num_tasks=4 min_nodes=2 max_nodes=2", "SOCKET", 96),
+    ],
+)
+def test_what_jobs_do_not_share(fields: str, unit: str, cpus: int) -> None:
+    """Where a core has two threads, or sockets are given whole, the last one on each node counts
+    whole; a task that wants its core for itself counts with both threads."""
+    cluster = changed(shapes=[Shape(192, 4, {CARD: 8}, 96)], unit=unit)
+    words = {"max_nodes": "1"} | dict(word.split("=", 1) for word in fields.split())
+
+    assert one(words, cluster).kind.cpus == cpus
+
+
+def test_cores_that_come_with_each_card() -> None:
+    """The partition's DefCpuPerGPU counts where the job says nothing else."""
+    cluster = changed(cpus_per_card=12)
+
+    assert one({"tres_per_node": "gpu:2"}, cluster).kind.cpus == 24
+    assert one({"tres_per_node": "gpu:2", "cpus_per_tres": "gpu:4"}, cluster).kind.cpus == 8
 
 
 def test_what_a_running_job_was_given_stands() -> None:

@@ -10,8 +10,8 @@ from slurm_voucher import commands, partitions
 from slurm_voucher.config import Config
 from slurm_voucher.partitions import Partition, Shape
 
-AI = Shape(192, 4, {"gpu:ascend_910b": 8})
-SC = Shape(64, 2, {"gpu:dcu_z100": 4})
+AI = Shape(192, 4, {"gpu:ascend_910b": 8}, 192)
+SC = Shape(64, 2, {"gpu:dcu_z100": 4}, 64)
 
 
 def read(text: str = "", nodes: str = "", config: str = "") -> dict[str, Partition]:
@@ -61,7 +61,7 @@ def test_whole_nodes_before_2605() -> None:
 )
 def test_cards_of_nodes(gres: str, cards: dict[str, int]) -> None:
     """The cards of a node are read in the forms of sinfo, places left out."""
-    assert read(nodes=f"ai|192|4|{gres}")["ai"].shapes[0].cards == cards
+    assert read(nodes=f"ai|192|4|48|{gres}")["ai"].shapes[0].cards == cards
 
 
 def test_limit_of_memory_for_the_whole_cluster() -> None:
@@ -72,6 +72,54 @@ def test_limit_of_memory_for_the_whole_cluster() -> None:
 
 
 @pytest.mark.parametrize(
+    ("select", "own", "nodes", "together"),
+    [
+        ("CR_CORE", "NONE", "ai|192|4|48|", 1),
+        ("CR_CORE_MEMORY", "NONE", "ai|192|4|24|", 2),
+        ("CR_CPU", "NONE", "ai|192|4|24|", 1),
+        ("CR_SOCKET,CR_ONE_TASK_PER_CORE", "NONE", "ai|192|4|48|", 48),
+        ("CR_CORE", "CR_SOCKET", "ai|192|4|48|", 48),
+    ],
+)
+def test_processors_that_are_given_together(
+    select: str, own: str, nodes: str, together: int
+) -> None:
+    """What jobs do not share is a core with its threads, or a socket, by SelectTypeParameters of
+    the partition, else of the cluster."""
+    text = recorded("partitions.txt").replace(
+        "SelectTypeParameters=NONE", f"SelectTypeParameters={own}"
+    )
+    config = f"{recorded('config.txt')}SelectTypeParameters    = {select}\n"
+    ai = read(text, nodes, config)["ai"]
+
+    assert (ai.together, ai.core_alone) == (together, "ONE_TASK" in select)
+
+
+def test_nodes_that_are_given_whole_everywhere() -> None:
+    """select/linear knows no parts of nodes."""
+    config = f"{recorded('config.txt')}SelectType              = select/linear\n"
+
+    assert [each.whole for each in read(config=config).values()] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("own", "all_of_them", "cpus"),
+    [
+        ("(null)", "(null)", 0),
+        ("(null)", "DefMemPerGPU=1000,DefCpuPerGPU=12", 12),
+        ("DefCpuPerGPU=4,DefMemPerGPU=1000", "DefCpuPerGPU=12", 4),
+        ("DefMemPerGPU=1000", "DefCpuPerGPU=12", 12),
+    ],
+)
+def test_cores_that_come_with_a_card(own: str, all_of_them: str, cpus: int) -> None:
+    """DefCpuPerGPU is the partition's, else the cluster's."""
+    text = recorded("partitions.txt").replace("JobDefaults=(null)", f"JobDefaults={own}")
+    config = f"{recorded('config.txt')}JobDefaults             = {all_of_them}\n"
+
+    assert read(text, config=config)["ai"].cpus_per_card == cpus
+
+
+@pytest.mark.parametrize(
     ("answer", "text"),
     [
         ("text", "PartitionName=ai TotalNodes=2"),
@@ -79,8 +127,8 @@ def test_limit_of_memory_for_the_whole_cluster() -> None:
         ("text", recorded("partitions.txt").replace("TotalNodes=2", "TotalNodes=two", 1)),
         ("text", recorded("partitions.txt").replace("DefaultTime=01:00:00", "DefaultTime=soon")),
         ("nodes", "ai|192|4"),
-        ("nodes", "ai|many|4|gpu:1"),
-        ("nodes", "ai|192|4|gpu:a:b:c"),
+        ("nodes", "ai|many|4|48|gpu:1"),
+        ("nodes", "ai|192|4|48|gpu:a:b:c"),
         ("config", "MaxMemPerCPU = plenty"),
     ],
 )

@@ -256,7 +256,9 @@ def test_every_priced_field_is_sent(site: Site) -> None:
         "num_tasks": "8", "cpus_per_task": "4", "ntasks_per_node": "4", "min_cpus": "32",
         "max_cpus": "64", "tres_per_job": "gres/gpu:8", "tres_per_node": "gres/gpu:ascend_910b:2",
         "tres_per_socket": "gres/gpu:1", "tres_per_task": "gres/gpu=1", "array": "1-3,7%2",
-        "features": "a&b|[c*2] 券", "begin_s": "1719792000",
+        "features": "a&b|[c*2] 券", "begin_s": "1719792000", "cpus_per_tres": "gres/gpu:4",
+        "mem_per_tres": "gres/gpu:1024", "pn_min_cpus": "16", "req_nodes": "ai[1-2]",
+        "ntasks_per_tres": "2",
     }  # fmt: skip
     assert hook.submit(**asked, shared=0, memory=4096).rc == 0
     assert hook.submit(memory=(1 << 63) + 512, time_limit=0xFFFFFFFF, max_nodes=0).rc == 0
@@ -272,6 +274,25 @@ def test_every_priced_field_is_sent(site: Site) -> None:
         "verb": "HOLD", "hold": second["hold"], "uid": "1000", "voucher": "CD24-0007",
         "mem_per_cpu_mb": "512", "time_limit": "unlimited",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ({"core_spec": 2}, {"exclusive": "1"}),
+        ({"threads_per_core": 1}, {"cores_alone": "1"}),
+        ({"ntasks_per_core": 1}, {"cores_alone": "1"}),
+        ({"core_spec": 0xFFFF, "threads_per_core": 0, "ntasks_per_core": 0xFFFF}, {}),
+    ],
+)
+def test_what_makes_slurm_give_more_is_said(
+    site: Site, field: dict[str, int], said: Question
+) -> None:
+    """Cores for the system alone are whole nodes; tasks alone on their cores are said to be."""
+    voucherd = site.voucherd()
+    assert site.hook().submit(**field).rc == 0
+    [question] = voucherd.questions
+    assert question.keys() & {"exclusive", "cores_alone"} == said.keys()
 
 
 def test_hook_and_voucherd_speak_the_same_wire(site: Site) -> None:

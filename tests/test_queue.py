@@ -74,6 +74,7 @@ def test_recorded_fields() -> None:
             "num_tasks": "1",
             "cpus_per_task": "1",
             "min_cpus": "1",
+            "pn_min_cpus": "1",
         },
     )
 

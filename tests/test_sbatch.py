@@ -77,6 +77,9 @@ def test_forms_of_options(line: str) -> None:
         ("--mem=64G", {"mem_per_node_mb": "65536"}),
         ("--mem 0", {"mem_per_node_mb": "0"}),
         ("--mem=64G --mem-per-cpu=2G", {"mem_per_cpu_mb": "2048"}),
+        ("--mem=64G --mem-per-gpu=2G", {"mem_per_tres": "gpu:2048"}),
+        ("--cpus-per-gpu=4 --mincpus=8", {"cpus_per_tres": "gpu:4", "pn_min_cpus": "8"}),
+        ("-w node[1-4]", {"req_nodes": "node[1-4]"}),
         ("-a 1-10%2 -q high", {"array": "1-10%2", "qos": "high"}),
         ("--exclusive", {"exclusive": "1"}),
         ("-t 0", {"time_limit": "unlimited"}),
@@ -109,8 +112,8 @@ def test_command_line_before_variables_before_script(script: str) -> None:
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ("--cpus-per-gpu=4 --gpus=1", ["--cpus-per-gpu=4"]),
-        ("-w node[1-4] -p ai", ["--nodelist=node[1-4]"]),
+        ("--threads-per-core=1 --gpus=1", ["--threads-per-core=1"]),
+        ("-F nodes.txt -p ai", ["--nodefile=nodes.txt"]),
         ("-M other", ["--clusters=other"]),
         ("--ntasks-per-gpu=2", ["--ntasks-per-gpu=2"]),
         ("--exclusive=topo", ["--exclusive=topo"]),

@@ -47,14 +47,14 @@ FLAGS = OWN | _words(
 MAYBE = _words("exclusive get-user-env nice no-kill oom-kill-step propagate resv-ports")
 """What takes an argument only behind = or glued to its letter."""
 UNCLEAR = _words(
-    "clusters core-spec cores-per-socket cpus-per-gpu extra-node-info hint mem-per-gpu mincpus"
-    " nodefile nodelist ntasks-per-core ntasks-per-gpu ntasks-per-socket overcommit"
-    " sockets-per-node thread-spec threads-per-core"
+    "clusters core-spec cores-per-socket extra-node-info hint nodefile ntasks-per-core"
+    " ntasks-per-gpu ntasks-per-socket overcommit sockets-per-node thread-spec threads-per-core"
 )
 """What may change how much a job is given, and is not priced here."""
 PRICED = _words(
-    "array cpus-per-task exclusive gpus gpus-per-node gpus-per-socket gpus-per-task gres mem"
-    " mem-per-cpu nodes ntasks ntasks-per-node partition qos time tres-per-task voucher"
+    "array cpus-per-gpu cpus-per-task exclusive gpus gpus-per-node gpus-per-socket gpus-per-task"
+    " gres mem mem-per-cpu mem-per-gpu mincpus nodelist nodes ntasks ntasks-per-node partition qos"
+    " time tres-per-task voucher"
 )
 _OTHERS = _words(
     "account acctg-freq batch bb bbf begin chdir cluster cluster-constraint comment constraint"
@@ -378,4 +378,8 @@ _READERS: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "cpus-per-task": ("cpus_per_task", _number),
     "mem": ("mem_per_node_mb", _memory_mb),
     "mem-per-cpu": ("mem_per_cpu_mb", _memory_mb),
+    "mem-per-gpu": ("mem_per_tres", lambda text: f"gpu:{_memory_mb(text)}"),
+    "cpus-per-gpu": ("cpus_per_tres", "gpu:{}".format),
+    "mincpus": ("pn_min_cpus", _number),
+    "nodelist": ("req_nodes", str),
 }
