@@ -18,8 +18,11 @@ from slurm_voucher.commands import ask
 from slurm_voucher.queue import QueuedJob
 
 TOLD_MAX = 20
-"""How many jobs one look tells of: each may take the command's whole time; the next look goes on,
-and those it tells of have so much longer."""
+"""How many jobs one look tells of; the next look goes on, and those it tells of have so much
+longer."""
+TELL_S = 10
+"""After how long a look tells of no other job: one whose command takes its whole time may be the
+last, so a look takes at most so much longer, and the command's time (warning.COMMAND_S)."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,11 @@ class Done:
 def carry_out(found: Sequence[Ending], settings: EndRunning, now_s: int, timezone: str) -> Done:
     """Tell of jobs that nobody was told of, and end those whose time is over."""
     done, began_s = Done(), time.monotonic()
-    for one in [each for each in found if each.job.marks.ends is None][:TOLD_MAX]:
-        late_s = int(time.monotonic() - began_s)  # those before may have taken minutes
-        failed = _tell(one, settings, now_s + late_s + settings.grace_s, timezone, done)
+    for number, one in enumerate([e for e in found if e.job.marks.ends is None][:TOLD_MAX]):
+        late_s = time.monotonic() - began_s
+        if number and late_s >= TELL_S:
+            break
+        failed = _tell(one, settings, now_s + int(late_s) + settings.grace_s, timezone, done)
         if failed:
             done.problems.append(f"{_words(one)}; the site's command {failed}: it is not ended")
             break  # the next one would fail as well

@@ -268,7 +268,7 @@ def task(number: int) -> dict[str, object]:
 
 def test_each_has_its_whole_grace_however_long_the_telling_takes(site, slurm, monkeypatch) -> None:
     """The grace time of a job begins when it is told of, not when the first one was."""
-    clock = iter(range(0, 1_000, 50))
+    clock = iter(range(0, 100, 4))
     monkeypatch.setattr(ending.time, "monotonic", lambda: next(clock))
     rows = [
         running(ONE, 1, admin_comment=mark(f"{n:032x}", CARD_HOUR)) | {"job_id": n} for n in (1, 2)
@@ -280,7 +280,7 @@ def test_each_has_its_whole_grace_however_long_the_telling_takes(site, slurm, mo
     told = [line.partition(" AdminComment=")[2] for line in own.told() if "scontrol" in line]
     ends = [marks.read(comment).ends_s for comment in told]
     assert len(done.told) == 2
-    assert ends == [NOW_S + own.at_s + 60 + late_s for late_s in (50, 100)]
+    assert ends == [NOW_S + own.at_s + 60 + late_s for late_s in (4, 8)]
 
 
 def test_job_that_waited_by_name_is_told_of_once(frozen) -> None:
@@ -315,9 +315,11 @@ def test_heterogeneous_job_is_ended_as_a_whole(site, slurm) -> None:
     assert own.told() == ["scancel 120"]
 
 
-def test_one_look_tells_of_so_many(site, slurm, monkeypatch) -> None:
-    """A look tells of no more than TOLD_MAX jobs, and the next one of the others."""
-    monkeypatch.setattr(ending, "TOLD_MAX", 2)
+@pytest.mark.parametrize(("most", "told"), [("TOLD_MAX", 2), ("TELL_S", 1)])
+def test_one_look_tells_of_so_many(site, slurm, monkeypatch, most: str, told: int) -> None:
+    """A look tells of no more than TOLD_MAX jobs, and of one alone where its command is slow: the
+    next one tells of the others."""
+    monkeypatch.setattr(ending, most, {"TOLD_MAX": 2, "TELL_S": 0}[most])
     rows = [
         running(ONE, 1, admin_comment=mark(f"{n:032x}", CARD_HOUR)) | {"job_id": n}
         for n in (1, 2, 3)
@@ -325,7 +327,7 @@ def test_one_look_tells_of_so_many(site, slurm, monkeypatch) -> None:
     own = Site(site, slurm, *rows)
     own.look()
     freeze(site, date(2024, 7, 1))
-    assert len(own.look().told) == 2
+    assert len(own.look().told) == told
 
 
 # --- settings ----------------------------------------------------------------------------------
