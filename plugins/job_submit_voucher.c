@@ -258,8 +258,9 @@ static int _unanswered(job_desc_msg_t *job, const char *voucher, const char *who
 		_mark(job, voucher, id, "?");
 		return SLURM_SUCCESS;
 	case LET_WAIT:
-		job->priority = 0;	/* held; voucherd lets it go when it has its hold */
-		_mark(job, voucher ? voucher : WIRE_NOBODYS, id, "wait");
+		/* Held: voucherd lets it go when it has its hold, but not what its user held. */
+		_mark(job, voucher ? voucher : WIRE_NOBODYS, id, job->priority ? "wait" : "own");
+		job->priority = 0;
 		if (err_msg)
 			_append(err_msg, "\n", "voucher: the job waits until the voucher service is "
 				"back");
@@ -374,6 +375,16 @@ static bool _job_id(const job_desc_msg_t *job, char *id, size_t size)
 	       (strspn(id, "0123456789_+-,:%[]") == (size_t) len);
 }
 
+/*
+ * To Slurm a job that was made to wait is held by its user, who may release it:
+ * not before it was asked about. root may.
+ */
+static bool _lets_go(const job_desc_msg_t *job, uint32_t submit_uid)
+{
+	return (settings.when_unavailable == LET_WAIT) && submit_uid && job->priority &&
+	       (job->priority != NO_VAL);
+}
+
 static int _modify(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 {
 	struct wire_question q;
@@ -384,7 +395,7 @@ static int _modify(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	wire_begin(&q, "MODIFY", "job", "");
 	bare = q.len;
 	_put_priced(&q, job);
-	if (q.len == bare)
+	if ((q.len == bare) && !_lets_go(job, submit_uid))
 		return SLURM_SUCCESS;	/* hold, release, nice, comment: no price moves */
 	if (!_job_id(job, id, sizeof(id)))
 		return _refuse(err_msg, "voucher: the job id is over %d bytes or not one; "
@@ -392,6 +403,8 @@ static int _modify(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	snprintf(who, sizeof(who), "job %s", id);
 	wire_begin(&q, "MODIFY", "job", id);
 	wire_put_number(&q, "uid", submit_uid);
+	if (_lets_go(job, submit_uid))
+		wire_put_text(&q, "release", "1");
 	_put_priced(&q, job);
 	_ask(&q, link_deadline(), who, &answer);
 	if (answer.verdict == WIRE_NO)

@@ -21,6 +21,8 @@ NOT_KNOWN = "?"
 """What stands for the amount where a job was let in before an answer came."""
 WAITS = "wait"
 """The same where it has to wait until there is one."""
+OWN = "own"
+"""The same where its user has held it: when there is one it stays held."""
 NOBODY = "-"
 """What stands for the voucher of a job that named none."""
 UNASKED = "unasked"
@@ -34,7 +36,8 @@ class Marks(NamedTuple):
         voucher: Voucher account. None: the job has none.
         hold: Id of the hold.
         held_micro: What was held. None: not known.
-        waits: Why the job is held in the queue until its voucher covers it. None: it is not.
+        waits: Why the job is held in the queue until its voucher covers it; OWN: by its user, and
+            there was no answer yet. None: it is not.
         self_pay: Why it goes on without a voucher, and no hold is its. None: it does not.
         ends: Why and when it is ended while it runs, as somebody was told. None: nobody was.
     """
@@ -69,14 +72,14 @@ def read(comment: str) -> Marks:
         if match and _is_ours(match) and found.setdefault(match[1], match[2]) != match[2]:
             raise ValueError(f"says two things about {match[1]}")
     held = found.get("held", NOT_KNOWN)
-    if held not in (NOT_KNOWN, WAITS) and not _MICRO.fullmatch(held):
+    if held not in (NOT_KNOWN, WAITS, OWN) and not _MICRO.fullmatch(held):
         raise ValueError("says held, and neither micro-yuan nor ?")
     voucher = found.get("voucher")
     return Marks(
         voucher=None if voucher == NOBODY else voucher,
         hold=found.get("hold"),
         held_micro=int(held) if held.isdecimal() else None,
-        waits=found.get("waits", UNASKED if held == WAITS else None),
+        waits=found.get("waits", {WAITS: UNASKED, OWN: OWN}.get(held)),
         self_pay=found.get("self_pay"),
         ends=found.get("ends"),
     )

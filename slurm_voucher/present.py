@@ -11,7 +11,7 @@ from accounting.errors import VoucherError
 from accounting.money import fen_up, yuan, yuan_micro
 from accounting.vouchers import holds, spending
 from accounting.vouchers.holds import Held
-from slurm_voucher import asking, estimate
+from slurm_voucher import asking, estimate, marks
 from slurm_voucher.asking import Rules
 from slurm_voucher.queue import QueuedJob, Snapshot
 
@@ -104,9 +104,10 @@ def _cards(fields: Mapping[str, str]) -> str:
 
 def _why(job: QueuedJob) -> str:
     """Say why a job waits, goes on without its voucher, or is to be ended."""
-    said = [job.reason] if job.waiting and job.marks.waits is None and job.reason else []
-    if job.marks.waits is not None:
-        said.append(WAITS.get(job.marks.waits, job.marks.waits))
+    waits = None if job.marks.waits == marks.OWN else job.marks.waits
+    said = [job.reason] if job.waiting and waits is None and job.reason else []
+    if waits is not None:
+        said.append(WAITS.get(waits, waits))
     if job.marks.self_pay is not None:
         said.append(f"without its voucher: {WAITS.get(job.marks.self_pay, job.marks.self_pay)}")
     if job.marks.ends:

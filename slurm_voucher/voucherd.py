@@ -26,6 +26,8 @@ PATIENCE_MS = 1000
 """How long to wait for another writer of the book."""
 SHOWN_BYTES = 200
 _JOB = re.compile(r"(\d{1,9})(?:\+(\d{1,5}))?(?:_.*)?", re.ASCII)
+NOT_CHANGED = frozenset({"job", "uid", "hold", "missed", "release"})
+"""Fields of a MODIFY that change no price."""
 NOBODYS = "-"
 """The voucher that stands in the answer where a job is no voucher's business."""
 
@@ -42,6 +44,9 @@ class Voucherd:
         self.counts: Counter[str] = Counter()
         self.looked_s: int | None = None
         self._missed = 0
+        self._looks_due = 1
+        """How many looks at the queue come before its users release jobs: some may be in it that
+        nobody was asked about."""
 
     @property
     def rules(self) -> asking.Rules:
@@ -105,8 +110,16 @@ class Voucherd:
 
     def _modify(self, fields: protocol.Fields, now_s: int) -> str:
         """Raise the hold of a changed job; jobs without a hold are none of our business."""
-        changed = {k: v for k, v in fields.items() if k not in ("job", "uid", "hold", "missed")}
-        found = self.desk.modify(_job_id(fields.get("job", "")), changed, now_s)
+        changed = {key: value for key, value in fields.items() if key not in NOT_CHANGED}
+        job_id = _job_id(fields.get("job", ""))
+        if "release" in fields and self._looks_due:
+            raise Unavailable(
+                f"job {job_id}: voucherd has to see the queue first, {self._looks_due} looks are "
+                "due; release it again in a minute"
+            )
+        if not changed:
+            return ""
+        found = self.desk.modify(job_id, changed, now_s)
         if found is None:
             return ""
         raised, after = found
@@ -118,6 +131,7 @@ class Voucherd:
         if missed:
             self.counts["missed"] += missed - (self._missed if missed >= self._missed else 0)
             self._missed = missed
+            self._looks_due = 2  # one may have begun before
 
     def _status(self, now_s: int) -> dict[str, str]:
         figures = self.counts | {"waiting": self.desk.waiting}
@@ -128,6 +142,7 @@ class Voucherd:
     def follow(self, looked: looking.Looked, now_s: int) -> None:
         """Tell what a look at the queue did, and go on by the rules that it found."""
         self.looked_s = now_s
+        self._looks_due = max(0, self._looks_due - 1)
         if looked.rules is not None:
             self.desk.follow(looked.rules)
         for word in ("rebuilt", "raised", "lowered", "expired", "voided"):

@@ -186,6 +186,8 @@ def _waits(job: QueuedJob, code: str | None, held: Held | None) -> Iterator[Act]
     ours = _ours(job)
     stop = code is not None and (not job.stopped or (ours and job.not_by_us))
     waits = code if ours or stop else None
+    if code is not None and waits is None and job.marks.waits == marks.OWN:
+        waits = marks.OWN  # its user holds it, and it may have no voucher yet
     if stop or waits != job.marks.waits or job.marks.ends is not None:
         verb = "hold" if stop else "release" if ours and code is None else ""
         yield _act(job, verb, held, waits)
@@ -193,8 +195,9 @@ def _waits(job: QueuedJob, code: str | None, held: Held | None) -> Iterator[Act]
 
 def _ours(job: QueuedJob) -> bool:
     """Tell whether it is we who hold a job in the queue, or the hook."""
-    hooks = job.marks.waits == marks.UNASKED
-    return job.stopped and (hooks or (not job.not_by_us and job.marks.waits is not None))
+    waits = job.marks.waits
+    others = waits in (None, marks.OWN) or job.not_by_us
+    return job.stopped and (waits == marks.UNASKED or not others)
 
 
 def _act(job: QueuedJob, verb: str, held: Held | None, waits: str | None) -> Act:

@@ -18,6 +18,7 @@ OWN = Marks("CD24-0001", "1" * 32, 5)
         (f"voucher=A;hold={'1' * 32};held=7", Marks("A", "1" * 32, 7)),
         (f"voucher=A;hold={'1' * 32};held=?", Marks("A", "1" * 32, None)),
         (f"voucher=-;hold={'1' * 32};held=wait", Marks(None, "1" * 32, None, "unasked")),
+        (f"voucher=-;hold={'1' * 32};held=own", Marks(None, "1" * 32, None, "own")),
         (f"voucher=A;hold={'1' * 32};held=7;waits=frozen", Marks("A", "1" * 32, 7, "frozen")),
         ("lake waits=x | held=3", Marks(None, None, 3, "x")),
         (f"voucher=A;held=7;ends={ENDS}", Marks("A", None, 7, ends=ENDS)),

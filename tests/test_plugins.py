@@ -384,6 +384,36 @@ def test_a_job_waits_where_the_site_says_so(site: Site, voucher: str | None) -> 
     assert "made to wait; 1 unanswered so far" in hook.log
 
 
+def test_a_job_that_its_user_holds_is_marked_so(site: Site) -> None:
+    """In mode queue a job that is submitted held is not one that is let go by itself."""
+    done = site.hook("queue").submit(priority=0)
+    assert (done.rc, done.held) == (0, True)
+    assert done.admin.endswith(";held=own")
+
+
+@pytest.mark.parametrize(
+    ("mode", "uid", "priority", "asked"),
+    [
+        ("queue", 1000, 0xFFFFFFFF, True),
+        ("queue", 1000, 0, False),
+        ("queue", 1000, 0xFFFFFFFE, False),
+        ("queue", 0, 0xFFFFFFFF, False),
+        ("closed", 1000, 0xFFFFFFFF, False),
+        ("open", 1000, 0xFFFFFFFF, False),
+    ],
+)
+def test_a_job_that_was_made_to_wait_is_not_released_unasked(
+    site: Site, mode: str, uid: int, priority: int, asked: bool
+) -> None:
+    """To Slurm it is held by its user: in mode queue a release is asked about, and refused where
+    nobody answers. Nothing else is, and neither is root's."""
+    away = site.hook(mode).modify(uid=uid, priority=priority)
+    assert away.rc == (ACCOUNTING_POLICY if asked else 0)
+    voucherd = site.voucherd()
+    assert site.hook(mode).modify(uid=uid, priority=priority).rc == 0
+    assert [question.get("release") for question in voucherd.questions] == ["1"] * asked
+
+
 def test_a_change_does_not_wait(site: Site) -> None:
     """In mode queue a change without an answer is refused: a job cannot be held for it."""
     done = site.hook("queue").modify(time_limit=600)

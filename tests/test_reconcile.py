@@ -488,6 +488,21 @@ def test_job_that_was_let_wait_looks_as_if_its_user_held_it(site) -> None:
     assert acts(look(site, nobodys | by_us)) == []
 
 
+@pytest.mark.parametrize("reason", ["JobHeldUser", "JobHeldAdmin"])
+def test_job_that_its_user_held_stays_held(site, reason: str) -> None:
+    """A job that was submitted held while nobody answered gets its hold and stays held, whoever
+    submitted it; once it is released what it cannot pay for is held by us."""
+    own = f"voucher={ACCOUNT};hold={FIRST};held=own"
+    held = STOPPED | {"state_reason": reason}
+    done = look(site, queued(ONE, admin_comment=own, **held))
+    assert live(site) == [("1", 1, CARD_HOUR, ONE)]
+    assert done.acts == [Act(ONE, "", ONE, mark(FIRST, CARD_HOUR))]
+
+    nobodys = other(admin_comment=f"voucher=-;hold={'2' * 32};held=own", user_id=7)
+    assert acts(look(site, nobodys | held)) == []
+    assert acts(look(site, nobodys)) == [("hold", OTHER, "not_eligible")]
+
+
 def test_job_that_was_let_wait_without_voucher_gets_its_users(site) -> None:
     """A job that named no voucher waits for the only one of its user, if there is one."""
     waits = f"voucher=-;hold={FIRST};held=wait"

@@ -28,7 +28,16 @@ from town import ACCOUNT, NOW, UID, instant
 from accounting.book import ledger, schema
 from accounting.errors import ConfigInvalid, SlurmUnavailable
 from accounting.vouchers import holds, releasing
-from slurm_voucher import active, config, desk, listening, looking, protocol, serving
+from slurm_voucher import (
+    active,
+    config,
+    desk,
+    listening,
+    looking,
+    protocol,
+    reconcile,
+    serving,
+)
 from slurm_voucher.voucherd import Voucherd
 
 NOW_S = instant(NOW)
@@ -471,6 +480,25 @@ def test_raise_is_held(daemon, town, job: str) -> None:
         "say": f"voucher {ACCOUNT}: held 22.56 yuan, 99,977.44 is left",
     }
     assert held(town) == [(HOLD, 2 * CARD_HOUR)]
+
+
+def test_nobody_releases_a_job_that_was_not_looked_at(daemon, town) -> None:
+    """A job that the hook made to wait is known by a look at the queue: until there was one since
+    voucherd began, and two since it heard that the hook had no answer, users release none."""
+    looked = looking.Looked(0, reconcile.Reconciled(), None)
+
+    def release(**told: str) -> str:
+        return ask(daemon, "MODIFY", job="16", uid=str(UID), release="1", **told)["word"]
+
+    assert release() == "NO"
+    daemon.follow(looked, NOW_S)
+    assert (release(), release(missed="3")) == ("YES", "NO")
+    daemon.follow(looked, NOW_S)
+    assert release() == "NO"
+    daemon.follow(looked, NOW_S)
+    assert (release(), release(missed="3")) == ("YES", "NO")
+    assert ask(daemon, "MODIFY", job="16", uid="0", time_limit="unlimited")["word"] == "YES"
+    assert held(town) == []
 
 
 def test_part_of_a_heterogeneous_job_is_found(daemon, town) -> None:
