@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
@@ -25,8 +27,7 @@ class Rules:
     policy: Policy
 
 
-@dataclass(frozen=True)
-class Asker:
+class Asker(NamedTuple):
     """Whose job it is, and the voucher account that it names."""
 
     account: str
@@ -45,15 +46,14 @@ class Wanted:
         """How many tasks there are."""
         return self.options[0].tasks
 
-    @property
+    @cached_property
     def vague(self) -> bool:
         """Whether it is not known what the job will be given: the dearest is held for."""
         cards = (card for option in self.options for card in option.kind.gres.split(",") if card)
         return len(self.options) > 1 or any(":" not in card for card in cards)
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(NamedTuple):
     """By what an account computes.
 
     Attributes:

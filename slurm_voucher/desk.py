@@ -12,9 +12,9 @@ import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
+import msgspec
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -48,8 +48,7 @@ NAMES = ("hold", "uid", "voucher", "missed")
 Fields = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """A change of holds that was answered and waits for the book.
 
     Attributes:

@@ -9,6 +9,8 @@ the hold becomes less by as much; or more, where prices are others and the job i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from accounting.rates import quoting
 from accounting.vouchers import holds
 from accounting.vouchers.holds import Held, Request
@@ -114,14 +116,14 @@ def _wanted(held: Held, asked: Request, past_micro: int, base_micro: int | None)
         micro = min(held.task_micro, micro + past_micro)
     micro = max(asked.task_micro, micro)
     share_micro = micro * asked.task_eligible_micro // max(asked.task_micro, 1)
-    return replace(asked, task_micro=micro, task_eligible_micro=share_micro)
+    return structs.replace(asked, task_micro=micro, task_eligible_micro=share_micro)
 
 
 def together(asked: Sequence[Request], jobs: Sequence[QueuedJob]) -> Request:
     """Return the hold for all jobs of one: the dearest, times the tasks that are there."""
     dearest = max(asked, key=lambda one: one.task_micro)
     tasks = sum(estimate.array_tasks(job.fields.get("array", "")) for job in jobs)
-    return replace(dearest, tasks=tasks)
+    return structs.replace(dearest, tasks=tasks)
 
 
 def past_micro(held: Held, own: Sequence[QueuedJob], now_s: int) -> int:

@@ -38,6 +38,7 @@ def listen(config: Config) -> socket.socket:
         if config.slurm_uid not in (0, os.geteuid()):
             os.chown(made, config.slurm_uid, -1)
         bound.listen(BACKLOG)
+        bound.setblocking(False)
         os.rename(made, path)
     except OSError as error:
         bound.close()

@@ -9,7 +9,7 @@ nor a terminal's control bytes can stand in one.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from accounting.errors import InvalidInput
@@ -25,17 +25,13 @@ VERBS = ("HOLD", "MODIFY", "DROP", "PING", "STATUS")
 _PLAIN = "-_.:/,+@*[]"
 _PAIR = re.compile(r"[a-z_]{1,32}=(?:[A-Za-z0-9\-_.:/,+@*\[\]]|%[0-9A-F]{2})*+")
 _PAIRS = re.compile(rf"{_PAIR.pattern}(?: {_PAIR.pattern})*+")
-_ENCODED = {
-    code: chr(code) if chr(code).isalnum() or chr(code) in _PLAIN else f"%{code:02X}"
-    for code in range(128)
-}
+_NEARLY_PLAIN = re.compile(rf"[A-Za-z0-9 {re.escape(_PLAIN)}]*+")
 
 
 Fields = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """One line from the hook."""
 
     verb: str
@@ -44,8 +40,8 @@ class Question:
 
 def encode(value: str) -> str:
     """Percent-encode a value."""
-    if value.isascii():
-        return value.translate(_ENCODED)  # most are, and an answer has no time to lose
+    if _NEARLY_PLAIN.fullmatch(value):
+        return value.replace(" ", "%20")  # most are, and an answer has no time to lose
     return quote(value, safe=_PLAIN).replace("~", "%7E")
 
 
@@ -68,12 +64,13 @@ def read(line: bytes) -> Question:
         raise InvalidInput(f"wire: {verb[:16]!r} is no question; known: {', '.join(VERBS)}")
     if not rest:
         return Question(verb, {})
-    pairs = rest[0].split(" ")
-    fields = dict(pair.split("=") for pair in pairs) if _PAIRS.fullmatch(rest[0]) else {}
-    if len(fields) < len(pairs):
-        raise InvalidInput(f"wire: {_odd(pairs)[:32]!r} is no key=value given once")
-    for key, value in fields.items():
-        if "%" in value:
+    text = rest[0]
+    halves = text.replace("=", " ").split(" ") if _PAIRS.fullmatch(text) else []
+    fields = dict(zip(halves[::2], halves[1::2], strict=True))
+    if not fields or 2 * len(fields) < len(halves):
+        raise InvalidInput(f"wire: {_odd(text.split(' '))[:32]!r} is no key=value given once")
+    if "%" in text:
+        for key, value in fields.items():
             fields[key] = unquote_to_bytes(value).decode("utf-8", "replace")
     return Question(verb, fields)
 

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from msgspec import structs
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
@@ -196,7 +197,9 @@ class _Look:
         if held_micro is not None:
             task_micro = -(-held_micro // asked.tasks)
             eligible_micro = min(task_micro, asked.task_eligible_micro)
-            asked = replace(asked, task_micro=task_micro, task_eligible_micro=eligible_micro)
+            asked = structs.replace(
+                asked, task_micro=task_micro, task_eligible_micro=eligible_micro
+            )
         return asked
 
     def _account(self, job: QueuedJob) -> str:

@@ -7,9 +7,10 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import OperationalError
 
@@ -90,12 +91,8 @@ async def _watch_turn(turn: active.Turn, stop: asyncio.Event) -> None:
 async def _work(daemon: Voucherd, turn: active.Turn, stop: asyncio.Event) -> None:
     daemon.desk.warm(int(time.time()), WARM_S)
     gc.freeze()  # what is there now stays: nobody is to wait while it is looked through for waste
-    loop, asked = asyncio.get_running_loop(), asyncio.Event()
-    bound = listening.listen(daemon.config)
-    talks: set[asyncio.Transport] = set()
-    server = await loop.create_unix_server(
-        lambda: _Talk(daemon, talks, asked), sock=bound, backlog=listening.BACKLOG
-    )
+    asked = asyncio.Event()
+    hearing = asyncio.create_task(_let_in(daemon, listening.listen(daemon.config), asked))
     aside = looking.Aside(daemon.config)
     tasks = [
         asyncio.create_task(_watch_queue(daemon, aside)),
@@ -108,14 +105,16 @@ async def _work(daemon: Voucherd, turn: active.Turn, stop: asyncio.Event) -> Non
     await stop.wait()
     with contextlib.suppress(FileNotFoundError):
         os.unlink(daemon.config.socket)
-    server.close()
-    for talk in [*talks]:
-        talk.abort()
+    await _ended(hearing)
     await _last_words(daemon)
+    await _ended(*tasks)
+    await aside.end()
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await aside.end()
 
 
 async def _let_users_ask(config: Config) -> None:
@@ -182,37 +181,73 @@ def _write(desk: Desk, changes: Sequence[Change]) -> tuple[int, int]:
     return desk.write(changes)
 
 
-class _Talk(asyncio.Protocol):
-    """One connection of the hook: questions are answered in order, until it closes."""
+async def _let_in(daemon: Voucherd, bound: socket.socket, asked: asyncio.Event) -> None:
+    """Talk with whoever may ask, until cancelled."""
+    loop, talks = asyncio.get_running_loop(), set[_Talk]()
+    try:
+        while True:
+            try:
+                peer, _ = await loop.sock_accept(bound)
+            except OSError as error:
+                log.error("socket %s: %s", daemon.config.socket, error)
+                await asyncio.sleep(AGAIN_S)
+                continue
+            if listening.may_ask(daemon.config, peer):
+                talks.add(_Talk(daemon, peer, asked, talks.discard))
+            else:
+                peer.close()
+    finally:
+        bound.close()
+        for talk in [*talks]:
+            talk.end()
 
-    def __init__(self, daemon: Voucherd, open_: set[asyncio.Transport], asked: asyncio.Event):
-        self._daemon, self._open, self._asked = daemon, open_, asked
+
+class _Talk:
+    """One connection of the hook: questions are answered in order, until it closes.
+
+    It reads and writes its socket by itself: asyncio's transports take three times as long.
+    """
+
+    def __init__(
+        self,
+        daemon: Voucherd,
+        peer: socket.socket,
+        asked: asyncio.Event,
+        ended: Callable[["_Talk"], None],
+    ):
+        self._daemon, self._peer, self._asked, self._ended = daemon, peer, asked, ended
         self._rest = b""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(peer, self._hear)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if listening.may_ask(self._daemon.config, transport.get_extra_info("socket")):
-            self._open.add(transport)
-        else:
-            transport.abort()
+    def _hear(self) -> None:
+        try:
+            data = self._peer.recv(protocol.REQUEST_BYTES_MAX)
+            if data:
+                self._reply(data)
+            else:
+                self.end()
+        except BlockingIOError:
+            pass  # woken for nothing
+        except OSError as error:
+            log.warning("connection: %s", error)
+            self.end()
 
-    def data_received(self, data: bytes) -> None:
-        if self._transport not in self._open:
-            return
+    def _reply(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         if max(map(len, (*lines, self._rest))) >= protocol.REQUEST_BYTES_MAX:
             log.warning("connection: a line is over %d bytes", protocol.REQUEST_BYTES_MAX)
-            self._transport.abort()
+            self.end()
             return
-        for line in lines:
-            self._transport.write(self._daemon.answer(line + b"\n", int(time.time())))
-        if self._transport.get_write_buffer_size() > protocol.REQUEST_BYTES_MAX:
-            self._transport.abort()  # it asks and does not listen
+        now_s = int(time.time())
+        said = b"".join([self._daemon.answer(line + b"\n", now_s) for line in lines])
         if self._daemon.desk.waiting:
             self._asked.set()
+        if said and self._peer.send(said) < len(said):
+            self.end()  # it asks and does not listen
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._open.discard(self._transport)
-        if error is not None:
-            log.warning("connection: %s", error)
+    def end(self) -> None:
+        """Talk no more."""
+        self._loop.remove_reader(self._peer)
+        self._peer.close()
+        self._ended(self)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from accounting.vouchers.holds import Held, Request
 from slurm_voucher import following
@@ -55,7 +56,7 @@ class Story:
             case "longer":
                 self.minutes *= 2
                 micro = max(self.held.task_micro, self.cost_micro)
-                self._write(replace(self.held, task_micro=micro, task_eligible_micro=micro))
+                self._write(structs.replace(self.held, task_micro=micro, task_eligible_micro=micro))
             case "fewer":
                 self.cards = max(1, self.cards // 2)
             case "start" | "requeue":
@@ -66,7 +67,7 @@ class Story:
 
     def _write(self, held: Held) -> None:
         self.turn += 1
-        self.held = replace(held, turn=self.turn)
+        self.held = structs.replace(held, turn=self.turn)
 
     def look(self) -> None:
         """Let a look at the queue follow it."""

@@ -1,12 +1,12 @@
 """A hold is taken when voucher and cash cover the whole fee, and the account is never overspent."""
 
 import multiprocessing
-from dataclasses import fields, replace
 
 import pytest
 import town as towns
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 from sqlalchemy import func, select
 from town import ACCOUNT, CLUSTER, NOW, OTHER_PROVIDER, POLICY, PROVIDER, UID, instant, raise_hold
 

@@ -12,7 +12,6 @@ import stat
 import tempfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -22,6 +21,7 @@ import town as towns
 from fakeslurm import CLUSTER, FakeSlurm, row
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import select
 from town import ACCOUNT, NOW, UID, instant
 
