@@ -19,7 +19,6 @@ from accounting.runs.run import Run
 from accounting.settle import charging, invoicing, settlement, statements
 from accounting.settle.charging import Taken
 from accounting.settle.settlement import Scope
-from accounting.vouchers import papers
 
 ROUND = """
 tariff: round-1
@@ -161,7 +160,7 @@ def hand_in(town: Town, text: str) -> str:
     """Keep a paper; return its hash."""
     source = town.archive.parent / "paper.pdf"
     source.write_text(text, encoding="utf-8")
-    return papers.store(papers_of(town), source, "annex").sha256
+    return towns.keep_paper(papers_of(town), source, "annex").sha256
 
 
 def findings(town: Town) -> list[audit.Finding]:

@@ -278,6 +278,8 @@ SQL = {
     "invoices": "UPDATE red_invoice SET gross_fen = gross_fen - 1, net_fen = net_fen - 1",
     "refunds": "UPDATE refund SET deduction_fen = deduction_fen + 1",
     "balances": "UPDATE payment SET amount_fen = amount_fen + 1",
+    "withdrawn": "INSERT INTO claim_withdrawal SELECT (SELECT MAX(seq) FROM journal), id, 'no'"
+    " FROM claim WHERE id LIKE '%-1'",
     "paid": "UPDATE claim SET amount_fen = amount_fen + 1 WHERE id LIKE '%-1'",
     "reserve": "UPDATE reserve_draw SET amount_fen = amount_fen + 1",
     "documents": "INSERT INTO document SELECT seq, kind, 'generous', sha256, text FROM document"

@@ -82,7 +82,7 @@ def test_prices_are_never_edited(home: Home, tmp_path) -> None:
     """A version that is loaded cannot be loaded with other prices."""
     file = tmp_path / "prices.yaml"
     file.write_text(PRICES.read_text().replace("24.00", "25.00"))
-    one_line(home.run("price", "load", str(file)), 1, "tariff:example-1", "other content")
+    one_line(home.run("price", "load", str(file)), 1, "tariff example-1", "other prices")
 
 
 BAD_ROWS = {

@@ -49,11 +49,16 @@ def head(home: Home) -> str:
     return str(found)
 
 
+def kept(home: Home) -> list[Path]:
+    """List the papers that are kept."""
+    return sorted((home.path / "papers").rglob("*"))
+
+
 def refused(home: Home, words: str, code: int, *said: str) -> None:
-    """Check that a command is refused with these words and leaves the book as it was."""
-    before = head(home)
+    """Check that a command is refused with these words, leaves the book as it was and no paper."""
+    before = head(home), kept(home)
     one_line(home.run("--as-of", "2026-11-22", *words.split()), code, *said)
-    assert head(home) == before
+    assert (head(home), kept(home)) == before
 
 
 def test_a_wrong_credit_code_says_which_digit_was_expected(home: Home) -> None:

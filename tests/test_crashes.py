@@ -32,14 +32,14 @@ from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 
 from accounting.book import ledger, schema, signing
 from accounting.errors import Refused
-from accounting.redeem import paying, reserve, reviewing
+from accounting.redeem import paying, reserve, reviewing, withdrawing
 from accounting.runs import places, usage
 from accounting.settle import charging, compacting, refunding
 from accounting.vouchers import holds, issuing, papers
 
 pytestmark = pytest.mark.thorough
 
-CLAIM = f"C-{PROVIDER}-2024-Q4-1"
+WITHDRAWN, CLAIM = (f"C-{PROVIDER}-2024-Q4-{i}" for i in (1, 2))
 LATE = "2025-06-01T09:00:00+08:00"
 HOLD = "a" * 32
 Act = Callable[[Town], object]
@@ -177,9 +177,10 @@ def sign_contract(town: Town) -> None:
 def apply(town: Town) -> None:
     """An application with the contract's paper, which is kept."""
     paper = town.archive.parent / "contract.pdf"
-    kept = papers.store(town.archive.parent / "papers", paper, "contract")
+    described = papers.describe(paper, "contract")
     with town.begin() as conn:
-        towns.add_application(conn, paper_sha256=kept.sha256, kept=[kept])
+        towns.add_application(conn, paper_sha256=described.sha256, kept=[described])
+        papers.keep(town.archive.parent / "papers", paper, described)
 
 
 def pay_in(town: Town) -> None:
@@ -245,6 +246,12 @@ def refund(town: Town) -> None:
         refunding.refund(town.engine, town.archive, key, "lost", town.policy, stamp(LATE))
 
 
+def withdraw(town: Town) -> None:
+    """The claim, taken back before it is handed in."""
+    with town.begin() as conn:
+        withdrawing.withdraw(conn, WITHDRAWN, "another one follows", stamp(LATE))
+
+
 def compact(town: Town) -> None:
     """One file of a closed month's segments."""
     compacting.compact(town.engine, town.archive, CLUSTER, "2024-11", stamp(LATE))
@@ -303,6 +310,8 @@ def acts(folder: Path) -> dict[str, Act]:
         ),
         "draw": lambda town: delivery.draw(town, line),
         "open_claim": lambda town: delivery.open_claim(town, at=LATE),
+        "withdraw": withdraw,
+        "open_again": lambda town: delivery.open_claim(town, at=LATE),
         "submit": lambda town: delivery.submit(town, CLAIM, at=LATE),
         "review": signed(
             "review", lambda c, _: reviewing.draft_review(c, CLAIM, {}, "checked"), "regulator"

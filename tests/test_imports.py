@@ -35,9 +35,10 @@ ROWS = """
     charging
     stating statements evidence compacting
     settlement shares invoicing redemption reserve own
-    refunding reviewing owing paying backing recounting
+    refunding reviewing owing paying withdrawing backing recounting
     acts
     packing inventory comparing replay settled issued signed checking proving
+    claimed
     audit backup chained naming
     statement voucher claim registers
     programme standing

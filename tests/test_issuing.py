@@ -103,7 +103,7 @@ def test_revenue_one_fen_below_the_limit_is_refused(people):
 @pytest.mark.parametrize(("fen", "year"), [(None, None), (10**10, 2022), (10**10, 2024)])
 def test_unknown_revenue_is_not_enough(people, fen, year):
     """The revenue must be that of the year before, and known."""
-    with pytest.raises(NotEligible, match="no revenue of 2023 is registered; register it first"):
+    with pytest.raises(NotEligible, match="no revenue of 2023 is registered; register it with"):
         apply_as(people, revenue_fen=fen, revenue_year=year)
 
 

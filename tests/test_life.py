@@ -37,7 +37,7 @@ from town import CLUSTER, POLICY, PROVIDER, UID, Town, stamp
 from accounting.book import ledger, schema
 from accounting.errors import Refused
 from accounting.money import yuan
-from accounting.redeem import paying, redemption, reviewing
+from accounting.redeem import paying, redemption, reviewing, withdrawing
 from accounting.settle import invoicing, refunding
 from accounting.vouchers import holds, payments, releasing
 from accounting.vouchers.holds import Request
@@ -370,9 +370,10 @@ class Life(RuleBasedStateMachine):
         self.invoiced[account, month] = True
 
     @precondition(lambda self: self.month > "2024-12")
-    @rule()
-    def claim(self):
-        """All that is invoiced and paid is claimed and handed in; nothing else is."""
+    @rule(again=st.booleans())
+    def claim(self, again=False):
+        """All that is invoiced and paid is claimed and handed in, or first withdrawn and claimed
+        again; nothing else is."""
         at = stamp(self.at())
         quarter, last = ("2025-Q1", "2025-03") if self.month > "2025-03" else ("2024-Q4", "2024-12")
         own = [
@@ -384,6 +385,9 @@ class Life(RuleBasedStateMachine):
         try:
             with self.town.begin() as conn:
                 name = redemption.open_claim(conn, PROVIDER, quarter, POLICY, at)
+                if again:
+                    withdrawing.withdraw(conn, name, "once more", at)
+                    name = redemption.open_claim(conn, PROVIDER, quarter, POLICY, at)
                 redemption.submit(conn, name, "0" * 64, at)
         except Refused:
             assert not own

@@ -43,7 +43,7 @@ def applied(people, root, scan):
     """A town with an application whose paper is kept."""
     with people.begin() as conn:
         towns.add_contract(conn)
-    apply(people, papers.store(root, scan, "contract"))
+    apply(people, towns.keep_paper(root, scan, "contract"))
     return people
 
 
@@ -68,14 +68,24 @@ def head(town):
 
 def test_a_paper_is_kept_by_its_hash(root, scan):
     """The copy has the same bytes; once more is the same file, and another file is beside it."""
-    kept = papers.store(root, scan, "contract")
+    kept = towns.keep_paper(root, scan, "contract")
     assert kept == papers.Paper(SHA256, "contract", "HT.pdf", len(TEXT))
-    assert papers.store(root, scan, "annex").sha256 == SHA256
+    assert towns.keep_paper(root, scan, "annex").sha256 == SHA256
     scan.write_bytes(b"another")
-    papers.store(root, scan, "contract")
+    towns.keep_paper(root, scan, "contract")
     files = sorted(path for path in root.rglob("*") if path.is_file())
     assert len(files) == 2
     assert all(hashlib.sha256(p.read_bytes()).hexdigest() == p.name for p in files)
+
+
+def test_a_paper_that_is_written_to_meanwhile_is_not_kept(root, scan):
+    """What is kept is what was described, or nothing is."""
+    paper = papers.describe(scan, "contract")
+    scan.write_bytes(b"another")
+    other = hashlib.sha256(b"another").hexdigest()
+    with pytest.raises(InvalidInput, match=f"had SHA-256 {SHA256} a moment ago, now {other}"):
+        papers.keep(root, scan, paper)
+    assert not root.exists()
 
 
 def test_a_paper_is_whole_or_not_there(root, scan, monkeypatch):
@@ -83,9 +93,9 @@ def test_a_paper_is_whole_or_not_there(root, scan, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "I/O error")))
         with pytest.raises(OSError, match="I/O error"):
-            papers.store(root, scan, "contract")
+            towns.keep_paper(root, scan, "contract")
     assert papers.hash_of(root, SHA256) is None
-    papers.store(root, scan, "contract")
+    towns.keep_paper(root, scan, "contract")
     assert papers.hash_of(root, SHA256) == SHA256
 
 
@@ -99,7 +109,7 @@ def test_what_is_no_paper_is_refused(root, scan, monkeypatch, how):
     elif how != "missing":
         scan.write_bytes(b"x" * (0 if how == "empty" else 10_001))
     with pytest.raises(InvalidInput, match=f"paper {scan}: "):
-        papers.store(root, scan, "contract")
+        towns.keep_paper(root, scan, "contract")
     assert not root.exists()
 
 
@@ -120,7 +130,7 @@ def test_the_same_paper_twice_is_one(people, root, scan):
     """A contract that is handed in as its own annex is kept as the contract."""
     with people.begin() as conn:
         towns.add_contract(conn)
-    apply(people, *(papers.store(root, scan, kind) for kind in papers.KINDS))
+    apply(people, *(towns.keep_paper(root, scan, kind) for kind in papers.KINDS))
     with people.begin() as conn:
         assert [row["kind"] for row in papers.of(conn, APPLICATION)] == ["contract"]
 
@@ -156,7 +166,7 @@ def test_another_paper_does_not_take_its_place(applied, root, scan, reviewed):
         assert accept(applied, applied.signed(draft(applied, root)), root) == f"{ACCOUNT}-1"
     before = head(applied)
     scan.write_bytes(b"another")
-    other = papers.store(root, scan, "contract")
+    other = towns.keep_paper(root, scan, "contract")
     state = "confirmed" if reviewed else "handed in"
     words = f"was {state} with a paper of SHA-256 {SHA256}, this one has {other.sha256}"
     with pytest.raises(NotAllowed, match=words):
@@ -167,7 +177,7 @@ def test_another_paper_does_not_take_its_place(applied, root, scan, reviewed):
 def test_a_contract_has_one_category(applied, root, scan):
     """The same contract in another category is refused with the clause, and nothing is written."""
     before = head(applied)
-    kept = papers.store(root, scan, "contract")
+    kept = towns.keep_paper(root, scan, "contract")
     with pytest.raises(
         NotAllowed, match=f"{CONTRACT}: {APPLICATION} is for general, not joint_national; one con"
     ):

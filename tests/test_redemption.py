@@ -238,6 +238,9 @@ def test_a_draft_that_approves_a_part(claimed: Town) -> None:
     }
     with pytest.raises(InvalidInput, match="is refused and approved"), claimed.begin() as conn:
         reviewing.draft_review(conn, Q4, {LINES[0]: "no"}, "checked", {LINES[0]: (1, "no log")})
+    too_much = pytest.raises(InvalidInput, match=r"100\.01 yuan approved .* 0\.00 to 100\.00")
+    with too_much, claimed.begin() as conn:
+        reviewing.draft_review(conn, Q4, {}, "checked", {LINES[0]: (10_001, "more")})
 
 
 def test_less_needs_a_reason(claimed: Town) -> None:
@@ -392,6 +395,14 @@ def corrected(town: Town, amount: int) -> None:
     """Correct the run of 200 after everything of November was claimed, and close December."""
     take(town, yuan(1, amount, qos="a"), at=DECEMBER)
     close(town, "2024-12")
+
+
+@pytest.mark.parametrize("day", ["soon", "", None, 20250110, "2025-02-30", "0001-01-01"])
+def test_a_payout_names_a_day(claimed: Town, day: Any) -> None:
+    """What is signed for no day is not paid."""
+    review(claimed, Q4)
+    with pytest.raises(InvalidInput, match=r"paid_on is .* a day from 2000-01-01"):
+        decide(claimed, drafted_payout(claimed, Q4, paid_on=day), "treasury")
 
 
 def test_credits_enter_the_next_claim(claimed: Town) -> None:

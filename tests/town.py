@@ -19,7 +19,7 @@ from accounting import money, policy
 from accounting.book import ledger, schema, signing
 from accounting.book.ledger import Actor, Entry, Stamp
 from accounting.policy import Policy
-from accounting.vouchers import applying, holds, issuing, registry, releasing
+from accounting.vouchers import applying, holds, issuing, papers, registry, releasing
 
 HERE = Path(__file__).parent
 NOW = "2024-07-01T10:00:00+08:00"
@@ -150,6 +150,13 @@ def add_contract(conn: Connection, contract: str = CONTRACT, **changes: Any) -> 
         "stamp": stamp(),
     }
     return registry.sign_contract(conn, contract, **(facts | changes))
+
+
+def keep_paper(root: Path, source: Path, kind: str) -> papers.Paper:
+    """Keep a paper that the book takes."""
+    paper = papers.describe(source, kind)
+    papers.keep(root, source, paper)
+    return paper
 
 
 def add_application(conn: Connection, contract: str = CONTRACT, **changes: Any) -> str:

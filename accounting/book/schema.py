@@ -552,6 +552,10 @@ claim_line = _of_entry(
     _text("line", ForeignKey("statement_line.id"), pk=True),
     _int("amount_fen"),
 )
+claim_withdrawal = _of_entry(
+    "claim_withdrawal", _text("claim", ForeignKey("claim.id"), pk=True), _text("reason")
+)
+"""A claim that was taken back before it was handed in: its lines are claimable again."""
 claim_submission = _of_entry(
     "claim_submission", _text("claim", ForeignKey("claim.id"), pk=True), _text("packet_sha256")
 )

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from accounting.book.ledger import Actor, Entry, Stamp, canonical, head, identit
 from accounting.errors import InvalidInput, NotAllowed
 
 ACT_BYTES_MAX = 1_000_000
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2999, 12, 31)
+"""What an act can name: signers write their files as they like."""
 KEY_ROLES = ("regulator", "treasury", "system")
 ACTS = {
     "application.confirm": ("regulator",),
@@ -328,6 +331,25 @@ def act_row(act: Act) -> dict[str, Any]:
         "key_id": act.key_id,
         "text": act.text,
     }
+
+
+def day_in(act: Act, name: str) -> date:
+    """Return a day that an act names.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    said = str(act.body.get(name))
+    try:
+        day = date.fromisoformat(said)
+    except ValueError:
+        day = date.min
+    if not FIRST_DAY <= day <= LAST_DAY or day.isoformat() != said:
+        raise InvalidInput(
+            f"act {act.verb} {act.subject}: {name} is {said[:40]!r}, a day from "
+            f"{FIRST_DAY} to {LAST_DAY} is expected; draft it again"
+        )
+    return day
 
 
 def insist_on_subject(act: Act, verb: str, current_hash: str) -> None:

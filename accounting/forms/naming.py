@@ -12,4 +12,5 @@ CLAIM_STATES = {
     "approved": "已核准",
     "paid": "已拨付",
     "owed": "应退财政",
+    "withdrawn": "已撤回",
 }

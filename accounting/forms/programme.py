@@ -136,5 +136,5 @@ def _claims(conn: Connection, year: int) -> tuple[tuple[Cell, ...], ...]:
             claim["paid_fen"],
         )
         for claim in redemption.claims(conn)
-        if claim["quarter"].startswith(f"{year}-")
+        if claim["quarter"].startswith(f"{year}-") and claim["state"] != "withdrawn"
     )

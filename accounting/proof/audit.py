@@ -6,7 +6,6 @@ A rule yields what it finds and hides nothing behind the first; nothing is writt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,12 +17,12 @@ from accounting import period
 from accounting.book import schema
 from accounting.errors import VoucherError
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.proof import evidence, issued, replay, settled, signed
+from accounting.proof import claimed, evidence, issued, replay, settled, signed
 from accounting.proof.evidence import Books, Found
-from accounting.proof.settled import sums_by
+from accounting.proof.settled import sum_where, sums_by
 from accounting.rates import pricelists
 from accounting.rates.tariff import Capacity
-from accounting.redeem import paying, redemption
+from accounting.redeem import paying
 from accounting.runs import reports
 from accounting.settle import stored
 from accounting.vouchers import debts, holds, payments
@@ -73,7 +72,7 @@ def _checked(check: Callable[[Books], Found], books: Books) -> Found:
 
 def vouchers(books: Books) -> Found:
     """issued = left + held + accrued + deducted + expired + cancelled, per voucher."""
-    issued_micro = _sum(books.conn, schema.voucher.c.amount_fen) * MICRO_PER_FEN
+    issued_micro = sum_where(books.conn, schema.voucher.c.amount_fen) * MICRO_PER_FEN
     programme_micro = -sum(
         micro for (account, _), micro in books.sums.items() if account == "programme"
     )
@@ -82,7 +81,7 @@ def vouchers(books: Books) -> Found:
     deducted = sums_by(books.conn, schema.deduction.c.voucher, schema.deduction.c.amount_fen)
     for row in books.conn.execute(select(schema.voucher)):
         ended = {
-            kind: _sum(books.conn, schema.voucher_end.c.amount_fen, voucher=row.id, kind=kind)
+            kind: sum_where(books.conn, schema.voucher_end.c.amount_fen, voucher=row.id, kind=kind)
             for kind in ("expired", "cancelled")
         }
         left = books.sum_of("voucher.left", row.id)
@@ -119,10 +118,10 @@ def statements(books: Books) -> Found:
         if row["deduction_fen"] + row["cash_fen"] != row["fee_fen"]:
             yield f"statement {row['id']}", "deduction and cash part do not add up to the fee"
         for name in ("fee_fen", "deduction_fen", "cash_fen", "charge_micro", "eligible_micro"):
-            total = _sum(books.conn, schema.statement_line.c[name], statement=row["id"])
+            total = sum_where(books.conn, schema.statement_line.c[name], statement=row["id"])
             if total != row[name]:
                 yield f"statement {row['id']}", f"{name} is {row[name]}, its lines have {total}"
-        drawn = _sum(books.conn, schema.deduction.c.amount_fen, statement=row["id"])
+        drawn = sum_where(books.conn, schema.deduction.c.amount_fen, statement=row["id"])
         if drawn != row["deduction_fen"]:
             yield (
                 f"statement {row['id']}",
@@ -142,10 +141,10 @@ def balances(books: Books) -> Found:
         stated = select(schema.statement.c.id).where(schema.statement.c.account == account)
         ids = conn.execute(stated).scalars().all()
         papers = {
-            name: sum(_sum(conn, schema.statement.c[name], id=each) for each in ids)
+            name: sum(sum_where(conn, schema.statement.c[name], id=each) for each in ids)
             for name in ("charge_micro", "fee_fen", "cash_fen")
         }
-        charged = _sum(conn, schema.charge.c.charge_micro, account=account)
+        charged = sum_where(conn, schema.charge.c.charge_micro, account=account)
         paid = payments.paid_fen(conn, account)
         rounding = papers["charge_micro"] - papers["fee_fen"] * MICRO_PER_FEN
         open_cash = books.sum_of("receivable", account) + books.sum_of("cash", account)
@@ -191,7 +190,7 @@ def _to_give_back(books: Books, account: str) -> int:
         .where(paper.c.account == account, schema.claim.c.claimant.is_not(None))
     )
     paid_back = int(books.conn.execute(query).scalar_one())
-    return paid_back - _sum(books.conn, paper.c.deduction_fen, account=account)
+    return paid_back - sum_where(books.conn, paper.c.deduction_fen, account=account)
 
 
 def _usage_months(conn: Connection, account: str) -> int:
@@ -202,136 +201,6 @@ def _usage_months(conn: Connection, account: str) -> int:
         .where(schema.statement.c.account == account)
     )
     return int(conn.execute(query).scalar_one())
-
-
-def claimed_once(books: Books) -> Found:
-    """A statement line waits in at most one claim, and each claim asks for what reviews before it
-    had not approved of the line."""
-    review, line, of = schema.claim_review, schema.claim_line, schema.statement_line
-    earlier = review.alias()
-    before = select(func.coalesce(func.sum(earlier.c.approved_fen), 0)).correlate(line)
-    before = before.where(earlier.c.line == line.c.line, earlier.c.seq < line.c.seq)
-    query = (
-        select(line.c.line, line.c.claim, line.c.amount_fen, review.c.approved_fen)
-        .add_columns((of.c.deduction_fen - before.scalar_subquery()).label("rest_fen"))
-        .join(of, of.c.id == line.c.line)
-        .outerjoin(review, (review.c.claim == line.c.claim) & (review.c.line == line.c.line))
-        .order_by(line.c.line, line.c.seq)
-    )
-    waiting: dict[str, list[str]] = {}
-    for row in books.conn.execute(query):
-        if row.approved_fen is None:
-            waiting.setdefault(row.line, []).append(row.claim)
-        if row.amount_fen != row.rest_fen:
-            yield (
-                f"claim {row.claim} line {row.line}",
-                f"claims {row.amount_fen} fen, {row.rest_fen} of it were left",
-            )
-    for name, claims in waiting.items():
-        if len(claims) > 1:
-            names = ", ".join(claims)
-            yield f"line {name}", f"waits in {len(claims)} claims, 1 is allowed: {names}"
-
-
-def credited(books: Books) -> Found:
-    """Every claim took off the credits that stood when it was opened, and no review that approves
-    anything left one out."""
-    line, review = schema.claim_line.c, schema.claim_review.c
-    some = select(review.claim).where(review.approved_fen > 0)
-    query = (
-        select(review.claim, review.line)
-        .join(schema.claim_line, (line.claim == review.claim) & (line.line == review.line))
-        .where(line.amount_fen < 0, review.approved_fen == 0, review.claim.in_(some))
-    )
-    for row in books.conn.execute(query):
-        yield f"claim {row.claim}", f"its review approves lines and leaves out credit {row.line}"
-    for claim in redemption.claims(books.conn):
-        for credit in redemption.credits_left_out(books.conn, claim):
-            yield f"claim {claim['id']}", f"leaves out credit {credit}, which stood before it"
-
-
-def paid(books: Books) -> Found:
-    """paid ≤ approved ≤ claimed, per claim."""
-    for row in books.conn.execute(select(schema.claim)).mappings():
-        subject = f"claim {row['id']}"
-        owed = _sum(books.conn, schema.claim_debt.c.seq, claim=row["id"])
-        claimed = _sum(books.conn, schema.claim_line.c.amount_fen, claim=row["id"])
-        approved = _sum(books.conn, schema.claim_review.c.approved_fen, claim=row["id"])
-        paid_fen = _sum(books.conn, schema.payout.c.amount_fen, claim=row["id"])
-        if claimed != row["amount_fen"]:
-            yield subject, f"its lines have {claimed} fen, the claim {row['amount_fen']}"
-        if not owed and not paid_fen <= approved <= claimed:
-            yield (
-                subject,
-                f"paid {paid_fen}, approved {approved}, claimed {claimed} fen: not in order",
-            )
-
-
-def receivable(books: Books) -> Found:
-    """unclaimed, under review, approved, disputed and paid add up to what was deducted."""
-    conn = books.conn
-    for provider in conn.execute(select(schema.provider.c.id)).scalars():
-        for account, fen in _claim_stages(conn, provider).items():
-            micro = books.sum_of(account, provider)
-            if micro != fen * MICRO_PER_FEN:
-                yield (
-                    f"provider {provider}",
-                    f"{account} is {micro} micro-yuan, {fen * MICRO_PER_FEN} by papers",
-                )
-
-
-def _claim_stages(conn: Connection, provider: str) -> dict[str, int]:
-    """Work out from papers where a provider's deductions stand, fen by ledger account.
-
-    What was submitted of a line is under review; what was approved of it is approved or paid; the
-    rest of it is disputed.
-    """
-    line, review = schema.claim_line, schema.claim_review
-    deductions = conn.execute(
-        select(schema.statement_line.c.id, schema.statement_line.c.deduction_fen)
-        .join(schema.statement, schema.statement.c.id == schema.statement_line.c.statement)
-        .join(schema.contract, schema.contract.c.account == schema.statement.c.account)
-        .where(schema.contract.c.provider == provider)
-    )
-    submitted = conn.execute(
-        select(line.c.line, line.c.amount_fen, review.c.approved_fen)
-        .add_columns(schema.payout.c.claim.label("payout"))
-        .join(schema.claim_submission, schema.claim_submission.c.claim == line.c.claim)
-        .outerjoin(review, (review.c.claim == line.c.claim) & (review.c.line == line.c.line))
-        .outerjoin(schema.payout, schema.payout.c.claim == line.c.claim)
-    )
-    debt = schema.claim_debt
-    owed = sums_by(conn, line.c.line, line.c.amount_fen, line.c.claim.in_(select(debt.c.claim)))
-    claims: dict[str, list[Any]] = {}
-    for row in submitted:
-        claims.setdefault(row.line, []).append(row)
-    stages = dict.fromkeys(("unclaimed", "review", "approved", "disputed", "paid"), 0)
-    for line_id, fen in deductions:
-        rest = fen - owed.get(line_id, 0)
-        for row in claims.get(line_id, ()):
-            stage = "approved" if row.payout is None else "paid"
-            stage, part = (
-                ("review", row.amount_fen)
-                if row.approved_fen is None
-                else (stage, row.approved_fen)
-            )
-            stages[stage] += part
-            rest -= part
-        stages["disputed" if line_id in claims else "unclaimed"] += rest
-    del stages["paid"]
-    return {f"claim.{stage}": fen for stage, fen in stages.items()} | {
-        "claim.owed": _owed_fen(conn, provider)
-    }
-
-
-def _owed_fen(conn: Connection, provider: str) -> int:
-    """Return what a provider owes the treasury after its last claim, fen: below zero."""
-    claim, debt, back = schema.claim, schema.claim_debt, schema.claim_repayment
-    own = select(debt.c.claim).join(claim, claim.c.id == debt.c.claim)
-    own = own.where(claim.c.provider == provider)
-    owed = select(func.coalesce(func.sum(claim.c.amount_fen), 0)).where(claim.c.id.in_(own))
-    repaid = select(func.coalesce(func.sum(back.c.amount_fen), 0)).where(back.c.claim.in_(own))
-    return int(conn.execute(owed).scalar_one()) + int(conn.execute(repaid).scalar_one())
 
 
 def reserve(books: Books) -> Found:
@@ -349,9 +218,9 @@ def reserve(books: Books) -> Found:
                 )
             ).scalar_one()
         )
-        granted_fen = _sum(conn, schema.reserve_grant.c.amount_fen, provider=provider)
-        drawn_fen = _sum(conn, schema.reserve_draw.c.amount_fen, provider=provider)
-        returned_fen = _sum(conn, schema.reserve_return.c.amount_fen, provider=provider)
+        granted_fen = sum_where(conn, schema.reserve_grant.c.amount_fen, provider=provider)
+        drawn_fen = sum_where(conn, schema.reserve_draw.c.amount_fen, provider=provider)
+        returned_fen = sum_where(conn, schema.reserve_return.c.amount_fen, provider=provider)
         fund_fen = granted_fen - drawn_fen + repaid_fen + returned_fen
         for account, fen in (("reserve.fund", fund_fen), ("reserve.owed", -granted_fen)):
             micro = books.sum_of(account, provider)
@@ -481,13 +350,6 @@ def replayed(books: Books) -> Found:
     yield from replay.differences(books.conn, books.archive, books.policy)
 
 
-def _sum(conn: Connection, column: Any, **where: object) -> int:
-    query = select(func.coalesce(func.sum(column), 0))
-    for name, value in where.items():
-        query = query.where(column.table.c[name] == value)
-    return int(conn.execute(query).scalar_one())
-
-
 RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "chain": (evidence.chain, "stop posting and compare with a backup and the signed heads"),
     "running": (
@@ -511,10 +373,11 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "refunds": (settled.refunds, "compare the refund with its line and its credit"),
     "invoices": (settled.invoices, "compare the invoice with its statement's lines"),
     "balances": (balances, "compare the ledger account with payments and statements"),
-    "claimed-once": (claimed_once, "withdraw the line from one of the claims"),
-    "credited": (credited, "take the credit off the next claim"),
-    "paid": (paid, "compare claim, review and payout"),
-    "receivable": (receivable, "compare deductions, claims, reviews and payouts"),
+    "claimed-once": (claimed.once, "withdraw one of the claims, or have the line refused"),
+    "credited": (claimed.credited, "take the credit off the next claim"),
+    "withdrawn": (claimed.withdrawn, "ask who handed the claim in, and who withdrew it"),
+    "paid": (claimed.paid, "compare claim, review and payout"),
+    "receivable": (claimed.receivable, "compare deductions, claims, reviews and payouts"),
     "reserve": (reserve, "compare grants, draws and repayments"),
     "debts": (owing, "compare debts with what the treasury received"),
     "capacity": (capacity, "look for runs counted twice, or correct the capacity in the tariff"),

@@ -88,3 +88,11 @@ def sums_by(conn: Connection, by: Any, column: Any, *where: Any) -> dict[str, in
     """Sum a column by another one; sums of nothing are left out."""
     rows = conn.execute(select(by, func.sum(column)).where(*where).group_by(by))
     return {key: int(total) for key, total in rows if total}
+
+
+def sum_where(conn: Connection, column: Any, **where: object) -> int:
+    """Sum a column over the rows that have given values."""
+    query = select(func.coalesce(func.sum(column), 0))
+    for name, value in where.items():
+        query = query.where(column.table.c[name] == value)
+    return int(conn.execute(query).scalar_one())

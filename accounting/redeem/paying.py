@@ -42,6 +42,7 @@ def accept_payout(conn: Connection, act: Act, stamp: Stamp) -> tuple[int, int]:
 
     Raises:
         NotAllowed: Not approved yet, paid already, or not what was approved.
+        InvalidInput: It names no day.
     """
     lock(conn)
     claim = redemption.find_claim(conn, act.subject)
@@ -68,7 +69,7 @@ def accept_payout(conn: Connection, act: Act, stamp: Stamp) -> tuple[int, int]:
         "reference": reference,
         "amount_fen": amount_fen,
         "repaid_fen": repaid_fen,
-        "paid_on": str(act.body.get("paid_on", "")),
+        "paid_on": signing.day_in(act, "paid_on").isoformat(),
         "act_sha256": act.sha256,
     }
     to_unit = _approved_by_account(conn, claim["id"]) if claim["claimant"] else {}

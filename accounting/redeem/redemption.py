@@ -7,7 +7,7 @@ by line, the treasury pays; both sign. Advance money (备用金) drawn for a lin
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.engine import Connection
 
 from accounting import period
@@ -64,7 +64,8 @@ def _taken(conn: Connection) -> tuple[set[str], dict[str, int]]:
     those that were."""
     line, review = schema.claim_line, schema.claim_review
     same = (review.c.claim == line.c.claim) & (review.c.line == line.c.line)
-    rows = conn.execute(select(line.c.line, review.c.approved_fen).outerjoin(review, same))
+    query = select(line.c.line, review.c.approved_fen).outerjoin(review, same)
+    rows = conn.execute(query.where(line.c.claim.not_in(withdrawn())))
     waiting: set[str] = set()
     approved: dict[str, int] = {}
     for row in rows:
@@ -73,6 +74,12 @@ def _taken(conn: Connection) -> tuple[set[str], dict[str, int]]:
         else:
             approved[row.line] = approved.get(row.line, 0) + row.approved_fen
     return waiting, approved
+
+
+def withdrawn(before_seq: int = ledger.NEVER_SEQ) -> Select[tuple[str]]:
+    """Return what asks for the claims that were withdrawn before an entry."""
+    table = schema.claim_withdrawal.c
+    return select(table.claim).where(table.seq < before_seq)
 
 
 def _to_invoice(conn: Connection) -> set[str]:
@@ -196,7 +203,7 @@ def new_rows(
 
 def claims(conn: Connection) -> list[dict[str, Any]]:
     """List claims with what was approved and paid, and their state."""
-    found = []
+    found, gone = [], set(conn.execute(withdrawn()).scalars())
     for row in conn.execute(select(schema.claim).order_by(schema.claim.c.seq)).mappings():
         submitted = conn.execute(
             select(schema.claim_submission.c.packet_sha256).filter_by(claim=row["id"])
@@ -210,6 +217,7 @@ def claims(conn: Connection) -> list[dict[str, Any]]:
         state = state if paid is None else "paid"
         owed = conn.execute(select(schema.claim_debt.c.seq).filter_by(claim=row["id"])).scalar()
         state = state if owed is None else "owed"
+        state = "withdrawn" if row["id"] in gone else state
         found.append(
             dict(row)
             | {
@@ -241,27 +249,41 @@ def claim_lines(conn: Connection, claim_id: str) -> list[Mapping[str, Any]]:
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
-def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) -> None:
-    """Hand a claim in, with the hash of its evidence packet.
+def insist_on_ready(conn: Connection, claim_id: str) -> dict[str, Any]:
+    """Return a claim that can be handed in, or was.
 
     Raises:
         InvalidInput: No such claim.
-        NotAllowed: It was submitted with another packet.
+        NotAllowed: It is a debt, or withdrawn.
         Refused: It leaves out a credit that it has to take off, or a unit owes by now.
     """
-    lock(conn)
     claim = find_claim(conn, claim_id)
+    advice = {"owed": "repay it", "withdrawn": "open another one"}.get(claim["state"])
+    if advice:
+        raise NotAllowed(
+            f"claim {claim_id}: it is {claim['state']}, only an open one is handed in; {advice}"
+        )
     left_out = credits_left_out(conn, claim)
     if left_out:
         raise Refused(
             f"claim {claim_id}: leaves out credit {left_out[0]}, which stood before it; credits "
             "enter the next claim, open one with all of them"
         )
-    row = {"claim": claim_id, "packet_sha256": packet_sha256}
     if claim["state"] == "open":
         _insist_on_paid(conn, claim_id)
-    if claim["state"] == "owed":
-        raise NotAllowed(f"claim {claim_id}: it is owed to the treasury; repay it")
+    return claim
+
+
+def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) -> None:
+    """Hand a claim in, with the hash of its evidence packet.
+
+    Raises:
+        InvalidInput: No such claim.
+        NotAllowed: It was submitted with another packet, is a debt, or withdrawn.
+        Refused: It leaves out a credit that it has to take off, or a unit owes by now.
+    """
+    lock(conn)
+    claim = insist_on_ready(conn, claim_id)
     disputed = disputed_fen(conn, claim_lines(conn, claim_id), claim["seq"])
     postings = move(
         claim["provider"],
@@ -271,6 +293,7 @@ def submit(conn: Connection, claim_id: str, packet_sha256: str, stamp: Stamp) ->
             "claim.review": claim["amount_fen"],
         },
     )
+    row = {"claim": claim_id, "packet_sha256": packet_sha256}
     key = f"claim.submit:{claim_id}"
     write(conn, Entry(key, "claim.submit", stamp, {"claim_submission": [row]}, postings))
 
@@ -291,7 +314,8 @@ def _insist_on_paid(conn: Connection, claim_id: str) -> None:
         if owed > 0:
             raise Refused(
                 f"claim {claim_id}: account {account} owes {yuan(owed // MICRO_PER_FEN)} yuan by "
-                "now, lines that are paid are claimed; have it paid, then submit"
+                "now, lines that are paid are claimed; have it paid, or withdraw this claim and "
+                "open another"
             )
 
 
@@ -305,6 +329,7 @@ def credits_left_out(conn: Connection, claim: Mapping[str, Any]) -> list[str]:
         select(claimed.c.line)
         .outerjoin(review, same)
         .where(claimed.c.seq <= claim["seq"], refused.is_not(True))
+        .where(claimed.c.claim.not_in(withdrawn(claim["seq"])))
     )
     query = (
         select(line.c.id)
@@ -346,5 +371,6 @@ def insist_on_state(
         return
     if claim["state"] != wanted:
         raise NotAllowed(
-            f"act {act.verb} {claim['id']}: the claim is {claim['state']}, it has to be {wanted}"
+            f"act {act.verb} {claim['id']}: the claim is {claim['state']}, it has to be {wanted}; "
+            f"see svoucher claim show {claim['id']}"
         )

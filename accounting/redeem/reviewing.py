@@ -33,7 +33,8 @@ def draft_review(
         partly: Lines of which an amount is approved, fen, each with its reason.
 
     Raises:
-        InvalidInput: No such claim, or no such line of it; or a credit of it is refused.
+        InvalidInput: No such claim, or no such line of it; more is approved of a line than was
+            claimed, or a credit of it is refused.
     """
     claim = redemption.find_claim(conn, claim_id)
     amounts = partly or {}
@@ -48,6 +49,12 @@ def draft_review(
         raise InvalidInput(
             f"claim {claim_id}: {both[0]} is refused and approved; say one of the two"
         )
+    for line, (fen, _) in amounts.items():
+        if not _within(fen, lines[line]):
+            raise InvalidInput(
+                f"claim {claim_id}: {yuan(fen)} yuan approved of line {line}, 0.00 to "
+                f"{yuan(lines[line])} is possible; approve no more than was claimed"
+            )
     approved = {line: 0 if line in refused else fen for line, fen in lines.items()}
     approved |= {line: fen for line, (fen, _) in amounts.items()}
     reasons = dict(refused) | {line: why for line, (_, why) in amounts.items()}

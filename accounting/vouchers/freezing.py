@@ -20,8 +20,6 @@ from accounting.policy import Policy
 from accounting.vouchers.registry import find
 
 ALWAYS_S = 2**62
-FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2999, 12, 31)
-"""What an act can name: signers write their files as they like."""
 
 
 def draft_freeze(conn: Connection, unit: str, from_on: date, reason: str) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def accept_freeze(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> d
     lock(conn)
     row = find(conn, "unit", id=act.subject)
     signing.insist_on_subject(act, "unit.freeze", hash_of(conn, row.seq))
-    from_on, reason = _day(act, "from"), str(act.body.get("reason", "")).strip()
+    from_on, reason = signing.day_in(act, "from"), str(act.body.get("reason", "")).strip()
     if not reason:
         raise InvalidInput(f"act unit.freeze {row.id}: 0 reasons, 1 is needed; draft it again")
     if signing.carried_out(conn, act.sha256) is not None:
@@ -86,10 +84,10 @@ def accept_unfreeze(conn: Connection, act: Act, policy: Policy, stamp: Stamp) ->
     lock(conn)
     row = find(conn, "unit", id=act.subject)
     signing.insist_on_subject(act, "unit.unfreeze", hash_of(conn, row.seq))
-    last_on = _day(act, "until")
+    last_on = signing.day_in(act, "until")
     if signing.carried_out(conn, act.sha256) is not None:
         return last_on
-    from_s = period.instant(_day(act, "from"), policy.timezone)
+    from_s = period.instant(signing.day_in(act, "from"), policy.timezone)
     if _running(conn, row.id, last_on, policy) != from_s:
         raise NotAllowed(f"act unit.unfreeze {row.id}: another freeze runs by now; draft it again")
     _insist_on_open(conn, row.id, last_on + timedelta(days=1), policy)
@@ -111,19 +109,6 @@ def _running(conn: Connection, unit: str, day: date, policy: Policy) -> int:
         if begin_s <= at_s and end_s == ALWAYS_S:
             return begin_s
     raise NotAllowed(f"unit {unit}: no freeze runs on {day}; see svoucher unit freezes")
-
-
-def _day(act: Act, name: str) -> date:
-    try:
-        day = date.fromisoformat(str(act.body.get(name)))
-    except ValueError:
-        day = date.min
-    if not FIRST_DAY <= day <= LAST_DAY:
-        raise InvalidInput(
-            f"act {act.verb} {act.subject}: {name} is {str(act.body.get(name))[:40]!r}, a day from "
-            f"{FIRST_DAY} to {LAST_DAY} is expected; draft it again"
-        )
-    return day
 
 
 def _insist_on_open(conn: Connection, unit: str, day: date, policy: Policy) -> None:

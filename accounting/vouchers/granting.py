@@ -288,7 +288,8 @@ def _check_category(policy: Policy, facts: Facts, name: str, category: Category)
     year = facts.on.year - 1
     if facts.revenue_fen is None:
         raise NotEligible(
-            f"unit {facts.unit}: no revenue of {year} is registered; register it first"
+            f"unit {facts.unit}: no revenue of {year} is registered; register it with "
+            f"svoucher unit revenue {facts.unit}"
         )
     if facts.revenue_fen < least_fen:
         raise NotEligible(

@@ -1,7 +1,8 @@
 """Papers of applications: kept by content, so that what was reviewed is what can be shown.
 
-A paper stands at `<first 2 digits of its SHA-256>/<SHA-256>` and is there before the book names
-it. A file that no application names (its command was killed) harms nothing.
+A paper stands at `<first 2 digits of its SHA-256>/<SHA-256>`. It is kept when the book has taken
+it, before that is committed: what the book names is there, and what it refuses is not. A file that
+nothing names (its command was killed) harms nothing.
 """
 
 import hashlib
@@ -29,12 +30,20 @@ class Paper(NamedTuple):
     size_bytes: int
 
 
-def store(root: Path, source: Path, kind: str) -> Paper:
-    """Keep a copy of a file under its hash.
+def describe(source: Path, kind: str) -> Paper:
+    """Return what the book will say of a file.
 
     Raises:
         InvalidInput: It cannot be read, is empty or too large.
     """
+    return _described(source, kind, _content(source))
+
+
+def _described(source: Path, kind: str, content: bytes) -> Paper:
+    return Paper(hashlib.sha256(content).hexdigest(), kind, source.name, len(content))
+
+
+def _content(source: Path) -> bytes:
     try:
         with source.open("rb") as file:
             content = file.read(BYTES_MAX + 1)
@@ -43,9 +52,23 @@ def store(root: Path, source: Path, kind: str) -> Paper:
     if not 0 < len(content) <= BYTES_MAX:
         size = "is empty" if not content else f"has more than {BYTES_MAX:,} bytes"
         raise InvalidInput(f"paper {source}: {size}; hand in the signed paper")
-    sha256 = hashlib.sha256(content).hexdigest()
-    durable.put(root, place(sha256), content)
-    return Paper(sha256, kind, source.name, len(content))
+    return content
+
+
+def keep(root: Path, source: Path, paper: Paper) -> None:
+    """Keep a copy of a file that was described, under its hash.
+
+    Raises:
+        InvalidInput: It is another file by now.
+    """
+    content = _content(source)
+    now = _described(source, paper.kind, content)
+    if now != paper:
+        raise InvalidInput(
+            f"paper {source}: had SHA-256 {paper.sha256} a moment ago, now {now.sha256}; hand it "
+            "in again when nobody writes to it"
+        )
+    durable.put(root, place(paper.sha256), content)
 
 
 def place(sha256: str) -> str:

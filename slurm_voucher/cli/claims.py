@@ -10,7 +10,7 @@ from accounting.book import ledger
 from accounting.errors import InvariantBroken
 from accounting.forms import claim as form
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.redeem import owing, paying, redemption, reserve, reviewing
+from accounting.redeem import owing, paying, redemption, reserve, reviewing, withdrawing
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
 from slurm_voucher.cli.exporting import export_paper, paper_options
@@ -151,10 +151,26 @@ def submit(site: Site, claim: str, out: Path) -> None:
     from accounting.redeem import backing, packing  # loads Arrow, which no other command here needs
 
     with site.begin() as conn:
+        redemption.insist_on_ready(conn, claim)  # a refusal leaves no packet behind
         source = backing.Source(conn, site.config.archive, site.policy)
         sha256 = packing.write(source, claim, out)
         redemption.submit(conn, claim, sha256, site.stamp())
     click.echo(f"claim {claim}: submitted with packet {out}, SHA-256 {sha256}")
+
+
+@claim_.command("withdraw")
+@click.argument("claim", type=TEXT)
+@click.option("--reason", required=True, type=TEXT, help="Why; it stands in the book.")
+@pass_site
+def withdraw(site: Site, claim: str, reason: str) -> None:
+    """Take back a claim that was not handed in: its lines can stand in another one.
+
+    \b
+    Example: svoucher claim withdraw C-cdaicc-2026-Q4-1 --reason "CD26-0002 owes by now"
+    """
+    with site.begin() as conn:
+        lines = withdrawing.withdraw(conn, claim, reason, site.stamp())
+    click.echo(f"claim {claim}: withdrawn; its {lines} lines can stand in another one")
 
 
 @claim_.command("verify")

@@ -96,7 +96,7 @@ def amend_contract(
     \b
     Example: svoucher contract amend HT-2026-118 --fee 260,000 --on 2026-12-01 --paper more.pdf
     """
-    kept = papers.store(site.config.papers, paper, "annex")
+    kept = papers.describe(paper, "annex")
     with site.begin() as conn:
         done = amending.amend(
             conn,
@@ -108,6 +108,7 @@ def amend_contract(
             policy=site.policy,
             stamp=site.stamp(),
         )
+        papers.keep(site.config.papers, paper, kept)
     click.echo(
         f"contract {contract}: {yuan(fee)} yuan, {yuan(done.cancelled_fen)} cancelled, "
         f"{yuan(done.owed_fen)} owed to the treasury; what is more, svoucher apply {contract}"
@@ -127,11 +128,12 @@ def end_contract(site: Site, contract: str, last_day: date, paper: Path) -> None
     \b
     Example: svoucher contract end HT-2026-118 --on 2026-11-30 --paper end.pdf
     """
-    sha256 = papers.store(site.config.papers, paper, "annex").sha256
+    kept = papers.describe(paper, "annex")
     with site.begin() as conn:
         cancelled_fen, issued = ending.end_contract(
-            conn, contract, last_day, sha256, site.policy, site.stamp()
+            conn, contract, last_day, kept.sha256, site.policy, site.stamp()
         )
+        papers.keep(site.config.papers, paper, kept)
     click.echo(f"contract {contract}: ends on {last_day}, {yuan(cancelled_fen)} yuan cancelled")
     for voucher in issued:
         click.echo(f"voucher {voucher}: issued to who waited")

@@ -52,6 +52,12 @@ def load(site: Site, file: Path) -> None:
     prices = tariff.load(text, str(file))
     row = document_row("tariff", prices.version, text)
     with site.begin() as conn:
+        stands = select(schema.document.c.sha256).filter_by(kind="tariff", version=prices.version)
+        if conn.execute(stands).scalar() not in (None, row["sha256"]):
+            raise NotAllowed(
+                f"tariff {prices.version}: stands in the book with other prices, which are never "
+                "edited; give this one a new version"
+            )
         entry = Entry(f"tariff:{prices.version}", "price.load", site.stamp(), {"document": [row]})
         ledger.write(conn, entry)
         last = ledger.document(conn, "tariff")[0]

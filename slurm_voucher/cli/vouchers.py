@@ -68,9 +68,7 @@ def apply_(
     \b
     Example: svoucher apply HT-2026-118 --paper HT-2026-118.pdf
     """
-    kept = [
-        papers.store(site.config.papers, file, papers.KINDS[i > 0]) for i, file in enumerate(files)
-    ]
+    kept = [papers.describe(file, papers.KINDS[i > 0]) for i, file in enumerate(files)]
     with site.begin() as conn:
         unit = find(conn, "contract", id=contract).unit
         application = applying.apply(
@@ -87,6 +85,8 @@ def apply_(
             consent=consent,
         )
         category = find(conn, "application", id=application).category
+        for file, paper in zip(files, kept, strict=True):
+            papers.keep(site.config.papers, file, paper)
     click.echo(
         f"application {application}: {category}, paper {kept[0].sha256[:16]}; next: svoucher review"
     )

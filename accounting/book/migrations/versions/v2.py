@@ -52,6 +52,7 @@ NEW = (
     "account_closing",
     "deduction_month",
     "red_invoice",
+    "claim_withdrawal",
     "claim_debt",
     "claim_repayment",
     "reserve_return",
@@ -402,6 +403,7 @@ _of_entry(
     _int("amount_fen"),
     _text("claimant", ForeignKey("unit.id"), null=True),
 )
+_of_entry("claim_withdrawal", _text("claim", ForeignKey("claim.id"), pk=True), _text("reason"))
 _of_entry("claim_debt", _text("claim", ForeignKey("claim.id"), pk=True))
 """What credits leave below zero after a provider's last claim: it owes that to the treasury."""
 _of_entry(
