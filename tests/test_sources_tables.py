@@ -324,6 +324,24 @@ def test_a_line_without_end_takes_no_memory() -> None:
     assert sum(item.num_rows for item in found if not isinstance(item, BadRow)) == 2
 
 
+def test_numbers_of_any_length() -> None:
+    """A number is read whole, however long it is, and a letter in any place of it is seen."""
+    whole = [("7" + "1234567890" * 2)[:size] for size in range(1, 21)]
+    odd = [n[:i] + letter + n[i + 1 :] for n in whole for i in range(len(n)) for letter in "/:;p "]
+    text = encoded("|".join((ROW | {"JobIDRaw": n, "UID": n}).values()) for n in [*whole, *odd])
+    how: dict[str, Any] = {"fields": list(ROW), "timezone": "UTC", "cluster": "chengdu"}
+    assert fast(text, **how) == slowly(text, **how)
+
+
+def test_lines_and_fields_end_anywhere() -> None:
+    """Where a line ends and how long its fields are is nothing to how it is read."""
+    names = [("n" * size)[:size] for size in range(130)]
+    rows_ = ["|".join((ROW | {"Account": name, "User": name}).values()) for name in names]
+    text = encoded([*rows_, *("x" * size for size in range(130)), *("|" * n for n in range(130))])
+    how: dict[str, Any] = {"fields": list(ROW), "timezone": "UTC", "cluster": "chengdu"}
+    assert fast(text, **how) == slowly(text, **how)
+
+
 def test_columns_stand_where_the_plain_reader_has_them() -> None:
     """Both readers know the same columns in the same order. The loops have a list of their own:
     machine code that is kept does not notice when another file changes."""

@@ -13,13 +13,15 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from slurm_voucher.sources.instructions import WIDTH, lowest, marked
+
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 F = TypeVar("F", bound=Callable[..., Any])
 
-PAD = 8
-"""Bytes that must lie behind a text and behind an arena: words are read eight bytes at a time."""
+PAD = WIDTH
+"""Bytes that must lie behind a text and behind an arena: they are read many at a time."""
 LINE_BYTES_MAX = 65_536
 FIELDS_MAX = 256
 NEVER, UNSURE = -1, -2
@@ -130,6 +132,8 @@ def _compiled(function: F) -> F:
 
 _B1, _B2, _B3, _B4 = np.uint64(8), np.uint64(16), np.uint64(24), np.uint64(32)
 _B5, _B6, _B7 = np.uint64(40), np.uint64(48), np.uint64(56)
+_0 = np.uint64(0)
+_ZERO, _FEED, _BAR = np.uint8(0), np.uint8(10), np.uint8(124)
 _1, _2, _3, _4 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 _5, _6, _7, _8 = np.uint64(5), np.uint64(6), np.uint64(7), np.uint64(8)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -221,16 +225,35 @@ def number_words(text: Bytes, ends: Longs, words: Words, out: Longs) -> None:
 
 
 @_compiled
+def _are_digits(word: np.uint64) -> bool:
+    return bool(word & _HIGH == _ZEROS and (word + _SIXES) & _HIGH == _ZEROS)
+
+
+@_compiled
+def _few_digits(text: Bytes, low: int, size: int) -> int:
+    """Return a number of one to eight digits, or UNSURE: pairs of digits are put together, then
+    pairs of pairs."""
+    word = _eight(text, low) << np.uint64(64 - 8 * size)
+    word |= _ZEROS >> np.uint64(8 * size - 8) >> _B1  # as many zeros before it
+    if not _are_digits(word):
+        return UNSURE
+    word = (word ^ _ZEROS) * np.uint64(10 << 8 | 1) >> _B1 & np.uint64(0x00FF00FF00FF00FF)
+    word = word * np.uint64(100 << 16 | 1) >> _B2 & np.uint64(0x0000FFFF0000FFFF)
+    return int(np.int64(word * np.uint64(10_000 << 32 | 1) >> _B4))
+
+
+@_compiled
 def _number(text: Bytes, low: int, high: int) -> int:
     """Return a plain whole number of up to 18 digits, or UNSURE."""
     if high <= low or high - low > 18:
         return UNSURE
-    found = 0
-    for i in range(low, high):
-        digit = np.int64(text[np.uint64(i)]) - 48
-        if digit < 0 or digit > 9:
-            return UNSURE
-        found = int(10 * found + digit)
+    size = (high - low - 1) % 8 + 1
+    found = _few_digits(text, low, size)
+    low += size
+    while low < high and found != UNSURE:
+        digits = _few_digits(text, low, 8)
+        found = UNSURE if digits == UNSURE else int(100_000_000 * found + digits)
+        low += 8
     return found
 
 
@@ -239,11 +262,6 @@ def _count(text: Bytes, low: int, high: int) -> int:
     """Return a number of nodes or CPUs, or UNSURE."""
     found = _number(text, low, high) if high - low <= 12 else UNSURE
     return found if found < 2**31 else UNSURE
-
-
-@_compiled
-def _are_digits(word: np.uint64) -> bool:
-    return bool(word & _HIGH == _ZEROS and (word + _SIXES) & _HIGH == _ZEROS)
 
 
 @_compiled
@@ -406,26 +424,28 @@ def _split(text: Bytes, low: int, rules: Rules, starts: Longs) -> tuple[int, boo
     Returns:
         Where the line ends, at its line feed; and whether it is a row of as many fields.
     """
-    i, fields, sure = np.uint64(low), 1, True
+    at, fields, zeros = np.uint64(low), 1, _0
     starts[0] = low
     while True:
-        letter = text[i]
-        if letter == 124:
+        feeds = marked(text, at, _FEED)
+        bars, own = marked(text, at, _BAR), (feeds & (_0 - feeds)) - _1
+        zeros |= marked(text, at, _ZERO) & own
+        bars &= own
+        while bars:
             if fields < rules.fields:
-                starts[fields] = np.int64(i) + 1
+                starts[fields] = np.int64(at + lowest(bars)) + 1
             fields += 1
-        elif letter == 10:
+            bars &= bars - _1
+        if feeds:
             break
-        elif letter == 0:
-            sure = False
-        i += _1
-    end = int(np.int64(i))
+        at += np.uint64(WIDTH)
+    end = int(np.int64(at + lowest(feeds)))
     last = end
     while last > low and text[last - 1] == 13:
         last -= 1
     starts[rules.fields] = last + 1
     whole = fields == rules.fields or (fields > rules.fields and rules.last_free)
-    return end, bool(sure and whole and last - low <= LINE_BYTES_MAX)
+    return end, bool(zeros == _0 and whole and last - low <= LINE_BYTES_MAX)
 
 
 @_compiled
