@@ -21,7 +21,17 @@ from sqlalchemy.exc import DBAPIError
 from accounting import period
 from accounting.book import ledger
 from accounting.errors import InvalidInput, NotAllowed, Unavailable, VoucherError
-from slurm_voucher import answers, aside, looking, munge, partitions, port, present, queue
+from slurm_voucher import (
+    answers,
+    aside,
+    looking,
+    munge,
+    partitions,
+    port,
+    present,
+    queue,
+    quotes,
+)
 from slurm_voucher.asking import Rules
 from slurm_voucher.config import Config
 from slurm_voucher.queue import Snapshot
@@ -117,7 +127,7 @@ class Answering:
                     if not isinstance(fields, dict) or len(fields) > FIELDS_MAX:
                         raise InvalidInput("question quote: has no fields; ask by svoucher")
                     given = {str(key): str(value) for key, value in fields.items()}
-                    return answers.quote(conn, rules, given, asked.get("account"), uid, now_s)
+                    return quotes.quote(conn, rules, given, asked.get("account"), uid, now_s)
         raise InvalidInput(f"question {str(asked.get('ask'))[:16]!r}: known are {', '.join(KNOWN)}")
 
     # --- jobs -------------------------------------------------------------------------------

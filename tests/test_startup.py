@@ -14,6 +14,7 @@ from slurm_voucher.cli import COMMANDS
 
 SLOW = {
     "bokeh",
+    "cryptography",
     "dask",
     "fontTools",
     "fpdf",
@@ -26,7 +27,7 @@ SLOW = {
     "rich",
     "xlsxwriter",
 }
-"""What takes its time to load, and what only questions about runs and papers need."""
+"""What takes its time to load; only signatures, papers and questions about runs need it."""
 BOOK = {"sqlalchemy", "yaml"}
 READERS = {"archive", "audit", "report", "refunds", "rerate", "settle", "usage"}
 """Modules of the command that read runs."""
@@ -48,7 +49,7 @@ def python(text: str, *arguments: str, **env: str) -> tuple[int, str, set[str]]:
         check=False,
     )
     said, _, loaded = done.stderr.rpartition("loaded: ")
-    return done.returncode, said, {name.partition(".")[0] for name in loaded.split()}
+    return done.returncode, said, set(loaded.split())
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,14 @@ def test_a_command_that_reads_no_runs_loads_no_arrow(book, tmp_path, words: str)
     assert (code, said) == (0, "")
     assert loaded > BOOK
     assert loaded & SLOW == set()
+
+
+def test_a_balance_knows_no_prices(book) -> None:
+    """Where accounts stand is told without what holds are worked out by."""
+    code, said, loaded = python(SVOUCHER, "balance", SVOUCHER_HOME=str(book))
+    assert (code, said) == (0, "")
+    assert "accounting.vouchers.holds" in loaded
+    assert {name for name in loaded if name.startswith("accounting.rates.")} == set()
 
 
 def test_a_quote_without_slurm_is_refused_before_anything_else(book, tmp_path) -> None:

@@ -2,8 +2,10 @@
 
 An act names the book, its subject and the hash of the subject's entry, so that a signature
 given for one thing is worth nothing for another. Keys are Ed25519; private ones never enter
-the book.
+the book. Their library is loaded when a signature is made or checked: most commands do neither.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -12,16 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from accounting.book import schema
 from accounting.book.ledger import Actor, Entry, Stamp, canonical, head, identity, lock, write
 from accounting.errors import InvalidInput, NotAllowed
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 ACT_BYTES_MAX = 1_000_000
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2999, 12, 31)
@@ -62,6 +65,8 @@ def make_key(path: Path, actor: str, role: str) -> Mapping[str, str]:
     Raises:
         InvalidInput: A file is there already (keys are never overwritten) or cannot be written.
     """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     private = Ed25519PrivateKey.generate()
     public_hex = private.public_key().public_bytes_raw().hex()
     public = {"actor": actor, "role": role, "public": public_hex, "key": key_id(public_hex)}
@@ -140,6 +145,8 @@ def trust(conn: Connection, public: Mapping[str, Any], stamp: Stamp) -> dict[str
 
 def key_row(public: Mapping[str, Any]) -> dict[str, str]:
     """Return the row of a public key, or raise InvalidInput."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public["public"]))
         row = {
@@ -186,6 +193,8 @@ def sign(act: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _private(key: Mapping[str, Any]) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     try:
         return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(key["private"]))
     except (KeyError, ValueError, TypeError):
@@ -314,6 +323,9 @@ def signature(key: Mapping[str, Any], content: Mapping[str, Any]) -> str:
 
 def genuine(public_hex: str, signature_hex: str, content: Mapping[str, Any]) -> bool:
     """Tell whether a signature over canonical JSON is that of a public key."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_hex))
         public.verify(bytes.fromhex(signature_hex), canonical(content).encode())

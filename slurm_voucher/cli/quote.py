@@ -66,11 +66,11 @@ def quote_(site: Site, words: tuple[str, ...], show: Show) -> None:
 
 def _here(site: Site, fields: Mapping[str, str], voucher: str | None) -> dict[str, Any]:
     """Return the quote from the book that is here, for anybody."""
-    from slurm_voucher import answers, looking, partitions  # loads the database
+    from slurm_voucher import looking, partitions, quotes  # loads the database
 
     rules = looking.rules(site.engine, partitions.load(site.config))
     with site.read() as conn:
-        return answers.quote(conn, rules, fields, voucher, None, site.effective_s)
+        return quotes.quote(conn, rules, fields, voucher, None, site.effective_s)
 
 
 def _lines(row: Mapping[str, Any]) -> Iterator[str]:
