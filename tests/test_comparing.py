@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import told
 from homes import Home, furnished, one_line
 
 from accounting.errors import UsageInvalid
@@ -100,7 +101,7 @@ def reconcile(home: Home, *arguments: str):
 def differences(home: Home, *arguments: str) -> list[dict[str, str]]:
     """Compare the day; return what differs."""
     done = reconcile(home, "--json", *arguments)
-    found = json.loads(done.stdout)
+    found = told.rows("reconcile", done.stdout)
     assert done.exit_code == (5 if found else 0), done.output
     return found
 
