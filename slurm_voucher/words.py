@@ -116,6 +116,9 @@ def _chosen() -> Catalogue | None:
 
 
 def _can_show(stream: Any) -> bool:
+    """Tell whether Chinese can be written there; what is closed shows nothing, in any language."""
+    if stream is None:
+        return True
     try:
         SAMPLE.encode(getattr(stream, "encoding", None) or "ascii")
     except UnicodeEncodeError:
@@ -142,6 +145,16 @@ def help_text(text: str) -> str:
         for one in cleandoc(text).split("\n\n")
     ]
     return "\n\n".join(told)
+
+
+def short(text: str) -> str | None:
+    """Return the first sentence of a help; None in English, where click finds it by the blanks."""
+    return text.partition("\n\n")[0].partition("。")[0] if _in_use else None
+
+
+def tag() -> str:
+    """Name the language for who reads HTML."""
+    return _in_use.info()["language"].replace("_", "-") if _in_use else "en"
 
 
 def heading(column: str) -> str:

@@ -1,4 +1,4 @@
-"""Find the sentences that a researcher may read, and bring the catalogues in line: make words."""
+"""Find the sentences that who asks may read, and bring the catalogues in line: make words."""
 
 import ast
 import errno
@@ -16,28 +16,38 @@ from babel.messages.extract import extract_from_file
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from accounting.forms import standing
 from accounting.rates import chips
-from accounting.settle import pricing
+from accounting.settle import charges, pricing
 from slurm_voucher import cli, words
+from slurm_voucher.charts import chart
 from slurm_voucher.cli import main
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("quote", "balance", "members", "jobs", "explain")
+COMMANDS = (
+    "quote", "balance", "members", "jobs", "explain", "status", "warn", "report usage",
+    "report utilisation", "report charges", "report vouchers", "report units", "report programme",
+)  # fmt: skip
 FILES = [
     *(f"slurm_voucher/cli/{name}.py" for name in (
-        "__init__", "balance", "ending", "jobs", "members", "output", "quote", "sbatch", "site",
+        "__init__", "balance", "charting", "ending", "jobs", "members", "money_reports", "output",
+        "quote", "report", "sbatch", "site", "status", "warn",
     )),
     *(f"slurm_voucher/{name}.py" for name in (
         "answers", "asking", "commands", "estimate", "munge", "partitions", "past", "port",
-        "present", "queue", "times", "tres", "userport",
+        "charts/reports", "papers/fonts", "present", "queue", "quotes", "times", "tres",
+        "userport", "warning",
     )),
     *(f"accounting/rates/{name}.py" for name in (
         "basis", "definition", "explaining", "footprint", "tariff",
     )),
     "accounting/vouchers/holds.py", "accounting/vouchers/spending.py",
 ]  # fmt: skip
-"""Where what a researcher reads is written; all of it has to be in the catalogues."""
-RAISED = ["accounting/book/ledger.py"]
+"""Where what researchers and readers of reports see is written: all of it is in the catalogues."""
+RAISED = [
+    "accounting/book/ledger.py", "accounting/settle/charges.py", "accounting/settle/stored.py",
+    "slurm_voucher/listening.py",
+]  # fmt: skip
 """Of these only what they raise."""
 NOT_SAID = re.compile(
     r"[A-Z]{2,} |from |svoucher: \{|\[[A-Z]{2,}|%|users|uid|policy \{|演练|, deduct|.* min$"
@@ -47,7 +57,14 @@ VALUES = {
     "status": tuple(f", {one}" for one in chips.STATUSES[1:]),
     "reason": (pricing.REFUNDED,),
     "unit": ("minute", "hour"),
-    "what": ("cards", "cores", "nodes", "memory"),
+    "what": (
+        "cards", "cores", "nodes", "memory", "Core-hours", "Card-hours", "refused", "holds", "held",
+    ),
+    "figure": ("unknown",),
+    "group": tuple(sorted({*charges.GROUPS, *standing.GROUPS})),
+    "title": ("Charges", "Vouchers"),
+    "series": ("all", "charge", "issued", chart.OTHERS, "vouchers"),
+    "measure": ("yuan", "hours", "percent", "PFLOPS·hours"),
     "verdict": ("accepted", "refused"),
 }  # fmt: skip
 """Words of columns and fields that no schema lists."""
@@ -141,8 +158,12 @@ def _of(tree: ast.AST) -> Iterator[str]:
 
 def of_help(name: str) -> Iterator[str]:
     """Yield the help of a command and of its options."""
-    command = main.get_command(click.Context(main), name)
-    assert command is not None
+    command: click.Command = main
+    for word in name.split():
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
     assert command.help
     for paragraph in cleandoc(command.help).split("\n\n"):
         if paragraph.startswith(words.EXAMPLE):
@@ -154,7 +175,7 @@ def of_help(name: str) -> Iterator[str]:
 
 def words_of(name: str) -> Iterator[tuple[str, str]]:
     """Yield what a command's table has for columns and words, each with what it stands for."""
-    schema = ROOT / "tests" / "schemas" / "commands" / f"{name}.json"
+    schema = ROOT / "tests" / "schemas" / "commands" / f"{name.replace(' ', '-')}.json"
     if schema.exists():
         for column, what in json.loads(schema.read_text())["items"]["properties"].items():
             yield "column", column

@@ -148,7 +148,7 @@ def test_in_a_terminal(monkeypatch, chart: Chart, columns: str) -> None:
     drawn = terminal.drawn([chart])
     lines = drawn.splitlines()
 
-    assert " ".join(lines).startswith(f"{chart.title}, {chart.unit} ")
+    assert " ".join(lines).startswith(f"{chart.title} ({chart.unit}) ")
     assert max(map(width_of, lines)) <= min(int(columns), 120)
     assert "\x1b" not in drawn
     top = {1: "3,000", 2: "80" if chart is SHARES else "9,000"}[len(chart.series)]
@@ -252,7 +252,7 @@ def test_reports_are_drawn(home: Home, tmp_path) -> None:
     page_file, picture_file = tmp_path / "v.html", tmp_path / "v.svg"
     said = home.ok(*words, "--chart", "--html", str(page_file), "--plot", str(picture_file))
 
-    assert said.startswith("counted by day of issue, as of now\nLeft on vouchers, by unit, yuan\n")
+    assert said.startswith("counted by day of issue, as of now\nLeft on vouchers, by unit (yuan)\n")
     assert "100,000┤" in said
     assert said.endswith(f"Vouchers: in {page_file}\nVouchers: in {picture_file}\n")
     assert "Counted by day of issue, as of now." in page_file.read_text(encoding="utf-8")
@@ -266,11 +266,11 @@ def test_the_programme_on_one_page(home: Home, tmp_path) -> None:
     words = ("--as-of", "2026-11-27", "report", "programme", "--chart", "--year")
     now, then = home.ok(*words, "2026"), home.ok(*words, "2016")
 
-    assert "Issued against the limits of 2026, yuan" in now
+    assert "Issued against the limits of 2026 (yuan)" in now
     assert "10,000,000┤" in now
-    assert "Left on vouchers, by unit, yuan" in now
+    assert "Left on vouchers, by unit (yuan)" in now
     assert "chengdu" not in now
-    assert "chengdu: allocated, PFLOPS·hours" in then
+    assert "chengdu: allocated in each period (PFLOPS·hours)" in then
     assert "chengdu: share" not in then
 
 

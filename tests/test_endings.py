@@ -64,6 +64,21 @@ def test_a_full_disk_behind_the_output(home: Home, words: str) -> None:
     assert done.stderr == "svoucher: output: No space left on device; make room and try again\n"
 
 
+@pytest.mark.parametrize("words", WRITES)
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("C", "output: is closed; lead it to a file, a pipe or /dev/null"),
+        ("zh_CN.UTF-8", "输出：已关闭；请指向文件、管道或 /dev/null"),
+    ],
+)
+def test_a_closed_output(home: Home, words: str, language: str, said: str) -> None:
+    """Where stdout is closed nothing is begun: it is one line and exit code 3."""
+    done = svoucher(home, words, stdout=None, limit=lambda: os.close(1), LC_ALL=language)
+
+    assert (done.returncode, done.stderr) == (3, f"svoucher: {said}\n")
+
+
 @pytest.mark.parametrize("words", ["balance CD99-0001", "act sign nothing.json --key k -o o.json"])
 def test_an_error_that_nobody_can_be_told(home: Home, words: str) -> None:
     """Where stderr cannot be written to, the exit code is still the error's."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+from slurm_voucher.words import word
+
 SERIES_MAX = 8
 """More are not told apart, by colour or by mark."""
 COLOURS = (
@@ -88,7 +90,7 @@ def series(values: Mapping[str, tuple[Decimal | None, ...]]) -> tuple[Series, ..
     rest = [own for name, own in values.items() if name not in largest]
     summed = tuple(_sum(column) for column in zip(*rest, strict=True))
     named = tuple(Series(name, own) for name, own in values.items() if name in largest)
-    return (*named, Series(f"{OTHERS} ({len(rest)})", summed))
+    return (*named, Series(f"{word('series', OTHERS)} ({len(rest)})", summed))
 
 
 def _sum(column: Iterable[Decimal | None]) -> Decimal | None:

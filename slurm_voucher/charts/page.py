@@ -19,7 +19,7 @@ from slurm_voucher.charts.chart import COLOURS, TICKS_MAX, Chart, Kind, around, 
 
 PAGE = Template(
     """<!DOCTYPE html>
-<html lang="en">
+<html lang="{{ lang }}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
@@ -43,15 +43,15 @@ body { font-family: sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 
 )
 
 
-def content(charts: Sequence[Chart], title: str, how: str) -> str:
-    """Return the page: a heading, how it was counted, and the charts."""
+def content(charts: Sequence[Chart], title: str, how: str, lang: str = "en") -> str:
+    """Return the page in a language: a heading, how it was counted, and the charts."""
     drawn = column(*(_figure(chart) for chart in charts), sizing_mode="stretch_width")
     return file_html(
         drawn,
         INLINE,
         title,
         template=PAGE,
-        template_variables={"how": how},
+        template_variables={"how": how, "lang": lang},
     )
 
 

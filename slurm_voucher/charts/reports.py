@@ -1,4 +1,4 @@
-"""What the charts of each report show, from the figures of its table."""
+"""What the charts of each report show, from the figures of its table, in the reader's language."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -8,6 +8,7 @@ from accounting import period
 from accounting.forms.paper import Kind as Of
 from accounting.forms.paper import Table, decimal, pflops_h
 from slurm_voucher.charts.chart import SERIES_MAX, Chart, Kind, Series, series
+from slurm_voucher.words import said, word
 
 NOBODY = "-"
 """Stands for runs that have none of what is added up by."""
@@ -19,11 +20,17 @@ def charges(found: Iterable[tuple[tuple[str, str], Any]], group: str | None) -> 
     at = _without_gaps(sorted({name for name, _ in sums}))
     groups = sorted({of for _, of in sums})
     values = {
-        (of or NOBODY if group else "charge"): tuple(sums.get((name, of)) for name in at)
+        (of or NOBODY if group else word("series", "charge")): tuple(
+            sums.get((name, of)) for name in at
+        )
         for of in groups
     }
-    title = "Charges by end of the run" + (f", by {group}" if group else "")
-    return Chart(title, "yuan", Kind.BARS, at, series(values))
+    title = f"Charges by end of the run, by {group}" if group else "Charges by end of the run"
+    return Chart(said(title), _of("yuan"), Kind.BARS, at, series(values))
+
+
+def _of(measure: str) -> str:
+    return word("measure", measure)
 
 
 def _without_gaps(names: list[str]) -> tuple[str, ...]:
@@ -42,8 +49,8 @@ def usage(rows: Iterable[Mapping[str, Any]]) -> list[Chart]:
     for column, what in (("cpu_hours", "Core-hours"), ("card_hours", "Card-hours")):
         values = tuple(Decimal(row[column]) for row in rows)
         if any(values):
-            title = f"{what}, split by time"
-            found.append(Chart(title, "hours", Kind.BARS, at, (Series(what, values),)))
+            title, name = said(f"{what}, split by time"), word("what", what)
+            found.append(Chart(title, _of("hours"), Kind.BARS, at, (Series(name, values),)))
     return found
 
 
@@ -57,7 +64,7 @@ def utilisation(found: Iterable[Any], cluster: str) -> list[Chart]:
     allocated: dict[str, dict[str, Decimal | None]] = {}
     shares: dict[str, dict[str, Decimal | None]] = {}
     for used in found:
-        name, own = used.partition or "all", used.allocated
+        name, own = used.partition or word("series", "all"), used.allocated
         metered = None if own.unmetered_card_s else decimal(pflops_h(own.gflops_s), Of.PFLOPS_H)
         share = used.of_all_bp
         allocated.setdefault(name, {})[used.period] = metered
@@ -69,11 +76,14 @@ def utilisation(found: Iterable[Any], cluster: str) -> list[Chart]:
     lines = tuple(
         Series(name, tuple(map(shares[name].get, at))) for name in used_in if name in most
     )
-    of = f", the {len(lines)} largest of {len(shares)}" if len(lines) < len(shares) else ""
-    title = f"{cluster}: share of all cards' PFLOPS·hours{of}"
+    named, known = len(lines), len(shares)
+    title = f"{cluster}: share of all cards' PFLOPS·hours"
+    if named < known:
+        title = f"{cluster}: share of all cards' PFLOPS·hours, the {named} largest of {known}"
+    allocated_title, hours = said(f"{cluster}: allocated in each period"), _of("PFLOPS·hours")
     return [
-        Chart(f"{cluster}: allocated", "PFLOPS·hours", Kind.BARS, at, series(used_in)),
-        Chart(title, "percent", Kind.LINES, at, lines),
+        Chart(allocated_title, hours, Kind.BARS, at, series(used_in)),
+        Chart(said(title), _of("percent"), Kind.LINES, at, lines),
     ]
 
 
@@ -89,7 +99,8 @@ def burn_down(left: Mapping[str, Mapping[str, int]], group: str, today: str) -> 
             now = decimal(own[day], Of.YUAN) if day in own else now
             stood.append(now)
         values[name] = tuple(stood)
-    return Chart(f"Left on vouchers, by {group}", "yuan", Kind.STEPS, at, series(values))
+    title = said(f"Left on vouchers, by {group}")
+    return Chart(title, _of("yuan"), Kind.STEPS, at, series(values))
 
 
 def settled(months: Iterable[tuple[Any, ...]], year: int) -> Chart:
@@ -97,19 +108,23 @@ def settled(months: Iterable[tuple[Any, ...]], year: int) -> Chart:
     months = list(months)
     at = _without_gaps([month for month, *_ in months])
     found = {
-        "vouchers": {month: decimal(deducted, Of.YUAN) for month, _, _, deducted, _ in months},
-        "the units": {month: decimal(cash, Of.YUAN) for month, *_, cash in months},
+        word("series", "vouchers"): {
+            month: decimal(deducted, Of.YUAN) for month, _, _, deducted, _ in months
+        },
+        said("the units"): {month: decimal(cash, Of.YUAN) for month, *_, cash in months},
     }
     own = tuple(Series(name, tuple(map(by.get, at))) for name, by in found.items())
-    return Chart(f"Who bears what was settled in {year}", "yuan", Kind.BARS, at, own)
+    title = said(f"Who bears what was settled in {year}")
+    return Chart(title, _of("yuan"), Kind.BARS, at, own)
 
 
 def limits(table: Table, year: int) -> Chart:
     """Show what of each limit of a year is issued and what is left of it."""
     at = tuple(str(row[0]) for row in table.rows)
-    columns = {"issued": 2, "left of the limit": 3}
+    columns = {word("series", "issued"): 2, said("left of the limit"): 3}
     found = tuple(
         Series(name, tuple(decimal(int(row[i] or 0), Of.YUAN) for row in table.rows))
         for name, i in columns.items()
     )
-    return Chart(f"Issued against the limits of {year}", "yuan", Kind.BARS, at, found)
+    title = said(f"Issued against the limits of {year}")
+    return Chart(title, _of("yuan"), Kind.BARS, at, found)

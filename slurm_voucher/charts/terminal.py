@@ -4,13 +4,13 @@ import datetime as dt
 import os
 import shutil
 import sys
-import textwrap
 import unicodedata
 from collections.abc import Sequence
 
 import plotext
 
 from slurm_voucher.charts.chart import Chart, Kind, around
+from slurm_voucher.cli.cells import width_of
 
 BLOCKS = "█▓▒░#%+@"
 POINTS = "•+x*o#%@"
@@ -43,7 +43,7 @@ def _drawn(chart: Chart, width: int, colour: bool) -> str:
     else:
         _lines(chart, colours)
     text = plotext.build() if colour else plotext.uncolorize(plotext.build())
-    head = textwrap.wrap(f"{chart.title}, {chart.unit}", width)
+    head = _folded(f"{chart.title} ({chart.unit})", width)
     head += _legend([f"{m} {s.name}" for m, s in zip(marks, chart.series, strict=False)], width)
     lines = [line.rstrip() for line in text.splitlines()]
     return "\n".join([*head, *lines]).replace(FILLER, "")
@@ -108,11 +108,24 @@ def _scale(values: Sequence[float]) -> None:
     plotext.yticks(steps, [f"{step:,.0f}" if high >= 20 else f"{step:,.2f}" for step in steps])
 
 
+def _folded(text: str, width: int) -> list[str]:
+    """Fold a title between words, one that is too long for a line wherever the line ends."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and width_of(f"{lines[-1]} {word}") > width:
+            lines.append("")
+        for c in f" {word}" if lines[-1] else word:
+            if width_of(lines[-1] + c) > width:
+                lines.append("")
+            lines[-1] += c
+    return lines
+
+
 def _legend(entries: Sequence[str], width: int) -> list[str]:
     lines = [""]
     for entry in entries:
         line = f"{lines[-1]}  {entry}".lstrip()
-        if len(line) > width and lines[-1]:
+        if width_of(line) > width and lines[-1]:
             lines.append(entry)
         else:
             lines[-1] = line

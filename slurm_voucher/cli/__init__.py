@@ -66,7 +66,7 @@ COMMANDS = {
     "explain": ("jobs", "Show one charge line by line, computed again from the archive."),
     "serve": ("daemon", "Run voucherd in the foreground: it answers the submit hook."),
     "status": (
-        "daemon",
+        "status",
         "Say how voucherd does: what it was asked, and what the hook had no answer to.",
     ),
     "holds": (
@@ -138,6 +138,7 @@ class Commands(click.Group):
         extra.setdefault("terminal_width", min(shutil.get_terminal_size().columns, 80) - 2)
         words.start()
         with ending.told():
+            ending.insist_on_output()
             return click.Group.make_context(_said(self), *args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -152,13 +153,17 @@ class Commands(click.Group):
 
 
 def _said(command: click.Command) -> click.Command:
-    """Return a command whose help is in the reader's language."""
+    """Return a command whose help is in the reader's language, with those below it."""
     command = copy(command)
     command.help = words.help_text(command.help or "")
     command.params = [copy(param) for param in command.params]
     for param in command.params:
         if isinstance(param, click.Option) and param.help:
             param.help = words.said(param.help)
+    if isinstance(command, click.Group) and not isinstance(command, Commands):
+        command.commands = {name: _said(below) for name, below in command.commands.items()}
+        for below in command.commands.values():
+            below.short_help = words.short(below.help or "")
     return command
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from accounting.errors import ConfigInvalid
+from slurm_voucher import words
 from slurm_voucher.charts.chart import Chart
-from slurm_voucher.cli.output import plain
+from slurm_voucher.cli.output import plain, say
 from slurm_voucher.cli.site import PATH, Site
 from slurm_voucher.cli.writing import write, write_bytes
 
@@ -66,19 +67,21 @@ def draw(site: Site, drawing: Drawing, title: str, how: str, charts: Sequence[Ch
     """Draw charts as asked; where there is nothing in them, say so and write no file."""
     charts = [_seen(chart) for chart in charts if _known(chart)]
     if not charts:
-        click.echo("nothing to show")
+        say("nothing to show")
         return
+    title = words.word("title", title)
     if drawing.chart:
-        click.echo(f"counted {how}")
+        say(f"counted {how}")
         click.echo(_loaded("terminal", "--chart").drawn(charts))
     if drawing.page:
-        write(drawing.page, [_loaded("page", "--html").content(charts, title, f"Counted {how}.")])
-        click.echo(f"{title}: in {drawing.page}")
+        said = words.said(f"Counted {how}.")
+        write(drawing.page, [_loaded("page", "--html").content(charts, title, said, words.tag())])
+        say(f"{title}: in {drawing.page}")
     if drawing.picture:
         form = drawing.picture.suffix.lower().removeprefix(".")
         drawn = _loaded("picture", "--plot").content(charts, form, site.config.paper_font)
         write_bytes(drawing.picture, [drawn])
-        click.echo(f"{title}: in {drawing.picture}")
+        say(f"{title}: in {drawing.picture}")
 
 
 def _loaded(module: str, option: str) -> ModuleType:

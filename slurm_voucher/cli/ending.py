@@ -47,6 +47,17 @@ def told() -> Iterator[None]:
         _end(InvalidInput(reason))
 
 
+def insist_on_output() -> None:
+    """Refuse to begin where stdout is closed: nobody would be told what was done, and the first
+    file that is opened would get its number, and what others write to stdout.
+
+    Raises:
+        InvalidInput: It is closed.
+    """
+    if sys.stdout is None:
+        raise InvalidInput("output: is closed; lead it to a file, a pipe or /dev/null")
+
+
 def _end(error: VoucherError) -> NoReturn:
     from slurm_voucher.cli.output import plain
 

@@ -4,7 +4,7 @@ import click
 
 from accounting.errors import Unavailable
 from accounting.vouchers.nearing import nearing
-from slurm_voucher import warning
+from slurm_voucher import warning, words
 from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import Site, pass_site
 
@@ -30,7 +30,7 @@ def warn_(site: Site, dry_run: bool) -> None:
         return
     done, failed = warning.tell(site.home, settings, found)
     for near in done:
-        say(f"told: {warning.words(near)}")
+        say(f"told: {words.said(warning.words(near))}")
     if failed:
         raise Unavailable(
             f"warn: {settings.command[0]} {failed}; {len(done)} told, the rest is told next time"

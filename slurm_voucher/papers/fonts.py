@@ -67,8 +67,8 @@ def find(own: Path | None) -> Family:
             return Family(face, _face(bold) if bold and bold.is_file() else None)
     what = f"{own} is no font with Chinese" if own else "no Chinese font was found"
     raise InvalidInput(
-        f"papers as PDF: {what}, 1 is needed; install {PACKAGE} (or fonts-wqy-microhei), or name "
-        "one as paper_font in config.yaml"
+        f"pages and pictures: {what}, 1 is needed; install {PACKAGE} (or fonts-wqy-microhei), or "
+        "name one as paper_font in config.yaml"
     )
 
 
