@@ -4,6 +4,8 @@ voucherd has it done by a process of its own. To read a long queue takes seconds
 and slurmctld waits for milliseconds; the two meet in the book alone.
 """
 
+import re
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +20,10 @@ from accounting.rates import pricelists
 from slurm_voucher import acting, aside, ending, partitions, queue, reconcile
 from slurm_voucher.asking import Rules
 from slurm_voucher.choices import Choices
+from slurm_voucher.commands import ask
 from slurm_voucher.config import SELF_PAY, Config
+
+_PINGED = re.compile(r"^Slurmctld\(\w+\) at (\S+) is (UP|DOWN)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Looked:
         done: What was done to the holds.
         rules: Cluster, price list and policy as they are now. None: as at the look before.
         told, ended: Of which running jobs the site's command was told, and which were ended.
+        elsewhere: Whether it was another host's slurmctld that told of the queue.
     """
 
     jobs: int
@@ -37,6 +43,7 @@ class Looked:
     rules: Rules | None
     told: Sequence[str] = ()
     ended: Sequence[str] = ()
+    elsewhere: bool = False
 
 
 def rules(engine: Engine, cluster: partitions.Cluster) -> Rules:
@@ -69,6 +76,7 @@ class Looker:
                 with what this one did not do.
         """
         began_s = int(time.time())
+        ours_is_down = _is_down(socket.gethostname().partition(".")[0])
         cluster = partitions.load(self._config)
         snapshot, nothing_waits = queue.snapshot(), queue.nothing_waits_for_slurmdbd()
         try:
@@ -91,7 +99,16 @@ class Looker:
         )
         done.problems += ended.problems
         new, self._told = None if now == self._told else now, now
-        return Looked(len(snapshot), done, new, ended.told, ended.ended)
+        return Looked(len(snapshot), done, new, ended.told, ended.ended, ours_is_down)
+
+
+def _is_down(host: str) -> bool:
+    """Tell whether a host has one of several controllers, and it does not answer."""
+    try:
+        told = dict(_PINGED.findall(ask(["scontrol", "ping"])))
+    except SlurmUnavailable:
+        return False
+    return len(told) > 1 and told.get(host) == "DOWN"
 
 
 class Aside:

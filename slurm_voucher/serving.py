@@ -95,7 +95,7 @@ async def _work(daemon: Voucherd, turn: active.Turn, stop: asyncio.Event) -> Non
     hearing = asyncio.create_task(_let_in(daemon, listening.listen(daemon.config), asked))
     aside = looking.Aside(daemon.config)
     tasks = [
-        asyncio.create_task(_watch_queue(daemon, aside)),
+        asyncio.create_task(_watch_queue(daemon, aside, stop)),
         asyncio.create_task(_write_book(daemon, asked)),
         asyncio.create_task(_watch_turn(turn, stop)),
     ]
@@ -143,12 +143,20 @@ async def _last_words(daemon: Voucherd) -> None:
         await asyncio.sleep(WRITE_S / 4)
 
 
-async def _watch_queue(daemon: Voucherd, aside: looking.Aside) -> None:
-    """Look at the queue now and every few seconds; a look that fails changes nothing."""
+async def _watch_queue(daemon: Voucherd, aside: looking.Aside, stop: asyncio.Event) -> None:
+    """Look at the queue now and every few seconds; a look that fails changes nothing.
+
+    Where this host's slurmctld does not answer and another one has the queue, its hook asks the
+    voucherd there, which waits for our turn: we end.
+    """
     while True:
         with logged("queue"):
             try:
-                daemon.follow(await aside.look(), int(time.time()))
+                looked = await aside.look()
+                daemon.follow(looked, int(time.time()))
+                if looked.elsewhere:
+                    log.error("slurmctld is down here and leads on another host; ending")
+                    stop.set()
             except VoucherError as error:
                 log.error("queue: %s", error)
         await asyncio.sleep(daemon.config.snapshot_s)

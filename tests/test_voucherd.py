@@ -852,6 +852,39 @@ def test_voucherd_that_lost_its_turn_ends(site, town, caplog, monkeypatch) -> No
     assert not Path(site.socket).exists()
 
 
+HERE = socket.gethostname().partition(".")[0]
+
+
+def test_voucherd_ends_where_another_controller_leads(site, slurm, town, caplog) -> None:
+    """Where this host's slurmctld is down and another one tells of the queue, that one's hook asks
+    the voucherd there: this one ends, and lets it."""
+    slurm.says(
+        "scontrol.txt",
+        f"Slurmctld(primary) at {HERE} is DOWN\nSlurmctld(backup) at standby is UP\n",
+    )
+    daemon = Voucherd(site)
+    asyncio.run(serving._serve(daemon))
+    daemon.engine.dispose()
+
+    assert "leads on another host; ending" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("said", "down"),
+    [
+        (f"Slurmctld(primary) at {HERE} is DOWN\nSlurmctld(backup1) at b is UP\n", True),
+        (f"Slurmctld(primary) at {HERE} is UP\nSlurmctld(backup) at b is DOWN\n", False),
+        (f"Slurmctld(primary) at {HERE} is DOWN\n", False),
+        ("Slurmctld(primary) at a is DOWN\nSlurmctld(backup) at b is UP\n", False),
+        ("", False),
+    ],
+)
+def test_own_controller_is_down(slurm, said: str, down: bool) -> None:
+    """Only where there are several, and this host's is one of them."""
+    slurm.says("scontrol.txt", said)
+    assert looking._is_down(HERE) is down
+
+
 def test_stale_socket_is_replaced(site) -> None:
     """A socket that nobody holds is replaced, and its folder is made where it is missing."""
     site = config.Config(**vars(site) | {"socket": f"{site.home}/run/s"})

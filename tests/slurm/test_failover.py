@@ -142,6 +142,26 @@ def test_backup_controller_takes_over_with_the_holds(pair: Stage) -> None:
     assert "0 findings" in pair.svoucher("audit").out
 
 
+def test_primary_slurmctld_dies_alone(pair: Stage) -> None:
+    """The primary's slurmctld dies and its voucherd lives: once the backup leads it ends by itself,
+    and the backup's goes on with the book; then the same the other way round."""
+    first = submitted(until("the primary takes jobs", lambda: _taken(pair)))
+    until("the first hold is bound", lambda: first in held(pair))
+    kill("/run/slurmctld.pid")
+
+    until("the backup's voucherd is active", lambda: is_active("standby"), 60)
+    assert "leads on another host; ending" in (HOME / "chengdu.log").read_text()
+    second = submitted(until("the backup takes jobs", lambda: _taken(pair), 60))
+    until("both are held for", lambda: held(pair) == {first: "9.024000", second: "9.024000"})
+
+    kill("/run/standby/slurmctld.pid")
+    run("cluster", "start", "slurmctld")
+    until("the primary's voucherd is active again", lambda: is_active("chengdu") == 2, 60)
+    third = submitted(until("the primary takes jobs", lambda: _taken(pair), 60))
+    until("all are held for", lambda: set(held(pair)) == {first, second, third})
+    assert "0 findings" in pair.svoucher("audit").out
+
+
 def _taken(site: Stage) -> Done | None:
     done = sbatch(site)
     return done if "held 9.03 yuan" in done.err else None
