@@ -313,10 +313,11 @@ def _cpus(
         per_node = -(-(number(fields, "mem_per_node_mb") or 0) // most_mb)
         per_cpu = -(-(number(fields, "mem_per_cpu_mb") or 0) // most_mb)
         cpus = max(cpus, nodes * per_node, cpus * per_cpu)
-    if fields.get("cores_alone") or partition.core_alone:
-        cpus *= partition.threads
+    alone = fields.get("cores_alone") or partition.core_alone
+    each = partition.threads if alone else 1
     together = partition.together  # on each node a job's last core, or socket, is wholly its own
-    return (cpus + nodes * (together - 1)) // together * together
+    spare = nodes * max(together - each, 0)
+    return (cpus * each + spare) // together * together
 
 
 def _cards(
