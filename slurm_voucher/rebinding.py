@@ -57,7 +57,8 @@ def rebind(
         with engine.begin() as conn:
             for row in live:
                 if row.id != new:
-                    releasing.end(conn, row.id, "*", "voided", row.live, now_s, f"rebound to {new}")
+                    why = f"{releasing.REBOUND} to {new}"
+                    releasing.end(conn, row.id, "*", "voided", row.live, now_s, why)
     return new, after, problems
 
 

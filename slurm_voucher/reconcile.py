@@ -25,7 +25,7 @@ from accounting.errors import InsufficientBalance, InvalidInput, NotEligible, Vo
 from accounting.runs import watermarks
 from accounting.vouchers import holds, releasing
 from accounting.vouchers.holds import Held
-from slurm_voucher import asking, estimate, following, waits
+from slurm_voucher import again, asking, estimate, following, waits
 from slurm_voucher.acting import Act
 from slurm_voucher.asking import Asker, Rules, Terms
 from slurm_voucher.choices import NOTHING_CHOSEN, Choices
@@ -145,12 +145,13 @@ class _Look:
         by_hold: dict[str, list[QueuedJob]] = {}
         for job in snapshot.jobs:
             by_hold.setdefault(job.hold, []).append(job)
-        for hold_id in self.seen.keys() - by_hold.keys():
-            del self.seen[hold_id]
         reader = ledger.reading(self.engine)
         with reader.begin() as self.conn:
             self.standings.refresh(self.conn)
             live = self._live()
+            by_hold = again.split(self.conn, by_hold, live)
+            for hold_id in self.seen.keys() - by_hold.keys():
+                del self.seen[hold_id]
             self._find_lost(by_hold, live)
             for held, own, now in self._due(by_hold, live)[:CHECKS_MAX]:
                 self._follow(held, own, now)
@@ -158,13 +159,13 @@ class _Look:
             present = {hold for hold, own in by_hold.items() if not _ended(own)}
             left = self._left_without(snapshot.self_paid, present, live)
             present |= {row.id for row in live.values() if row.job_id in snapshot.there}
-            absent, again = releasing.absent(self.conn, self.cluster, present, self.began_s)
+            absent, back = releasing.absent(self.conn, self.cluster, present, self.began_s)
             collected_s = watermarks.by_cluster(self.conn).get(self.cluster, 0)
         self._write_what_is_there()
         self._expire(unseen)
         self._give_back(left)
         if nothing_waits:
-            self._void(absent, again, collected_s)
+            self._void(absent, back, collected_s)
         with reader.begin() as self.conn:
             left_now = {hold_id: Held.of(row) for hold_id, row in self._live().items()}
             judge = waits.Judge(
@@ -377,8 +378,8 @@ class _Look:
         ):
             self.done.self_paid += given
 
-    def _void(self, absent: Sequence[str], again: Sequence[str], collected_s: int) -> None:
-        self._in_turns(again, releasing.note_present)
+    def _void(self, absent: Sequence[str], back: Sequence[str], collected_s: int) -> None:
+        self._in_turns(back, releasing.note_present)
         for voided in self._in_turns(
             absent,
             lambda conn, some: releasing.note_absent(conn, some, self.began_s, collected_s),

@@ -174,10 +174,13 @@ def _not_to_be_ended(by_hold: Mapping[str, Jobs], endings: Sequence[Ending]) -> 
 
 def _unmarked(own: Jobs, held: Held | None) -> Iterator[Act]:
     """Take the reason off jobs that wait no more: one started before our hold reached it, or
-    somebody else let it go; requeued and held it would pass for ours."""
+    somebody else let it go; requeued and held it would pass for ours. Of a job that runs again
+    write the hold that it has now."""
     for job in own:
         if job.marks.waits is not None and job.runs:
             yield _act(job, "", held, None)
+        elif f"hold={job.hold}" not in job.comment:
+            yield _act(job, "", held, job.marks.waits)
 
 
 def _waits(job: QueuedJob, code: str | None, held: Held | None) -> Iterator[Act]:

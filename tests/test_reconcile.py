@@ -345,6 +345,61 @@ def test_running_job_that_shrinks_keeps_what_it_has_used(site) -> None:
     assert live(site) == [("1", 1, 4 * CARD_HOUR + 2 * CARD_HOUR, ONE)]
 
 
+# --- a job that has finished and is requeued ---------------------------------------------------
+
+
+def at(after_s: int) -> dict:
+    """Return a submit so many seconds later."""
+    return {"submit_time": {"set": True, "infinite": False, "number": NOW_S + after_s}}
+
+
+def finished(site, *jobs) -> None:
+    """Let runs of the first hold's jobs be posted, as their rows say."""
+    with site.begin() as conn:
+        for job in jobs:
+            assert releasing.end(conn, FIRST, str(job), "posted", 1, NOW_S + 20, "row")
+
+
+def test_finished_job_that_is_requeued_gets_a_hold_of_its_own(site) -> None:
+    """Its user may let a finished job run again: what was held was for the run that is over. Until
+    its mark says so it is the same hold; what it cannot pay for waits by name."""
+    hold(site)
+    job = queued(ONE, admin_comment=f"lake {mark(FIRST, CARD_HOUR)}")
+    look(site, job)
+    finished(site, ONE)
+    assert look(site, job, after_s=30).rebuilt == []  # the row was there before the queue knew
+    done = look(site, job | at(25), after_s=30)
+    [new] = done.rebuilt
+    assert new != FIRST
+    assert live(site) == [(new[0], 1, CARD_HOUR, ONE)]
+    text = f"lake {mark(new, CARD_HOUR)}"
+    assert done.acts == [Act(ONE, "", ONE, text)]
+    same = look(site, job | at(25), after_s=40)
+    assert (same.rebuilt, same.acts) == ([], done.acts)
+    assert look(site, job | at(25) | {"admin_comment": text}, after_s=50).acts == []
+
+    freeze(site, date(2024, 7, 1))
+    frozen = look(site, job | at(60), after_s=70)
+    assert acts(frozen) == [("", ONE, ""), ("hold", ONE, "not_eligible")]
+
+
+def test_finished_task_that_is_requeued_is_held_for_beside_the_others(site) -> None:
+    """Of an array the task that runs again has a hold of its own; the others keep theirs."""
+    hold(site, array="1-2")
+    array = {"array_job_id": {"set": True, "infinite": False, "number": ONE}}
+
+    def task(number: int) -> dict:
+        of = {"array_task_id": {"set": True, "infinite": False, "number": number}}
+        return queued(ONE, admin_comment=mark(FIRST)) | array | of | {"job_id": ONE + number}
+
+    look(site, task(1), task(2))
+    finished(site, ONE + 1)
+    done = look(site, task(1) | at(25), task(2), after_s=30)
+    [new] = done.rebuilt
+    assert sorted(live(site)) == sorted([("1", 1, CARD_HOUR, ONE), (new[0], 1, CARD_HOUR, ONE)])
+    assert [act.comment_of for act in done.acts] == [f"{ONE}_1"]
+
+
 # --- what a voucher can still bear -----------------------------------------------------------
 
 END_S = instant("2025-01-01T00:00:00+08:00") - NOW_S

@@ -12,10 +12,12 @@ from sqlalchemy import bindparam, delete, insert, select, text, update
 from sqlalchemy.engine import Connection
 
 from accounting.book import schema
-from accounting.book.ledger import lock
+from accounting.book.ledger import KEYS_MAX, lock
 from accounting.vouchers.holds import LIVE, next_turn
 
 SNAPSHOTS_NEEDED = 2
+REBOUND = "rebound"
+"""How the evidence begins of a hold whose job goes on under another one."""
 _BIND = text(
     "INSERT INTO hold_bind (hold, cluster, job_id, submit_s, seen_s) "
     "VALUES (:hold, :cluster, :job_id, :submit_s, :seen_s) ON CONFLICT (hold) DO NOTHING"
@@ -75,6 +77,20 @@ def end(
     left = update(schema.hold).where(schema.hold.c.id == hold_id)
     conn.execute(left.values(live=row.live - ended, turn=next_turn(conn)))
     return True
+
+
+def ended_tasks(conn: Connection, some: Sequence[str]) -> dict[str, tuple[int, frozenset[str]]]:
+    """Return of holds that were bound when their job was submitted, and which tasks have ended:
+    not those that went on under another hold."""
+    bound, ended = schema.hold_bind.c, schema.hold_end.c
+    query = select(bound.hold, bound.submit_s, ended.task)
+    query = query.join(schema.hold_end, ended.hold == bound.hold)
+    query = query.where(~ended.evidence.startswith(REBOUND))
+    found: dict[str, tuple[int, set[str]]] = {}
+    for i in range(0, len(some), KEYS_MAX):
+        for row in conn.execute(query.where(bound.hold.in_(some[i : i + KEYS_MAX]))):
+            found.setdefault(row.hold, (row.submit_s, set()))[1].add(row.task)
+    return {hold: (submit_s, frozenset(tasks)) for hold, (submit_s, tasks) in found.items()}
 
 
 def take_back(conn: Connection, hold_id: str, now_s: int) -> bool:
