@@ -405,6 +405,8 @@ static int _modify(job_desc_msg_t *job, uint32_t submit_uid, char **err_msg)
 	wire_put_number(&q, "uid", submit_uid);
 	if (_lets_go(job, submit_uid))
 		wire_put_text(&q, "release", "1");
+	if (job->partition && _is_asked_for(job))
+		wire_put_text(&q, "asked_for", "1");
 	_put_priced(&q, job);
 	_ask(&q, link_deadline(), who, &answer);
 	if (answer.verdict == WIRE_NO)

@@ -227,16 +227,34 @@ class Desk:
         strays = self._strays.get(uid)
         if strays is None or len(strays) < STRAYS_MAX or strays[0] <= now_s - STRAYS_S:
             return
-        waiting = [c.placed for c in (*self._writing, *self._waiting) if c.placed]
-        with self._reader.begin() as conn:
-            unseen = holds.unseen(conn, self.rules.cluster.name, uid)
-        unseen += sum(request.uid == uid for request in waiting)
+        unseen = self._unseen(uid)
         if unseen:
             raise NotAllowed(
                 f"voucher: {len(strays)} submissions of user {uid} did not come into the queue "
                 f"within an hour, and {unseen} is not there yet; 1 at a time is allowed, wait a "
                 "minute"
             )
+
+    def insist_on_seen(self, job_id: int, uid: int) -> None:
+        """Let a user change a job without a hold only when no hold of the user waits for its job to
+        be seen: it may be this one's, and would stay what it was.
+
+        Raises:
+            Unavailable: One does; the next look at the queue binds it.
+        """
+        unseen = self._unseen(uid)
+        if unseen:
+            raise Unavailable(
+                f"job {job_id}: is not known yet, {unseen} of user {uid} were submitted since the "
+                "last look at the queue; change it in a minute"
+            )
+
+    def _unseen(self, uid: int) -> int:
+        """Count the holds of a user whose jobs the queue has not shown."""
+        waiting = [c.placed for c in (*self._writing, *self._waiting) if c.placed]
+        with self._reader.begin() as conn:
+            unseen = holds.unseen(conn, self.rules.cluster.name, uid)
+        return unseen + sum(request.uid == uid for request in waiting)
 
     def _remember(self, request: Request) -> None:
         self._recent[request.id] = request

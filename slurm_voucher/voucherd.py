@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from sqlalchemy.exc import DBAPIError
 
 from accounting.book import ledger
-from accounting.errors import InvalidInput, Unavailable, VoucherError
+from accounting.errors import InvalidInput, NotEligible, Unavailable, VoucherError
 from accounting.money import fen_up, yuan
 from accounting.vouchers import holds
 from slurm_voucher import asking, estimate, looking, marks, partitions, protocol
-from slurm_voucher.config import Config
+from slurm_voucher.config import REFUSE, Config
 from slurm_voucher.desk import Desk
 
 log = logging.getLogger("voucherd")
@@ -26,7 +26,7 @@ PATIENCE_MS = 1000
 """How long to wait for another writer of the book."""
 SHOWN_BYTES = 200
 _JOB = re.compile(r"(\d{1,9})(?:\+(\d{1,5}))?(?:_.*)?", re.ASCII)
-NOT_CHANGED = frozenset({"job", "uid", "hold", "missed", "release"})
+NOT_CHANGED = frozenset({"job", "uid", "hold", "missed", "release", "asked_for"})
 """Fields of a MODIFY that change no price."""
 NOBODYS = "-"
 """The voucher that stands in the answer where a job is no voucher's business."""
@@ -121,9 +121,22 @@ class Voucherd:
             return ""
         found = self.desk.modify(job_id, changed, now_s)
         if found is None:
+            self._insist_on_no_voucher(job_id, fields)
             return ""
         raised, after = found
         return _held(raised.account, raised.tasks * raised.task_micro, after)
+
+    def _insist_on_no_voucher(self, job_id: int, fields: protocol.Fields) -> None:
+        """Let a job without a hold be changed, as long as that is no way around one; root may."""
+        uid = _uid(fields)
+        if uid == 0:
+            return
+        self.desk.insist_on_seen(job_id, uid)
+        if "asked_for" in fields and self.config.without_voucher == REFUSE:
+            raise NotEligible(
+                f"job {job_id}: has 0 vouchers, and where it is to go it needs 1; submit it there "
+                "with --voucher=ID"
+            )
 
     def _note_missed(self, question: protocol.Question) -> None:
         """Count the questions that the hook had no answer to, as it tells with the next one."""

@@ -414,6 +414,14 @@ def test_a_job_that_was_made_to_wait_is_not_released_unasked(
     assert [question.get("release") for question in voucherd.questions] == ["1"] * asked
 
 
+def test_a_move_to_where_the_site_asks_for_vouchers_is_said(site: Site) -> None:
+    """voucherd hears of a move to a partition of ask_for, and of no other one."""
+    voucherd, hook = site.voucherd(), site.hook(more="ask_for = ai\n")
+    for partition in ({"partition": "ai"}, {"partition": "cpu"}, {}):
+        assert hook.modify(time_limit=1, **partition).rc == 0
+    assert [question.get("asked_for") for question in voucherd.questions] == ["1", None, None]
+
+
 def test_a_change_does_not_wait(site: Site) -> None:
     """In mode queue a change without an answer is refused: a job cannot be held for it."""
     done = site.hook("queue").modify(time_limit=600)

@@ -482,6 +482,45 @@ def test_raise_is_held(daemon, town, job: str) -> None:
     assert held(town) == [(HOLD, 2 * CARD_HOUR)]
 
 
+def test_job_that_was_not_seen_yet_is_not_changed_unasked(daemon, town) -> None:
+    """Between submit and the next look nobody knows whose hold it is: its user may not make the job
+    dearer meanwhile. root, other users, and this one once the hold is bound, may change jobs."""
+    ask(daemon, "HOLD", **JOB)
+    change = {"job": "16", "time_limit": "120"}
+    said = ask(daemon, "MODIFY", uid=str(UID), **change)
+    assert (said["word"], said["code"]) == ("NO", "unavailable")
+    assert said["say"].startswith(f"job 16: is not known yet, 1 of user {UID} were submitted")
+    others = [ask(daemon, "MODIFY", uid=uid, **change)["word"] for uid in ("0", "7")]
+    assert others == ["YES", "YES"]
+    daemon.desk.flush()
+    assert ask(daemon, "MODIFY", uid=str(UID), **change)["word"] == "NO"
+    bind(town, 16)
+    assert "held 22.56 yuan" in ask(daemon, "MODIFY", uid=str(UID), **change)["say"]
+    assert ask(daemon, "MODIFY", uid=str(UID), **change | {"job": "17"})["word"] == "YES"
+
+
+@pytest.mark.parametrize(
+    ("choice", "uid", "partition", "word"),
+    [
+        ("refuse", "7", {"asked_for": "1"}, "NO"),
+        ("refuse", "7", {}, "YES"),
+        ("refuse", "0", {"asked_for": "1"}, "YES"),
+        ("self_pay", "7", {"asked_for": "1"}, "YES"),
+    ],
+)
+def test_job_without_a_voucher_does_not_move_where_one_is_needed(
+    site, choice: str, uid: str, partition: dict[str, str], word: str
+) -> None:
+    """What is refused at submit is refused by way of another partition, too."""
+    daemon = Voucherd(config.Config(**vars(site) | {"without_voucher": choice}))
+    try:
+        said = ask(daemon, "MODIFY", job="16", uid=uid, partition="ai", **partition)
+    finally:
+        daemon.engine.dispose()
+    assert said["word"] == word
+    assert ("job 16: has 0 vouchers" in said.get("say", "")) is (word == "NO")
+
+
 def test_nobody_releases_a_job_that_was_not_looked_at(daemon, town) -> None:
     """A job that the hook made to wait is known by a look at the queue: until there was one since
     voucherd began, and two since it heard that the hook had no answer, users release none."""
