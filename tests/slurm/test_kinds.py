@@ -100,6 +100,7 @@ OPTIONS = [
     (("-t", "60", "-N1-2", "--gres=gpu:ascend_910b:1"), 2),
     (("-t", "60", "-n3", "--gpus-per-task=ascend_910b:1"), 3),
     (("-t", "60", "--exclusive", "--gres=gpu:ascend_910b:1"), 8),
+    (("-t", "60", "--gpus-per-socket=ascend_910b:1", "--sockets-per-node=2"), 4),
 ]
 
 

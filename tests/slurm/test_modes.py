@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from slurm_voucher import listening
 from tests.slurm import stage as stages
 from tests.slurm.stage import Done, Stage, admin_comment, run, submitted
 
@@ -57,34 +58,58 @@ def stalled(site: Stage) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def garbage(site: Stage) -> Iterator[None]:
-    """Run while something else answers on the socket, with bytes that are no answer."""
+def instead(site: Stage, backlog: int = 64) -> Iterator[socket.socket]:
+    """Run while something else has voucherd's socket."""
     site.stop()
     stages.SOCKET.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(str(stages.SOCKET))
-        server.listen()
+        server.listen(backlog)
         server.settimeout(0.1)
-        over = threading.Event()
+        yield server
+    stages.SOCKET.unlink(missing_ok=True)
+    site.start()
+
+
+@contextlib.contextmanager
+def answers(site: Stage, answer: Callable[[bytes], bytes]) -> Iterator[None]:
+    """Run while something else answers on the socket."""
+    over = threading.Event()
+    with instead(site) as server:
 
         def serve() -> None:
             while not over.is_set():
                 with contextlib.suppress(OSError):
                     peer, _ = server.accept()
                     with peer:
-                        peer.recv(4096)
-                        peer.sendall(b"\x00\xff1 YES\x1b[31m hold=\n")
+                        peer.sendall(answer(peer.recv(4096)))
 
         thread = threading.Thread(target=serve)
         thread.start()
         yield
         over.set()
         thread.join()
-    stages.SOCKET.unlink(missing_ok=True)
-    site.start()
 
 
-FAULTS = [stopped, killed, stalled, garbage]
+def garbage(site: Stage) -> AbstractContextManager[None]:
+    """Run while what answers are bytes that are no answer."""
+    return answers(site, lambda _: b"\x00\xff1 YES\x1b[31m hold=\n")
+
+
+def other_version(site: Stage) -> AbstractContextManager[None]:
+    """Run while a voucherd of another release answers, which says yes on another wire."""
+    return answers(site, lambda line: b"2 YES %s held=1 say=yes\n" % line.split()[2])
+
+
+@contextlib.contextmanager
+def full_backlog(site: Stage) -> Iterator[None]:
+    """Run while voucherd's queue of connections is full: it takes none."""
+    with instead(site, backlog=0), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as first:
+        first.connect(str(stages.SOCKET))
+        yield
+
+
+FAULTS = [stopped, killed, stalled, garbage, other_version, full_backlog]
 
 
 @pytest.fixture(scope="module", params=["closed", "open", "queue"])
@@ -122,6 +147,84 @@ def test_unanswered_job(
         listed = json.loads(live.svoucher("holds", "--unsecured", "--json").out)
         assert [row["held"] for row in listed if row["job"] == job] == [HOUR]
     stages.until("submits are answered", lambda: "held 9.03" in sbatch(live, "--wrap=true").err)
+
+
+def test_job_that_its_user_held_stays_held(mode: str, live: Stage) -> None:
+    """In mode queue a job that is submitted held while voucherd is away is not released by us, and
+    nobody releases a job that waits for voucherd before it is back."""
+    if mode != "queue":
+        return
+    with stopped(live):
+        held, waits = (submitted(sbatch(live, *own, "--wrap=true")) for own in (("-H",), ()))
+        for job in (held, waits):
+            assert run("scontrol", "release", str(job), user="alice", ok=False).code != 0
+            assert stages.queue(job) == f"{job} PENDING"
+        assert admin_comment(held).endswith("held=own")
+    stages.until("both have their hold", lambda: live.held(held) == HOUR == live.held(waits) or
+                 not stages.queue(waits))  # fmt: skip
+    stages.ended(waits)
+    assert stages.queue(held) == f"{held} PENDING"
+    assert admin_comment(held).endswith("held=9024000")
+    run("scontrol", "release", str(held), user="alice")
+    stages.ended(held)
+
+
+@pytest.fixture
+def open_for_two(live: Stage) -> Iterator[Stage]:
+    """A site that lets two jobs of a voucher in without an answer, and asks again after 2 s."""
+    text = (
+        f"socket = {stages.SOCKET}\nwhen_unavailable = open\nopen_most = 2\n"
+        "breaker_misses = 3\nbreaker_open_ms = 2000\n"
+    )
+    with stages.slurm_with({CONF: text}):
+        yield live
+
+
+def test_open_has_a_limit_and_the_breaker_opens(open_for_two: Stage) -> None:
+    """Mode open lets in as many jobs of a voucher as the site says, and no more, until voucherd
+    answers; after three misses nobody is asked for a while, and both are in the log. A job of
+    somebody whose voucher has expired meanwhile is then held by that name."""
+    live = open_for_two
+    told = stages.LOG.read_text(errors="replace")
+    with stopped(live):
+        tries = [sbatch(live, "-H", "--wrap=true") for _ in range(4)]
+        old = submitted(run(
+            "sbatch", f"--voucher={live.accounts['old']}", *CARD, "--begin=now+1hour",
+            "--wrap=true", user="bob",
+        ))  # fmt: skip
+        assert admin_comment(old).endswith("held=?")
+    assert [done.code == 0 for done in tries] == [True, True, False, False]
+    assert "2 of its jobs were let in while the voucher service is away" in tries[2].err
+    stages.until("submits are answered", lambda: "held 9.03" in sbatch(live, "--wrap=true").err)
+    log = stages.LOG.read_text(errors="replace")[len(told) :]
+    assert log.count("not asking for 2000 ms after 3 misses in a row") == 1
+    assert "not asked, the breaker is open: let in" in log
+    assert log.count("link: voucherd answers again") == 1
+    stages.until("it waits by name", lambda: "waits=voucher_expired" in admin_comment(old))
+    assert "Priority=0 " in run("scontrol", "show", "job", str(old)).out
+
+
+def test_slurmctld_does_not_grow(live: Stage) -> None:
+    """Submits that are asked about and refused leave slurmctld no larger than it was: 6,000 of
+    them, after 1,000 to begin with, take less than 2 MB."""
+
+    def submit(times: int) -> int:
+        run("libslurm-submit", "SLURM_VOUCHER=CD99-9999", "", str(times), user="alice", ok=False,
+            timeout_s=250)  # fmt: skip
+        pid = Path("/run/slurmctld.pid").read_text().strip()
+        status = Path(f"/proc/{pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0])
+
+    refused = _refused(live)
+    begin_kb = submit(1_000)
+    end_kb = submit(6_000)
+    assert _refused(live) - refused == 7_000
+    assert end_kb - begin_kb < 2_000
+
+
+def _refused(site: Stage) -> int:
+    """Return how many questions voucherd has answered with no."""
+    return int(listening.ask(str(stages.SOCKET), "STATUS").get("refused", "0"))
 
 
 SITES_OWN = """\

@@ -88,7 +88,11 @@ def test_job_without_a_voucher_by_the_sites_choice(live: Stage) -> None:
     assert admin_comment(job) == ""
     with live.settings("without_voucher: refuse\n"):
         refused = run("sbatch", *on_sc, user="bob", ok=False)
+        other = submitted(run("sbatch", *CARD, LATER, "--wrap=true", user="bob"))
+        move = ("scontrol", "update", f"job={other}", "Partition=sc", "Gres=gpu:dcu_z100:1")
+        moved = run(*move, user="bob", ok=False)
 
+    assert moved.code != 0
     assert refused.code != 0
     assert "this job names none and 0 are possible" in refused.err
 
@@ -114,6 +118,28 @@ def test_rerun_that_does_not_fit_waits_by_name(live: Stage, poor: str) -> None:
 
     both = [("REQUEUED", "charged", poor), ("COMPLETED", "charged", poor)]
     until("both runs are charged", lambda: runs(live, job) == both)
+
+
+def test_finished_job_that_is_requeued_is_held_for_again(live: Stage, poor: str) -> None:
+    """A job that has finished and been charged is requeued by its user: it has a hold of its own,
+    and as its first run has used up what a second one needs, it waits by name."""
+    job = submitted(sbatch(poor, "--requeue", "--wrap=sleep 9"))
+    first = admin_comment(job)
+    stages.ended(job)
+    until("its first run is charged", lambda: runs(live, job) == [("COMPLETED", "charged", poor)])
+    assert live.held(job) is None
+    run("scontrol", "requeue", str(job), user="bob")
+    until("it waits by name", lambda: "waits=insufficient_balance" in admin_comment(job))
+    assert admin_comment(job).split(";")[1] != first.split(";")[1]
+    assert live.held(job) == "9.024000"
+    live.topup(poor, "100")
+    until("it is let go", lambda: "waits=" not in admin_comment(job))
+    until("it has run again", lambda: not stages.queue(job), 180)
+
+    both = [("COMPLETED", "charged", poor)] * 2
+    until("both runs are charged", lambda: runs(live, job) == both)
+    assert live.held(job) is None
+    assert "0 findings" in live.svoucher("audit").out
 
 
 def test_running_job_is_ended_after_a_warning(live: Stage, poor: str) -> None:

@@ -1,11 +1,13 @@
 /*
  * submit.c - submit a held job of one Ascend card and an hour through libslurm
  *
- * libslurm-submit [SLURM_VOUCHER=ID] [ADMIN_COMMENT]: the words are the job's
- * environment and what it wants AdminComment to be. No SPANK plugin is asked.
+ * libslurm-submit [SLURM_VOUCHER=ID [ADMIN_COMMENT [TIMES]]]: the words are the
+ * job's environment, what it wants AdminComment to be if it is not empty, and how
+ * often it is submitted. No SPANK plugin is asked.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,7 +44,9 @@ int main(int argc, char **argv)
 	job.script = "#!/bin/sh\ntrue\n";
 	job.environment = environment;
 	job.env_size = 2;
-	job.admin_comment = (argc > 2) ? argv[2] : NULL;
+	job.admin_comment = ((argc > 2) && argv[2][0]) ? argv[2] : NULL;
+	for (int more = (argc > 3) ? atoi(argv[3]) - 1 : 0; more > 0; more--)
+		slurm_submit_batch_job(&job, &response);
 	if (slurm_submit_batch_job(&job, &response) != SLURM_SUCCESS) {
 		fprintf(stderr, "error: %s\n", slurm_strerror(errno));
 		return 1;
