@@ -251,7 +251,7 @@ static int _unanswered(job_desc_msg_t *job, const char *voucher, const char *who
 	case LET_IN:
 		if (!voucher)
 			return SLURM_SUCCESS;	/* nobody asked for a voucher to pay */
-		if (!unsecured_add(voucher, settings.open_most))
+		if (!unsecured_add(voucher, job->user_id, settings.open_most))
 			return _refuse(err_msg, "%s: %u of its jobs were let in while the voucher "
 				       "service is away, more may not be; try again in a minute",
 				       who, settings.open_most);

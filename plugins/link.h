@@ -25,7 +25,7 @@ void link_ask(const struct wire_question *q, int64_t deadline_us, struct wire_an
 unsigned long long link_missed(void);
 void link_told(unsigned long long missed);
 
-bool unsecured_add(const char *voucher, unsigned most);
+bool unsecured_add(const char *voucher, uint32_t uid, unsigned most);
 void unsecured_clear(void);
 
 #endif

@@ -450,8 +450,17 @@ def test_a_voucher_lets_in_no_more_than_its_most(site: Site) -> None:
 def test_vouchers_beyond_the_table_are_refused(site: Site) -> None:
     """The table does not grow: names that somebody makes up cannot fill slurmctld's memory."""
     hook = site.hook("open", "breaker_misses = 1\n")
-    codes = [hook.submit(voucher=f"V{number}").rc for number in range(520)]
+    codes = [hook.submit(voucher=f"V{n}", uid=1000 + n // 16).rc for n in range(520)]
     assert codes == [0] * 512 + [ACCOUNTING_POLICY] * 8
+
+
+def test_one_user_does_not_fill_the_table(site: Site) -> None:
+    """Of names that one user makes up a few are let in, and those of others still are."""
+    hook = site.hook("open", "breaker_misses = 1\n")
+    codes = [hook.submit(voucher=f"V{number}").rc for number in range(20)]
+    assert codes == [0] * 16 + [ACCOUNTING_POLICY] * 4
+    assert hook.submit(voucher="V0").rc == 0
+    assert hook.submit(voucher="V20", uid=1001).rc == 0
 
 
 def test_voucherd_is_told_once_what_was_missed(site: Site) -> None:
