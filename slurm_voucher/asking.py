@@ -36,10 +36,15 @@ class Asker(NamedTuple):
 
 @dataclass(frozen=True)
 class Wanted:
-    """The most that a job asks for, in each partition that it names, and whose they are."""
+    """The most that a job asks for, in each partition that it names, and whose they are.
+
+    Attributes:
+        memory_unsaid: Whether memory is priced and the job does not say how much it needs.
+    """
 
     options: tuple[estimate.Most, ...]
     provider: str
+    memory_unsaid: bool = False
 
     @property
     def tasks(self) -> int:
@@ -50,7 +55,8 @@ class Wanted:
     def vague(self) -> bool:
         """Whether it is not known what the job will be given: the dearest is held for."""
         cards = (card for option in self.options for card in option.kind.gres.split(",") if card)
-        return len(self.options) > 1 or any(":" not in card for card in cards)
+        untyped = any(":" not in card for card in cards)
+        return len(self.options) > 1 or self.memory_unsaid or untyped
 
 
 class Terms(NamedTuple):
@@ -84,7 +90,9 @@ def wanted(rules: Rules, fields: Mapping[str, str]) -> Wanted:
             f"partition {names}: are of {len(providers)} providers, a voucher is for 1; choose "
             "those of one"
         )
-    return Wanted(options, providers.pop())
+    kinds = (option.kind for option in options if option.kind.mem_mb is None)
+    unsaid = any(rules.prices.weighs_memory(kind.cluster, kind.partition) for kind in kinds)
+    return Wanted(options, providers.pop(), unsaid)
 
 
 def providers_of(rules: Rules, fields: Mapping[str, str]) -> set[str | None]:

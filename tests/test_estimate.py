@@ -8,9 +8,13 @@ import pytest
 from fakeslurm import CLUSTER
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prices import PRICES
+from town import POLICY
 
 from accounting.errors import InvalidInput, NotEligible, VoucherError
-from slurm_voucher import estimate, tres
+from accounting.rates import tariff
+from accounting.rates.footprint import MAX_SHARE
+from slurm_voucher import asking, estimate, tres
 from slurm_voucher.partitions import Cluster, Shape
 
 CARD = "gpu:ascend_910b"
@@ -514,3 +518,18 @@ def test_changes_of_a_job_in_several_partitions() -> None:
 
     assert estimate.widest(fields, {"time_limit": "90"}, CLUSTER)["time_limit"] == "90"
     assert estimate.widest(fields, {"time_limit": "30"}, CLUSTER)["time_limit"] == "60"
+
+
+def test_memory_that_a_job_does_not_name_is_held_as_the_dearest() -> None:
+    """Where shares of nodes are priced a job that names no memory may get all of it: the sentence
+    says so. Where memory has no price it does not."""
+    ai = PRICES.partitions["chengdu", "ai"]
+    shares = replace(ai.footprint, how=MAX_SHARE)
+    weighs = replace(PRICES, partitions={("chengdu", "ai"): replace(ai, footprint=shares)})
+    fields = {"tres_per_node": f"{CARD}:1", "partition": "ai"}
+
+    def vague(prices: tariff.Tariff, **more: str) -> bool:
+        return asking.wanted(asking.Rules(CLUSTER, prices, POLICY), fields | more).vague
+
+    assert (vague(PRICES), vague(weighs)) == (False, True)
+    assert not vague(weighs, mem_per_node_mb="1000")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.slurm import stage as stages
-from tests.slurm.stage import Stage, admin_comment, run, submitted, until
+from tests.slurm.stage import Done, Stage, admin_comment, run, submitted, until
 
 pytestmark = pytest.mark.slurm
 
@@ -68,10 +68,15 @@ def _quoted(site: Stage) -> str:
     return "" if job.code else "cores"
 
 
-def sbatch(site: Stage, *arguments: str, account: str = "sc") -> int:
+def asked(site: Stage, *arguments: str, account: str = "sc") -> Done:
     """Submit a job of alice for an hour."""
     voucher = f"--voucher={site.accounts[account]}"
-    return submitted(run("sbatch", voucher, "-t", "60", *arguments, user="alice"))
+    return run("sbatch", voucher, "-t", "60", *arguments, user="alice")
+
+
+def sbatch(site: Stage, *arguments: str, account: str = "sc") -> int:
+    """Submit a job of alice for an hour; return its number."""
+    return submitted(asked(site, *arguments, account=account))
 
 
 def bound(site: Stage, job: int) -> None:
@@ -135,7 +140,9 @@ def test_memory_is_held_as_much_as_slurm_gives(
     """Where the largest share of a node is priced memory counts, all of the node's where none was
     asked for; a run is charged no more than that."""
     whole = sbatch(live, "-H", "-p", "share", "--exclusive", "--mem=100", "--wrap=true")
-    job = sbatch(live, "-p", "share", *options, "--wrap=sleep 4")
+    done = asked(live, "-p", "share", *options, "--wrap=sleep 4")
+    job = submitted(done)
+    assert ("for the dearest it may get" in done.err) is (share == "1")
     assert _micro(live.held(job)) == round(_micro(live.held(whole)) * float(share))
     held_micro = _micro(live.held(job))
     stages.ended(job)

@@ -120,6 +120,7 @@ def test_rerun_that_does_not_fit_waits_by_name(live: Stage, poor: str) -> None:
     until("both runs are charged", lambda: runs(live, job) == both)
 
 
+@pytest.mark.timeout(500)
 def test_finished_job_that_is_requeued_is_held_for_again(live: Stage, poor: str) -> None:
     """A job that has finished and been charged is requeued by its user: it has a hold of its own,
     and as its first run has used up what a second one needs, it waits by name."""
@@ -134,6 +135,7 @@ def test_finished_job_that_is_requeued_is_held_for_again(live: Stage, poor: str)
     assert live.held(job) == "9.024000"
     live.topup(poor, "100")
     until("it is let go", lambda: "waits=" not in admin_comment(job))
+    run("scontrol", "update", f"job={job}", "StartTime=now", ok=False)  # else 2 minutes later
     until("it has run again", lambda: not stages.queue(job), 180)
 
     both = [("COMPLETED", "charged", poor)] * 2
