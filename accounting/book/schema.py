@@ -643,10 +643,11 @@ def _none_of(accounts: Iterable[str]) -> str:
 balance = Table(
     "balance",
     metadata,
-    _text("account", pk=True),
-    _text("owner", pk=True),
+    _text("account"),
+    _text("owner"),
     _int("amount_micro"),
     _int("upto"),  # the last posting in it, as `PLACE` has it
+    PrimaryKeyConstraint("owner", "account"),  # what an entry posts to lies together
     CheckConstraint(f"amount_micro >= 0 OR {_none_of(NEVER_BELOW)}", name="never_below"),
     CheckConstraint(f"amount_micro <= 0 OR {_none_of(NEVER_ABOVE)}", name="never_above"),
     sqlite_with_rowid=False,

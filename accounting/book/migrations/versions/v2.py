@@ -16,6 +16,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -423,10 +424,11 @@ _of_entry(
 Table(
     "balance",
     tables,
-    _text("account", pk=True),
-    _text("owner", pk=True),
+    _text("account"),
+    _text("owner"),
     _int("amount_micro"),
     _int("upto"),  # the last posting in it, as `PLACE` has it
+    PrimaryKeyConstraint("owner", "account"),
     CheckConstraint(f"amount_micro >= 0 OR {_NEVER_BELOW}", name="never_below"),
     CheckConstraint(f"amount_micro <= 0 OR {_NEVER_ABOVE}", name="never_above"),
     sqlite_with_rowid=False,
