@@ -422,6 +422,24 @@ def test_a_file_that_the_book_does_not_know(shop: Town) -> None:
     assert balance(shop, "accrued") == "105.00"
 
 
+@pytest.mark.parametrize("taken_off", [0, 1, 5])
+def test_what_accrues_is_the_sum_of_the_lines(shop: Town, taken_off: int) -> None:
+    """Charges by account and month come to what the lines come to, whatever is taken off; where
+    nothing is left of an account there is no charge."""
+    take(shop, *(yuan(i, i, qos="ab"[i % 2], end=(NOVEMBER, DECEMBER)[i % 2]) for i in range(5)))
+    rows = rows_that_count(shop)
+    lines = grouping.net(rows, rows.slice(0, taken_off), "Asia/Shanghai")
+    expected: dict[tuple[str, str], tuple[int, int]] = {}
+    for line, account in lines:
+        charge, eligible = expected.get((account, line.month), (0, 0))
+        more = charge + line.charge_micro, eligible + line.eligible_micro
+        expected[account, line.month] = more
+
+    found = grouping.accrued(rows, rows.slice(0, taken_off), "Asia/Shanghai")
+    assert expected == found
+    assert len(found) == (0 if taken_off == 5 else 2)
+
+
 def test_months_begin_at_half_hours_elsewhere() -> None:
     """At 5:30 off UTC a month ends at 18:30 UTC: a second apart, two runs have two months."""
     midnight_s = towns.instant("2024-11-30T18:30:00+00:00")

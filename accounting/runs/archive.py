@@ -122,16 +122,14 @@ def _sorted_words(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """Number the words of a column in their order, and those alone that stand in it."""
     whole = column.unify_dictionaries().combine_chunks()
     words = whole.dictionary.to_pylist()
-    code = whole.indices.fill_null(len(words)).to_numpy()
-    used = np.bincount(code, minlength=len(words) + 1)[:-1] > 0
+    used = np.bincount(whole.indices.drop_null().to_numpy(), minlength=len(words)) > 0
     order = sorted(np.flatnonzero(used).tolist(), key=words.__getitem__)
     if order == list(range(len(words))):
         return whole
-    rank = np.zeros(len(words) + 1, np.int32)
+    rank = np.zeros(max(1, len(words)), np.int32)
     rank[order] = np.arange(len(order))
-    null = code == len(words) if whole.null_count else None
     return pa.DictionaryArray.from_arrays(
-        pa.array(rank.take(code), mask=null), pa.array([words[i] for i in order], pa.string())
+        usage.renumbered(whole.indices, rank), pa.array([words[i] for i in order], pa.string())
     )
 
 

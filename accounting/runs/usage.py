@@ -173,6 +173,19 @@ def words(of_code: Sequence[str | None], code: npt.NDArray[np.integer]) -> pa.Di
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))
 
 
+def renumbered(indices: pa.Array, number: npt.NDArray[np.int32]) -> pa.Array:
+    """Put other numbers, int32[w], into the places of a text column's; a null stays one."""
+    valid, values = indices.buffers()
+    begin, rows = indices.offset, len(indices)
+    old = np.frombuffer(values, np.int32)[begin : begin + rows] if rows else np.zeros(0, np.int32)
+    new = pa.py_buffer(number.take(old, mode="clip"))  # what stands under a null is no number
+    if valid is None:
+        return pa.Array.from_buffers(pa.int32(), rows, [None, new])
+    if begin:
+        valid = indices.is_valid().buffers()[1]
+    return pa.Array.from_buffers(pa.int32(), rows, [valid, new], indices.null_count)
+
+
 def marks(column: pa.ChunkedArray, word: str) -> npt.NDArray[np.bool_]:
     """Mark the rows in which a word stands, bool[n]."""
     if not pa.types.is_dictionary(column.type):

@@ -4,7 +4,7 @@ Sums are net of corrections: a changed run counts with its latest revision, and 
 is taken off. Nothing here writes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -109,19 +109,38 @@ def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, 
     ]
 
 
-def _summed(rows: pa.Table, timezone: str) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+def accrued(
+    added: pa.Table, removed: pa.Table, timezone: str
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Sum charge and eligible part of `net` by account and month."""
+    sums: dict[tuple[str, str], tuple[int, int]] = {}
+    most = max(int(usage.numbers(added.column(name)).max(initial=0)) for name in archive.SUMS)
+    if not removed.num_rows and most * added.num_rows < 2**63:
+        # no group comes to nothing, so none need be told apart from another
+        for (account, month), (_, _, charge, eligible) in _summed(added, timezone, _GROUP[:2]):
+            sums[account, month] = charge, eligible
+        return sums
+    for group, account in net(added, removed, timezone):
+        charge, eligible = sums.get((account, group.month), (0, 0))
+        sums[account, group.month] = charge + group.charge_micro, eligible + group.eligible_micro
+    return sums
+
+
+def _summed(
+    rows: pa.Table, timezone: str, by: Sequence[str] = _GROUP
+) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
     """Sum the charged rows of each account by group: words stay numbers until they are few."""
     own = pc.is_valid(rows.column("account")).to_numpy()
     own &= usage.marks(rows.column("status"), rating.CHARGED)
-    charged = rows.select(SUMMED).filter(pa.array(own))
+    named = [name for name in by if name != "month"]
+    charged = rows.select([*named, *archive.SUMS, "end_s"]).filter(pa.array(own))
     place, months = _months(charged, timezone)
-    columns = {name: charged.column(name) for name in (*_GROUP[2:], *archive.SUMS)}
-    columns |= {"account": charged.column("account"), "month": usage.words(months, place)}
-    table = pa.table(columns).unify_dictionaries().combine_chunks()
-    found = table.group_by(list(_GROUP), use_threads=False).aggregate(
+    table = charged.append_column("month", usage.words(months, place))
+    table = table.unify_dictionaries().combine_chunks()
+    found = table.group_by(list(by), use_threads=False).aggregate(
         [([], "count_all"), *((name, "sum") for name in archive.SUMS)]
     )
-    names = [[word or "" for word in usage.values(found.column(name))] for name in _GROUP]
+    names = [[word or "" for word in usage.values(found.column(name))] for name in by]
     sums = (usage.values(found.column(f"{name}_sum")) for name in archive.SUMS)
     counts = usage.values(found.column("count_all"))
     yield from zip(zip(*names, strict=True), zip(counts, *sums, strict=True), strict=True)

@@ -90,11 +90,7 @@ def _charges(
     segment: Segment, rows: pa.Table, before: pa.Table, timezone: str
 ) -> list[dict[str, Any]]:
     """Sum what a segment changes on each account, net of what earlier revisions charged."""
-    sums: dict[tuple[str, str], list[int]] = {}
-    for group, account in grouping.net(rows, grouping.superseded(rows, before), timezone):
-        total = sums.setdefault((account, group.month), [0, 0])
-        total[0] += group.charge_micro
-        total[1] += group.eligible_micro
+    sums = grouping.accrued(rows, grouping.superseded(rows, before), timezone)
     return [
         {
             "path": segment.path,
