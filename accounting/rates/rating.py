@@ -67,7 +67,7 @@ def rate(
     answers.replace(over, UNRATED, definition.TOO_LARGE)
     amounts[over] = 0
     gflops_s = _gflops_s(known.speed, item, np.where(over, 0, billed_s))
-    return _result(answers, seen, item, np.column_stack([gflops_s, amounts]))
+    return _result(answers, seen, item, (gflops_s, amounts[:, 0], amounts[:, 1]))
 
 
 class Seen:
@@ -162,15 +162,22 @@ def _spans(
     start, begin, end, elapsed = (usage.numbers(table.column(name), -1) for name in names)
     fit = (start >= FIRST_S) & (start <= begin) & (begin <= end) & (end <= LAST_S)
     fit &= (elapsed >= 0) & (elapsed <= LAST_S)
-    start, begin, end, elapsed = (np.where(fit, each, 0) for each in (start, begin, end, elapsed))
+    times = (start, begin, end, elapsed)
+    if not fit.all():
+        start, begin, end, elapsed = (np.where(fit, each, 0) for each in times)
     billed = np.maximum(elapsed - (begin - start), 0)
-    fit &= billed <= end - begin
-    billed = np.where(fit, billed, 0)
-    spans = np.zeros((6, len(start)), np.int64).T  # column by column, as it is written and read
-    spans[:, 0], spans[:, 1], spans[:, 2] = begin, end, end - begin - billed
+    wall = end - begin
+    fit &= billed <= wall
+    if not fit.all():
+        billed = np.where(fit, billed, 0)
+    spans = np.zeros((6, len(start)), np.int64)  # column by column, as it is written and read
+    spans[0], spans[1] = begin, end
+    np.subtract(wall, billed, out=spans[2])
     if accounts is not None:
-        spans[:, 3:5] = _windows(windows, accounts)
-    return spans, billed, fit
+        code, bounds = _windows(windows, accounts)
+        for i in range(2):
+            bounds[i].take(code, out=spans[3 + i], mode="wrap")
+    return spans.T, billed, fit
 
 
 def _counted(spans: Int64s, billed_s: Int64s, bases: Sequence[Basis], item: Int64s) -> Int64s:
@@ -194,16 +201,20 @@ def _whole_span(spans: Int64s, which: Bools) -> tuple[int, int]:
     """Return when the first of some runs begins and the last one ends."""
     if not which.any():
         return FIRST_S, FIRST_S
-    return int(spans[which, 0].min()), int(spans[which, 1].max())
+    begin_s = spans[:, 0].min(where=which, initial=LARGEST)
+    return int(begin_s), int(spans[:, 1].max(where=which, initial=FIRST_S))
 
 
-def _windows(windows: Mapping[str, Window], accounts: pa.Array | pa.ChunkedArray) -> Int64s:
-    """Return int64[n, 2]: from and until of each row's window."""
+def _windows(
+    windows: Mapping[str, Window], accounts: pa.Array | pa.ChunkedArray
+) -> tuple[Int64s, Int64s]:
+    """Return int64[n], the number of each row's window, and int64[2, w]: from and until of each;
+    the last, -1, is no time."""
     code, words = usage.split(accounts)
     bounds = [windows.get(word, definition.NOWHEN) for word in words]
     known = np.array([*bounds, definition.NOWHEN], object).reshape(-1, 2)
-    clipped: Int64s = np.clip(known, FIRST_S, LAST_S + 1).astype(np.int64)
-    return clipped[code]
+    clipped = np.clip(known, FIRST_S, LAST_S + 1).astype(np.int64)
+    return code, np.ascontiguousarray(clipped.T)
 
 
 def _discounts(
@@ -249,6 +260,8 @@ def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
         else:
             code, words = usage.split(column)
             choices = len(words) or 1
+        if choices == 1:  # tells none from another
+            continue
         if size * choices > LARGEST:
             item, size = _dense(item)
         item, size = item * choices + code, size * choices
@@ -308,8 +321,8 @@ def _by_kernel(known: items.Items, which: Bools, item: Int64s, spans: Int64s) ->
     return out
 
 
-def _result(answers: _Answers, seen: Seen, item: Int64s, figures: Int64s) -> pa.Table:
-    """Put the columns together; `figures` is int64[n, 3]."""
+def _result(answers: _Answers, seen: Seen, item: Int64s, figures: Sequence[Int64s]) -> pa.Table:
+    """Put the columns together; `figures` are int64[n] each."""
     listed = list(answers.listed)
     row, ones = answers.row, np.zeros(len(item), np.int64)
     columns = {
@@ -318,9 +331,9 @@ def _result(answers: _Answers, seen: Seen, item: Int64s, figures: Int64s) -> pa.
         "chip": usage.words(seen.chips, item),
         "provider": usage.words([found.provider for found in seen.bases], item),
         "tariff": usage.words([seen.tariff.version], ones),
-        "gflops_s": pa.array(figures[:, 0]),
-        "charge_micro": pa.array(figures[:, 1]),
-        "eligible_micro": pa.array(figures[:, 2]),
+        "gflops_s": pa.array(figures[0]),
+        "charge_micro": pa.array(figures[1]),
+        "eligible_micro": pa.array(figures[2]),
     }
     schema = pa.schema([usage.RATED.field(name) for name in COLUMNS])
     return pa.table([columns[name] for name in COLUMNS], schema=schema)

@@ -167,9 +167,11 @@ def words(of_code: Sequence[str | None], code: npt.NDArray[np.integer]) -> pa.Di
     number = {word: i for i, word in enumerate(words)}
     # the last one is for the code -1, which stands for null
     numbered = np.array([*(-1 if w is None else number[w] for w in of_code), -1], np.int32)
-    renumbered = numbered.take(code)  # twice as fast as [code]; -1 is the last one to it, too
-    null = renumbered < 0
-    indices = pa.array(renumbered, mask=null if null.any() else None)
+    indices = numbered.take(code)  # twice as fast as [code]; -1 is the last one to it, too
+    if (numbered[:-1] < 0).any() or (code < 0).any():
+        valid = pa.py_buffer(np.packbits(indices >= 0, bitorder="little"))
+        buffers = [valid, pa.py_buffer(np.maximum(indices, 0))]
+        indices = pa.Array.from_buffers(pa.int32(), len(indices), buffers)
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))
 
 

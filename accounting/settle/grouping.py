@@ -114,7 +114,8 @@ def accrued(
 ) -> dict[tuple[str, str], tuple[int, int]]:
     """Sum charge and eligible part of `net` by account and month."""
     sums: dict[tuple[str, str], tuple[int, int]] = {}
-    most = max(int(usage.numbers(added.column(name)).max(initial=0)) for name in archive.SUMS)
+    amounts = (usage.numbers(added.column(name)) for name in ("charge_micro", "eligible_micro"))
+    most = max(int(each.max(initial=0)) for each in amounts)
     if not removed.num_rows and most * added.num_rows < 2**63:
         # no group comes to nothing, so none need be told apart from another
         for (account, month), (_, _, charge, eligible) in _summed(added, timezone, _GROUP[:2]):

@@ -93,7 +93,7 @@ def _both(
         return -1 if name is None else number.setdefault(name, len(number))
 
     code, words = usage.split(accounts)
-    theirs = np.array([*(numbered(providers.get(word)) for word in words), -1])[code]
+    theirs = np.array([*(numbered(providers.get(word)) for word in words), -1]).take(code)
     (cluster, clusters), (partition, partitions) = (
         usage.split(rows.column(name)) for name in ("cluster", "partition")
     )
@@ -102,7 +102,8 @@ def _both(
         for j, b in enumerate(partitions):
             with suppress(TariffMissing):
                 known[i, j] = numbered(prices.provider(a, b))
-    return theirs, known[cluster, partition], list(number)
+    place = cluster * known.shape[1] + partition
+    return theirs, known.ravel().take(place, mode="wrap"), list(number)
 
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
