@@ -96,6 +96,9 @@ def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, 
 
     Groups in which nothing is left over are not there: a corrected state costs no line.
     """
+    if not removed.num_rows:  # of each group there is one sum, of one run or more
+        plain = sorted(_summed(added, timezone))
+        return [(Group(*key[1:], *total), key[0]) for key, total in plain]  # type: ignore[arg-type]
     sums: dict[tuple[str, ...], list[int]] = {}
     for rows, sign in ((added, 1), (removed, -1)):
         for key, values in _summed(rows, timezone):
