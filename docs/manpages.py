@@ -1,4 +1,5 @@
-"""Write a manual page for svoucher and for each of its commands, from their help: make man.
+"""Write a manual page for svoucher and for each of its commands, from their help: make man, and
+whoever builds a wheel (backend.py).
 
 click-man finds no commands that are loaded when they are used, and takes help for roff.
 """
@@ -7,8 +8,8 @@ import os
 import re
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
-from importlib.metadata import version
 from inspect import cleandoc
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import click
 from slurm_voucher.cli import main
 from slurm_voucher.words import EXAMPLE
 
+PROJECT = Path(__file__).parent.parent / "pyproject.toml"
+VERSION = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"]
 ROFF = str.maketrans(
     {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti", '"': r"\(dq"}
 )
@@ -42,7 +45,7 @@ def _page(ctx: click.Context, children: dict[str, click.Command | None]) -> Iter
     said = cleandoc(ctx.command.help or "").split("\n\n")
     title, first = ctx.command_path.replace(" ", "-"), " ".join(said[0].split())
     day = time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())))
-    date, release = time.strftime("%Y-%m-%d", day), version("slurm-voucher")
+    date, release = time.strftime("%Y-%m-%d", day), VERSION
     yield f'.TH {_roff(title.upper())} 1 {date} "slurm\\-voucher {release}" "slurm\\-voucher"'
     yield f".SH NAME\n{_roff(title)} \\- {_roff(first.rstrip('.'))}"
     yield f".SH SYNOPSIS\n.B {_roff(ctx.command_path)}"
@@ -74,8 +77,10 @@ def _roff(text: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write all pages into man1 of a folder."""
+    """Write all pages into man1 of a folder; none stays of a command that there is no more."""
     (folder / "man1").mkdir(parents=True, exist_ok=True)
+    for old in (folder / "man1").glob("svoucher*.1"):
+        old.unlink()
     for page in pages(main, "svoucher"):
         title = page.split()[1].replace("\\", "").lower()
         (folder / "man1" / f"{title}.1").write_text(page, encoding="utf-8")
