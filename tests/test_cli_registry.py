@@ -117,3 +117,13 @@ def test_a_voucher_is_clawed_back(home: Home) -> None:
         "debt D-CD26-0001-1-1: not in the book",
     )
     audited(home)
+
+
+def test_accounts_that_are_not_there_yet(tmp_path) -> None:
+    """A book without accounts says how one is opened; an account without members has none."""
+    home = furnished(tmp_path / "home")
+    one_line(home.run("balance"), 3, "accounts: 0 in the book", "svoucher contract sign")
+    account = an_account(home)
+
+    assert home.ok("members", account) == home.ok("members") == "nothing to show\n"
+    one_line(home.run("members", "CD99-9999"), 3, "account CD99-9999: not in the book")

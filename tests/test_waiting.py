@@ -12,9 +12,11 @@ from town import NOW, POLICY, UNIT, instant, stamp
 from accounting import money
 from accounting.book import schema, signing
 from accounting.errors import InvalidInput, NotAllowed, NotEligible, VoucherError
+from accounting.forms import programme
 from accounting.policy import Cap
 from accounting.redeem import acts
 from accounting.vouchers import ending, freezing, issuing, registry, spending, waiting
+from slurm_voucher.charts import reports
 
 PAPER = "e" * 64
 
@@ -68,6 +70,27 @@ def test_who_does_not_waits_until_it_consents(people):
         waiting.take_less(conn, application, stamp())
     assert amount(people, voucher) == ("10,000.00", True)
     assert who_waits(people, rules) == []
+
+
+def test_what_waits_stands_above_its_limit(people):
+    """A programme's chart has beside what is issued and left what a limit has no room for."""
+    rules, year = limited("30,000"), int(NOW[:4])
+    asks(people, "first", "40,000", rules)
+    asks(people, "second", "30,000", rules)
+    with people.begin() as conn:
+        found = [programme.waiting_fen(conn, of, rules) for of in (year, year + 1)]
+        table = programme.limits(conn, year, rules)
+    drawn = [reports.limits(table, waits, year).series for waits in found]
+
+    assert found == [[1_500_000], [0]]
+    assert [[(each.name, *map(str, each.values)) for each in series] for series in drawn] == [
+        [
+            ("issued", "20000.00"),
+            ("left of the limit", "10000.00"),
+            ("confirmed, waits for money", "15000.00"),
+        ],
+        [("issued", "20000.00"), ("left of the limit", "10000.00")],
+    ]
 
 
 def test_what_is_freed_goes_to_those_who_wait_in_their_order(people):

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -278,24 +279,49 @@ def test_money_is_written_the_same(home: Home, monkeypatch) -> None:
     assert "1,234.56" in home.ok("balance")
 
 
-def test_the_guide_shows_what_is_said() -> None:
-    """What the researcher's guide shows in Chinese is what it shows in English."""
-    found = dict(steps((ROOT / "docs" / "researcher.md").read_text(encoding="utf-8")))
-    chinese = catalogue()
-    shown = {each: lines for each, lines in found.items() if each.startswith("env LC_ALL=zh_CN")}
-    assert shown
-    for command, lines in shown.items():
-        english = found[command.partition("UTF-8 ")[2]]
-        told = [re.sub("(?<=… )yes$", "可以", chinese.said(_bare(line))) for line in english]
-        assert [_bare(line) for line in lines] == told, command
+def test_both_guides_show_the_same() -> None:
+    """The researcher's guide in Chinese has the commands of that in English, and shows in Chinese
+    what svoucher prints; what sbatch and programs are told is the same."""
+    english, chinese = (
+        steps((ROOT / "docs" / name).read_text(encoding="utf-8"))
+        for name in ("researcher.md", "researcher.zh.md")
+    )
+    assert [command for command, _ in chinese] == [command for command, _ in english]
+    for (command, lines), (_, before) in zip(chinese, english, strict=True):
+        as_said = command.startswith("svoucher") and "--csv" not in command
+        told = [_told(line) for line in before] if as_said else before
+        assert lines == told, command
 
 
-def _bare(line: str) -> str:
-    return line.removeprefix("svoucher: ")
+def _told(line: str) -> str:
+    """Say a line of the guide in Chinese: a table's columns, a sentence, or words of a row."""
+    said = catalogue()
+    if line.startswith("job "):
+        return re.sub(r"\w+", lambda one: said.pgettext("column", one[0]), line)
+    *_, sentence = line.rpartition("svoucher: ")
+    in_row = {"yes": said.word("may_spend", "yes"), "held": said.word("status", "held")}
+    told = line.removesuffix(sentence) + said.said(sentence)
+    return re.sub("(?<=… )(yes|held)(?= …|$)", lambda one: in_row[one[0]], told)
 
 
-def test_a_wheel_has_the_catalogue(tmp_path) -> None:
-    """What is installed speaks Chinese, too."""
+def test_the_chinese_guide_runs(home: Home, monkeypatch) -> None:
+    """What the Chinese guide asks of svoucher runs in a Chinese locale as it does in English."""
+    text = (ROOT / "docs" / "researcher.zh.md").read_text(encoding="utf-8")
+    asked = [shlex.split(each) for each, _ in steps(text) if each.startswith("svoucher ")]
+    assert len(asked) > 5
+    for _, *arguments in asked:
+        monkeypatch.delenv("LC_ALL", raising=False)
+        english = home.run(*arguments)
+        monkeypatch.setenv("LC_ALL", CHINESE["LC_ALL"])
+        done = home.run(*arguments)
+
+        assert done.exit_code == english.exit_code
+        assert sorted(FIGURE.findall(done.output)) == sorted(FIGURE.findall(english.output))
+        assert HAN.search(done.output) or "--csv" in arguments
+
+
+def test_a_wheel_has_the_catalogue_and_the_manual(tmp_path) -> None:
+    """What is installed speaks Chinese, too, and man finds the pages of its commands."""
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
                "--no-index", "-w", str(tmp_path), str(ROOT)]  # fmt: skip
     subprocess.run(command, check=True, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
@@ -305,3 +331,5 @@ def test_a_wheel_has_the_catalogue(tmp_path) -> None:
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     assert "slurm_voucher/locale/zh_CN/LC_MESSAGES/svoucher.mo" in listed
+    for page in ("svoucher", "svoucher-balance", "svoucher-report-usage"):
+        assert f".data/data/share/man/man1/{page}.1 " in listed

@@ -1,6 +1,6 @@
 """What the charts of each report show, from the figures of its table, in the reader's language."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -118,13 +118,17 @@ def settled(months: Iterable[tuple[Any, ...]], year: int) -> Chart:
     return Chart(title, _of("yuan"), Kind.BARS, at, own)
 
 
-def limits(table: Table, year: int) -> Chart:
-    """Show what of each limit of a year is issued and what is left of it."""
+def limits(table: Table, waiting_fen: Sequence[int], year: int) -> Chart:
+    """Show what of each limit of a year is issued, what is left of it, and above it what confirmed
+    applications wait for that it has no room for."""
     at = tuple(str(row[0]) for row in table.rows)
     columns = {word("series", "issued"): 2, said("left of the limit"): 3}
     found = tuple(
         Series(name, tuple(decimal(int(row[i] or 0), Of.YUAN) for row in table.rows))
         for name, i in columns.items()
     )
+    if any(waiting_fen):
+        waits = tuple(decimal(fen, Of.YUAN) for fen in waiting_fen)
+        found += (Series(said("confirmed, waits for money"), waits),)
     title = said(f"Issued against the limits of {year}")
     return Chart(title, _of("yuan"), Kind.BARS, at, found)

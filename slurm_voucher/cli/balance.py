@@ -37,7 +37,9 @@ def no_account(site: Site, account: str | None) -> InvalidInput:
     """Return the error of an account that is not there, or not for who asks."""
     if site.at is not None:
         return InvalidInput(f"account {account or 'of yours'}: 0 are your unit's; ask your unit")
-    return InvalidInput(f"account {account or ''}: not in the book; see svoucher contract list")
+    if account is None:
+        return InvalidInput("accounts: 0 in the book; open one with svoucher contract sign")
+    return InvalidInput(f"account {account}: not in the book; see svoucher contract list")
 
 
 def _here(site: Site, account: str | None) -> list[dict[str, Any]]:

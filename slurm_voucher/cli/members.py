@@ -24,10 +24,10 @@ def members_(site: Site, account: str | None, show: Show) -> None:
     """
     if site.at is not None:
         rows = [row for row in site.ask("members") if account in (None, row["account"])]
+        if not rows:
+            raise no_account(site, account)
     else:
         rows = _here(site, account)
-    if not rows:
-        raise no_account(site, account)
     show([_named(row) for row in rows])
 
 
@@ -42,9 +42,11 @@ def _named(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _here(site: Site, account: str | None) -> list[dict[str, Any]]:
-    """Return the rows from the book that is here."""
+    """Return the rows from the book that is here: none of an account that has no members."""
     from slurm_voucher import answers  # loads the database
 
     with site.read() as conn:
         found = answers.contracts(conn, account)
+        if not found:
+            raise no_account(site, account)
         return answers.members(conn, site.policy, found, site.effective_s)

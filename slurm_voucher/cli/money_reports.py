@@ -57,10 +57,11 @@ def programme_report(
 
 
 def _of_programme(site: Site, conn: Connection, year: int, limits: Table) -> list[Chart]:
-    """Return what shows the city's pains: who can afford it, what is left, what stood idle."""
+    """Return what shows the city's pains: who can afford it (算不起), what stood idle (算闲置), and
+    what was asked for that was not there (算不上)."""
     left = standing.left_by_day(conn, "unit", site.policy)
     charts = [
-        drawn.limits(limits, year),
+        drawn.limits(limits, programme.waiting_fen(conn, year, site.policy), year),
         drawn.settled(programme.months(conn, year), year),
         drawn.burn_down(left, "unit", site.today.isoformat()),
     ]

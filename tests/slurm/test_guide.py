@@ -11,7 +11,7 @@ from tests.test_guides import is_said, steps
 
 pytestmark = pytest.mark.slurm
 
-GUIDE = Path(__file__).parent.parent.parent / "docs" / "researcher.md"
+DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 @pytest.fixture
@@ -34,13 +34,18 @@ def is_refusal(line: str) -> bool:
     return " error: " in line or line.startswith("svoucher: ")
 
 
-def test_the_researchers_guide_runs(answering: Stage) -> None:
-    """Each command of the guide, as alice, prints what the guide shows, or is refused so."""
-    text = GUIDE.read_text(encoding="utf-8").replace("CD26-0001", answering.accounts["ai"])
+@pytest.mark.parametrize(
+    ("guide", "language"), [("researcher.md", "C.UTF-8"), ("researcher.zh.md", "zh_CN.UTF-8")]
+)
+def test_the_researchers_guide_runs(answering: Stage, guide: str, language: str) -> None:
+    """Each command of the guide, as alice, prints what the guide shows, or is refused so; that in
+    Chinese in a Chinese locale."""
+    text = (DOCS / guide).read_text(encoding="utf-8").replace("CD26-0001", answering.accounts["ai"])
     found = steps(text)
     assert len(found) > 3
     for command, shown in found:
-        done = run(*shlex.split(command), user="alice", ok=False)
+        words = ("env", f"LC_ALL={language}", *shlex.split(command))
+        done = run(*words, user="alice", ok=False)
         printed = (done.out + done.err).splitlines()
         assert bool(done.code) == any(is_refusal(line) for line in shown), f"{command}: {printed}"
         assert [line for line in shown if not is_said(line, printed)] == [], printed
