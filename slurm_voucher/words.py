@@ -147,9 +147,10 @@ def help_text(text: str) -> str:
     return "\n\n".join(told)
 
 
-def short(text: str) -> str | None:
-    """Return the first sentence of a help; None in English, where click finds it by the blanks."""
-    return text.partition("\n\n")[0].partition("。")[0] if _in_use else None
+def short(text: str) -> str:
+    """Return the first sentence of a help, whole: click would cut it off at 45 characters."""
+    first = " ".join(text.partition("\n\n")[0].split())
+    return re.split("(?<=[.] )|(?<=。)", first)[0].strip()
 
 
 def tag() -> str:

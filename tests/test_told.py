@@ -8,6 +8,7 @@ import click
 import pytest
 import told
 from homes import ROOT, Home
+from test_docs import LEAVES
 from test_guides import steps
 
 from slurm_voucher import listening
@@ -97,3 +98,24 @@ def test_a_listing_keeps_to_its_schema(quarter: Home, asked: str) -> None:
     assert bool(rows) == (asked in ROWS)
     if rows:
         told.same_as_csv(rows, quarter.ok(*words, "--csv"))
+
+
+ENDING = [(words, command) for words, command in LEAVES if words != "serve"]
+"""Every command but the one that runs until it is stopped."""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("words", "command"), ENDING, ids=[words for words, _ in ENDING])
+def test_an_example_runs(quarter: Home, tmp_path, words: str, command: click.Command) -> None:
+    """The example in a command's help does what it says, or one line says what is not there."""
+    example = (command.help or "").partition("Example: ")[2].partition("\n\n")[0]
+    _, *arguments = shlex.split(example.replace("\\\n", " "))
+    home = Home(tmp_path / "home")
+    shutil.copytree(quarter.path, home.path)
+    done = home.run("--as-of", DAY, *arguments)
+
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert done.exit_code in (0, 1, 3, 4, 5)
+    if done.exit_code:
+        *_, said = done.output.strip().splitlines()
+        assert said.startswith("svoucher: ") or words == "check"

@@ -15,10 +15,10 @@ from accounting.forms import chained
 from accounting.forms.naming import CATEGORIES
 from accounting.forms.paper import Cell, Column, Field, Kind, Paper, Table
 from accounting.forms.registers import fen_by_owner
-from accounting.policy import Cap, Policy
+from accounting.policy import Policy
 from accounting.redeem import redemption
-from accounting.vouchers import waiting
 from accounting.vouchers.entitling import issued_fen
+from accounting.vouchers.waiting import listed
 
 LIMITS = (
     Column("额度范围"),
@@ -86,7 +86,9 @@ def paper(conn: Connection, year: int, policy: Policy, effective_s: int) -> Pape
 def limits(conn: Connection, year: int, policy: Policy) -> Table:
     """List the programme's limits with what stands against them, as issuing counts it."""
     rows: list[tuple[Cell, ...]] = []
-    for cap in _caps(policy):
+    for cap in policy.issue.caps:
+        if cap.scope != "programme":
+            continue
         of = year if cap.per == "year" else None
         issued = issued_fen(conn, cap.categories, policy.timezone, year=of)
         names = "、".join(CATEGORIES.get(name, name) for name in cap.categories)
@@ -95,19 +97,14 @@ def limits(conn: Connection, year: int, policy: Policy) -> Table:
     return Table("年度额度", LIMITS, tuple(rows))
 
 
-def _caps(policy: Policy) -> list[Cap]:
-    return [cap for cap in policy.issue.caps if cap.scope == "programme"]
-
-
 def waiting_fen(conn: Connection, year: int, policy: Policy) -> list[int]:
     """Return what confirmed applications of a year want that a limit has no room for, by limit."""
     begin_s, end_s = period.bounds(str(year), policy.timezone)
-    waits = [
-        row for row in waiting.listed(conn, policy, begin_s) if begin_s <= row["since_s"] < end_s
-    ]
+    waits = [row for row in listed(conn, policy, begin_s) if begin_s <= row["since_s"] < end_s]
     return [
         sum(row["wanted_fen"] for row in waits if row["category"] in cap.categories)
-        for cap in _caps(policy)
+        for cap in policy.issue.caps
+        if cap.scope == "programme"
     ]
 
 

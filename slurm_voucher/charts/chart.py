@@ -73,8 +73,10 @@ def lowest(chart: Chart) -> float:
 
     An axis that begins elsewhere makes a little less look like half.
     """
-    values = [float(v) for each in chart.series for v in each.values if v is not None]
-    return min(0.0, *values) if values else 0.0
+    rows = [[min(0.0, float(v or 0)) for v in each.values] for each in chart.series]
+    if chart.kind is Kind.BARS:  # stacked
+        rows = [[sum(column) for column in zip(*rows, strict=True)]]
+    return min((value for row in rows for value in row), default=0.0)
 
 
 def series(values: Mapping[str, tuple[Decimal | None, ...]]) -> tuple[Series, ...]:

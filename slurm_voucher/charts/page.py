@@ -10,7 +10,13 @@ from typing import Any
 
 from bokeh.embed import file_html
 from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, NumeralTickFormatter
+from bokeh.models import (
+    ColumnDataSource,
+    DataRange1d,
+    DatetimeTickFormatter,
+    HoverTool,
+    NumeralTickFormatter,
+)
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 from jinja2 import Template
@@ -110,6 +116,9 @@ def _steps(chart: Chart, drawn: figure) -> None:
     days = [dt.datetime.fromisoformat(day) for day in chart.at]
     for each, colour in zip(chart.series, COLOURS, strict=False):
         source = _source(chart, each.name, each.values, x=days, y=_known(each.values))
+        drawn.xaxis.formatter = DatetimeTickFormatter(  # names of months are English
+            days="%Y-%m-%d", months="%Y-%m", years="%Y"
+        )
         drawn.step("x", "y", source=source, mode="after", color=colour, line_width=2,
                    legend_label=each.name)  # fmt: skip
         _points(drawn, source, colour, each.name)

@@ -15,7 +15,7 @@ from matplotlib.font_manager import FontPath, FontProperties, fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 
-from slurm_voucher.charts.chart import COLOURS, TICKS_MAX, Chart, Kind, around
+from slurm_voucher.charts.chart import COLOURS, TICKS_MAX, Chart, Kind, around, lowest
 from slurm_voucher.papers import fonts
 
 WIDTH_IN, HEIGHT_IN, DPI = 9.6, 4.5, 150
@@ -73,7 +73,7 @@ def _draw(chart: Chart, axes: Axes) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     low, high = axes.get_ylim()
-    axes.set_ylim(min(0.0, low), max(0.0, high) * HEADROOM or 1)
+    axes.set_ylim(low if lowest(chart) < 0 else 0, max(0.0, high) * HEADROOM or 1)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
 
 

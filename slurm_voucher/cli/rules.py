@@ -25,7 +25,8 @@ def text_of(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"{file}: cannot be read ({error}); check path and encoding") from None
+        reason = getattr(error, "strerror", None) or "is no UTF-8"
+        raise ConfigInvalid(f"{file}: {reason}; check path and encoding") from None
 
 
 def document_row(kind: str, version: str, text: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import click
 import pyarrow as pa
 
 from accounting import period
-from accounting.errors import UsageInvalid
+from accounting.errors import InvalidInput, UsageInvalid
 from accounting.money import yuan_micro
 from accounting.runs.nodes import Note
 from accounting.settle import charging, stored
@@ -165,7 +165,8 @@ def _fields(text: str | None) -> list[str] | None:
         try:
             text = Path(text[1:]).read_text(encoding="utf-8").partition("\n")[0]
         except (OSError, UnicodeDecodeError) as error:
-            raise click.BadParameter(f"{text[1:]}: {error}", param_hint="--fields") from None
+            reason = getattr(error, "strerror", None) or "is no UTF-8"
+            raise InvalidInput(f"--fields {text[1:]}: {reason}; check path and encoding") from None
     return [name.strip() for name in text.replace("|", ",").split(",")]
 
 
