@@ -64,7 +64,7 @@ VALUES = {
     "group": tuple(sorted({*charges.GROUPS, *standing.GROUPS})),
     "title": ("Charges", "Vouchers"),
     "series": ("all", "charge", "issued", chart.OTHERS, "vouchers"),
-    "measure": ("yuan", "hours", "percent", "PFLOPS·hours"),
+    "measure": ("yuan", "hours", "percent", "PFLOPS·hours", "runs"),
     "verdict": ("accepted", "refused"),
 }  # fmt: skip
 """Words of columns and fields that no schema lists."""

@@ -270,7 +270,9 @@ def test_the_programme_on_one_page(home: Home, tmp_path) -> None:
     assert "10,000,000┤" in now
     assert "Left on vouchers, by unit (yuan)" in now
     assert "chengdu" not in now
-    assert "chengdu: allocated in each period (PFLOPS·hours)" in then
+    assert "chengdu: runs by their wait, also for dependencies and --begin (runs)" in then
+    assert "█ up to 10 minutes" in then
+    assert "chengdu: allocated" not in then  # of cores there are no PFLOPS
     assert "chengdu: share" not in then
 
 

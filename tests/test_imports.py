@@ -32,7 +32,7 @@ ROWS = """
     tallying
     pricing rerating closable eligible charges utilisation
     writing known
-    charging
+    charging queueing
     stating statements evidence compacting
     settlement shares invoicing redemption reserve own
     refunding reviewing owing paying withdrawing backing recounting

@@ -80,11 +80,35 @@ def utilisation(found: Iterable[Any], cluster: str) -> list[Chart]:
     title = f"{cluster}: share of all cards' PFLOPS·hours"
     if named < known:
         title = f"{cluster}: share of all cards' PFLOPS·hours, the {named} largest of {known}"
-    allocated_title, hours = said(f"{cluster}: allocated in each period"), _of("PFLOPS·hours")
-    return [
-        Chart(allocated_title, hours, Kind.BARS, at, series(used_in)),
-        Chart(said(title), _of("percent"), Kind.LINES, at, lines),
-    ]
+    drawn = [Chart(said(title), _of("percent"), Kind.LINES, at, lines)]
+    if any(value for own in used_in.values() for value in own):  # of cores alone there is none
+        allocated_in = said(f"{cluster}: allocated in each period")
+        drawn.insert(0, Chart(allocated_in, _of("PFLOPS·hours"), Kind.BARS, at, series(used_in)))
+    return drawn
+
+
+WAITED = (
+    "up to 10 minutes",
+    "up to an hour",
+    "up to 8 hours",
+    "up to a day",
+    "longer than a day",
+)
+"""What each part of the runs waited (queueing.BOUNDS_S)."""
+
+
+def waits(found: Mapping[str, Sequence[int]], cluster: str) -> list[Chart]:
+    """Show how long the runs of each period waited for their start."""
+    if not found:
+        return []
+    at = _without_gaps(list(found))
+    values = zip(*(found.get(name, (0,) * len(WAITED)) for name in at), strict=True)
+    parts = tuple(
+        Series(said(name), tuple(map(Decimal, own)))
+        for name, own in zip(WAITED, values, strict=True)
+    )
+    title = said(f"{cluster}: runs by their wait, also for dependencies and --begin")
+    return [Chart(title, _of("runs"), Kind.BARS, at, parts)]
 
 
 def burn_down(left: Mapping[str, Mapping[str, int]], group: str, today: str) -> Chart:

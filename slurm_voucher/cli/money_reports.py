@@ -14,7 +14,7 @@ from accounting.book import schema
 from accounting.forms import programme, standing
 from accounting.forms.paper import Kind, Table, pflops_h, shown
 from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
-from accounting.settle import charges, utilisation
+from accounting.settle import charges, queueing, utilisation
 from slurm_voucher.charts import reports as drawn
 from slurm_voucher.charts.chart import Chart
 from slurm_voucher.cli.charting import Drawing, chart_options, draw
@@ -71,6 +71,9 @@ def _of_programme(site: Site, conn: Connection, year: int, limits: Table) -> lis
         used = utilisation.utilisation(conn, site.config.archive, cluster, "month", zone, True)
         own = [each for each in used if each.period.startswith(f"{year}-")]
         charts += drawn.utilisation(own, cluster)
+        waits = queueing.waits(conn, site.config.archive, cluster, "month", zone)
+        of_year = {name: counts for name, counts in waits.items() if name.startswith(f"{year}-")}
+        charts += drawn.waits(of_year, cluster)
     return charts
 
 
