@@ -42,6 +42,8 @@ WAITING_MAX = 20_000
 STRAYS_MAX = 100
 """Holds of a user whose jobs never came, within STRAYS_S: no more are taken on trust."""
 STRAYS_S = 3600
+REQUEUED_S = 86_400
+"""For how long after its end a job may still be requeued: Slurm remembers it for MinJobAge."""
 NAMES = ("hold", "uid", "voucher", "missed")
 """Fields of a HOLD that say nothing of what the job can cost."""
 
@@ -235,13 +237,17 @@ class Desk:
                 "minute"
             )
 
-    def insist_on_seen(self, job_id: int, uid: int) -> None:
-        """Let a user change a job without a hold only when no hold of the user waits for its job to
-        be seen: it may be this one's, and would stay what it was.
+    def insist_on_seen(self, job_id: int, uid: int, now_s: int) -> None:
+        """Let a user change a job without a hold only when it is not about to have one: no hold of
+        the user waits for its job to be seen, and it has not run and been requeued.
 
         Raises:
-            Unavailable: One does; the next look at the queue binds it.
+            Unavailable: It may be; the next look at the queue tells.
         """
+        with self._reader.begin() as conn:
+            ran = releasing.ran_lately(conn, self.rules.cluster.name, job_id, now_s - REQUEUED_S)
+        if ran:
+            raise Unavailable(f"job {job_id}: ran and is not known again; change it in a minute")
         unseen = self._unseen(uid)
         if unseen:
             raise Unavailable(

@@ -121,17 +121,17 @@ class Voucherd:
             return ""
         found = self.desk.modify(job_id, changed, now_s)
         if found is None:
-            self._insist_on_no_voucher(job_id, fields)
+            self._insist_on_no_voucher(job_id, fields, now_s)
             return ""
         raised, after = found
         return _held(raised.account, raised.tasks * raised.task_micro, after)
 
-    def _insist_on_no_voucher(self, job_id: int, fields: protocol.Fields) -> None:
+    def _insist_on_no_voucher(self, job_id: int, fields: protocol.Fields, now_s: int) -> None:
         """Let a job without a hold be changed, as long as that is no way around one; root may."""
         uid = _uid(fields)
         if uid == 0:
             return
-        self.desk.insist_on_seen(job_id, uid)
+        self.desk.insist_on_seen(job_id, uid, now_s)
         if "asked_for" in fields and self.config.without_voucher == REFUSE:
             raise NotEligible(
                 f"job {job_id}: has 0 vouchers, and where it is to go it needs 1; submit it there "

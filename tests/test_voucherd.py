@@ -499,6 +499,23 @@ def test_job_that_was_not_seen_yet_is_not_changed_unasked(daemon, town) -> None:
     assert ask(daemon, "MODIFY", uid=str(UID), **change | {"job": "17"})["word"] == "YES"
 
 
+@pytest.mark.parametrize("task", ["16", releasing.SELF_PAY])
+def test_finished_job_is_not_changed_before_it_is_known_again(daemon, town, task: str) -> None:
+    """A job that was requeued after its end has a hold from the next look on: until then its user
+    does not make it start at once. One that goes on as self-pay may be changed."""
+    ask(daemon, "HOLD", **JOB)
+    bind(town, 16)
+    with town.begin() as conn:
+        releasing.end(conn, HOLD, task, "voided", 1, NOW_S, "row")
+
+    def change(uid: int = UID, after_s: int = 0) -> str:
+        asked = {"job": "16", "uid": str(uid), "begin_s": str(NOW_S)}
+        return ask(daemon, "MODIFY", NOW_S + after_s, **asked)["word"]
+
+    assert change() == ("NO" if task == "16" else "YES")
+    assert (change(0), change(after_s=2 * desk.REQUEUED_S)) == ("YES", "YES")
+
+
 @pytest.mark.parametrize(
     ("choice", "uid", "partition", "word"),
     [

@@ -16,6 +16,8 @@ from accounting.book.ledger import KEYS_MAX, lock
 from accounting.vouchers.holds import LIVE, next_turn
 
 SNAPSHOTS_NEEDED = 2
+SELF_PAY = "self-pay"
+"""The task under which what is held ends for jobs that go on without their voucher."""
 REBOUND = "rebound"
 """How the evidence begins of a hold whose job goes on under another one."""
 _BIND = text(
@@ -93,6 +95,15 @@ def ended_tasks(conn: Connection, some: Sequence[str]) -> dict[str, tuple[int, f
     return {hold: (submit_s, frozenset(tasks)) for hold, (submit_s, tasks) in found.items()}
 
 
+def ran_lately(conn: Connection, cluster: str, job_id: int, since_s: int) -> bool:
+    """Tell whether what was held for a job has ended since, and it did not go on as self-pay."""
+    bound, ended = schema.hold_bind.c, schema.hold_end.c
+    query = select(ended.hold).join(schema.hold_bind, bound.hold == ended.hold).limit(1)
+    query = query.where(bound.cluster == cluster, bound.job_id == job_id)
+    query = query.where(ended.at_s >= since_s, ended.task != SELF_PAY)
+    return conn.execute(query).scalar() is not None
+
+
 def take_back(conn: Connection, hold_id: str, now_s: int) -> bool:
     """Void a hold whose job will not be, as the hook says that asked for it; once the queue has
     shown the job only evidence ends it."""
@@ -115,7 +126,7 @@ def give_back(conn: Connection, some: Sequence[tuple[str, int]], now_s: int) -> 
     return [
         hold_id
         for hold_id, tasks in some
-        if end(conn, hold_id, "self-pay", "voided", tasks, now_s, why)
+        if end(conn, hold_id, SELF_PAY, "voided", tasks, now_s, why)
     ]
 
 
