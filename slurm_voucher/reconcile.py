@@ -137,6 +137,8 @@ class _Look:
         """Why its account may pay none of a hold's jobs by now, by hold."""
         self.judged: set[str] = set()
         """Holds that are what their jobs can cost: only such a job is released."""
+        self.expired: set[str] = set()
+        """Holds on accounts whose vouchers have all expired."""
         self.wrote = False
 
     def at(self, snapshot: Snapshot, nothing_waits: bool) -> Reconciled:
@@ -169,8 +171,9 @@ class _Look:
         with reader.begin() as self.conn:
             left_now = {hold_id: Held.of(row) for hold_id, row in self._live().items()}
             judge = waits.Judge(
-                self.conn, self.rules.policy, self.choices, self.why, self.barred, self.judged
-            )
+                self.conn, self.rules.policy, self.choices, self.why, self.barred, self.judged,
+                self.expired,
+            )  # fmt: skip
             self.done.acts, self.done.endings = judge.judge(by_hold, left_now, snapshot.self_paid)
         return self.done
 
@@ -301,7 +304,10 @@ class _Look:
             self.barred[held.id] = barred
             if any(job.waiting for job in own):
                 self.why[held.id] = barred
-        return asking.terms_of(self.rules, self.standings.of(held.account, self._begin))
+        terms = asking.terms_of(self.rules, self.standings.of(held.account, self._begin))
+        if terms.window is not None and terms.window[1] <= self.began_s:
+            self.expired.add(held.id)
+        return terms
 
     def _begin(self) -> AbstractContextManager[Connection]:
         return nullcontext(self.conn)

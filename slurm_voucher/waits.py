@@ -52,6 +52,7 @@ class Judge:
         why: Why waiting jobs may not run now, by hold.
         barred: Why jobs may not be paid by their account from now on, by hold.
         judged: Holds that are what their jobs can cost: no job of another one is released.
+        expired: Holds on accounts whose vouchers have all expired.
         stay: Numbers by which jobs would be let go of which one has to wait.
     """
 
@@ -61,6 +62,7 @@ class Judge:
     why: Mapping[str, VoucherError]
     barred: Mapping[str, VoucherError]
     judged: Collection[str]
+    expired: Collection[str]
     stay: set[int] = field(default_factory=set)
 
     def judge(
@@ -108,7 +110,7 @@ class Judge:
             error = self.why.get(held.id)
             if error is None and short_micro > 0:
                 short_micro -= held.live * _cash_micro(held, where)
-                error = InsufficientBalance("")
+                error = self._too_little(held)
             if error is not None or held.id in self.judged:
                 acts += self._wait(own, error.code if error else None, held)
         return acts, self._endings(newest, where) if may_end else []
@@ -130,8 +132,12 @@ class Judge:
             if _short_micro(where) <= 0:
                 break
             where = _without(where, held, 1)
-            found.append(Ending(job, held.account, InsufficientBalance.code))
+            found.append(Ending(job, held.account, self._too_little(held).code))
         return found
+
+    def _too_little(self, held: Held) -> VoucherError:
+        """Return why an account is short: by its voucher's end, or by what was used."""
+        return VoucherExpired("") if held.id in self.expired else InsufficientBalance("")
 
     def _wait(self, own: Jobs, code: str | None, held: Held | None) -> Iterator[Act]:
         """Have jobs wait for a reason, or say that they pay for themselves, or go on (None)."""

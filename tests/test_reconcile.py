@@ -435,6 +435,19 @@ def test_voucher_that_expired_unseen_bears_nothing(site) -> None:
     assert eligible(site) == 0
 
 
+def test_job_waits_by_the_name_of_what_is_missing(site) -> None:
+    """What half of a voucher and the cash cover the cash alone does not: while the voucher is valid
+    the job may run, and once it has expired the job waits by that name."""
+    hold(site, time_limit=str(60 * 5_000))
+    job = queued(ONE, admin_comment=mark(FIRST, 5_000 * CARD_HOUR), time_limit=minutes(60 * 5_000))
+    memory = reconcile.Memory()
+    found = [
+        acts(look(site, job, after_s=after_s, memory=memory)) for after_s in (10, END_S, END_S + 9)
+    ]
+    assert found[0] == []
+    assert found[2] == [("hold", ONE, "voucher_expired")]
+
+
 def test_running_job_keeps_what_it_began_with(site) -> None:
     """A job that runs beyond the voucher's end keeps the part that it had when it began."""
     hold(site)
