@@ -57,24 +57,25 @@ class Voucherd:
         """Answer one question; every error becomes a NO with words, whatever it is."""
         echo: dict[str, str] = {}
         self.counts["asked"] += 1
-        with logged(f"question {line[:SHOWN_BYTES]!r}"):
-            try:
-                question = protocol.read(line)
-                echo |= _echo(question)
-                self._note_missed(question)
-                return self._answer(question, echo, now_s)
-            except VoucherError as error:
-                log.info("no: %s", error)
-                self.counts["refused"] += 1
-                return protocol.answer("NO", echo | {"code": error.code}, str(error))
-            except DBAPIError as error:
-                log.error("book: %s", error.orig)
-                self.counts["unavailable"] += 1
-                say = "voucher: the book is busy, 1 try was made; submit again in a minute"
-                return protocol.answer("NO", echo | {"code": Unavailable.code}, say)
-        self.counts["mistakes"] += 1
-        say = "voucher: mistake in voucherd, 1 question has no answer; tell the operator"
-        return protocol.answer("NO", echo | {"code": "internal"}, say)
+        try:
+            question = protocol.read(line)
+            echo |= _echo(question)
+            self._note_missed(question)
+            return self._answer(question, echo, now_s)
+        except VoucherError as error:
+            log.info("no: %s", error)
+            self.counts["refused"] += 1
+            return protocol.answer("NO", echo | {"code": error.code}, str(error))
+        except DBAPIError as error:
+            log.error("book: %s", error.orig)
+            self.counts["unavailable"] += 1
+            say = "voucher: the book is busy, 1 try was made; submit again in a minute"
+            return protocol.answer("NO", echo | {"code": Unavailable.code}, say)
+        except Exception:
+            log.exception("question %r: mistake in voucherd", line[:SHOWN_BYTES])
+            self.counts["mistakes"] += 1
+            say = "voucher: mistake in voucherd, 1 question has no answer; tell the operator"
+            return protocol.answer("NO", echo | {"code": "internal"}, say)
 
     def _answer(self, question: protocol.Question, echo: dict[str, str], now_s: int) -> bytes:
         match question.verb:
@@ -176,7 +177,7 @@ class Voucherd:
 
 @contextlib.contextmanager
 def logged(subject: str) -> Iterator[None]:
-    """Log a mistake of ours and go on: slurmctld waits for an answer, the queue for a look."""
+    """Log a mistake of ours and go on: the queue waits for a look, holds for the book."""
     try:
         yield
     except Exception:
