@@ -35,7 +35,7 @@ ROWS = """
     charging queueing
     stating statements evidence compacting
     settlement shares invoicing redemption reserve own
-    refunding reviewing owing paying withdrawing backing recounting
+    refunding reviewing owing paying withdrawing funding backing recounting
     acts
     packing inventory comparing replay settled issued signed checking proving
     claimed

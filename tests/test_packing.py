@@ -14,7 +14,7 @@ import pytest
 from delivery import DECEMBER, JANUARY, claim, close, invoice, open_claim, submit, take, yuan
 from town import ACCOUNT, PROVIDER, VOUCHER, Town, pay
 
-from accounting.redeem import backing, merkle, packet, packing
+from accounting.redeem import backing, funding, merkle, packet, packing
 
 Q4 = f"C-{PROVIDER}-2024-Q4-1"
 
@@ -141,4 +141,4 @@ def test_a_correction_is_taken_back_and_counted_anew(town: Town, tmp_path: Path)
 )
 def test_what_each_funder_pays(fen: int, shares: list[tuple[str, int]], parts: object) -> None:
     """Funders pay in proportion to what they gave, by largest remainder, credits as well."""
-    assert packet.by_funder({"V": fen}, {"V": shares}, "programme") == parts
+    assert funding.by_funder({"V": fen}, {}, {"V": shares}, "programme") == parts

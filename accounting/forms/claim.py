@@ -10,7 +10,7 @@ from accounting.forms import chained
 from accounting.forms.naming import CLAIM_STATES
 from accounting.forms.paper import Cell, Column, Field, Kind, Paper, Table, amount, insist
 from accounting.policy import Policy
-from accounting.redeem import redemption
+from accounting.redeem import funding, redemption
 from accounting.vouchers.registry import find
 
 CLAIMED = "本次申请（元）"
@@ -46,6 +46,7 @@ def paper(conn: Connection, claim_id: str, policy: Policy) -> Paper:
             *_head(conn, claim, policy),
             *amount("申请金额", claim["amount_fen"]),
             *_decided(conn, claim),
+            *_funded(conn, claim_id, policy),
         ),
         tables=(table,),
         notes=(
@@ -83,6 +84,12 @@ def _decided(conn: Connection, claim: dict[str, Any]) -> tuple[Field, ...]:
             Field("其中归还备用金", payout.repaid_fen, Kind.YUAN, wide=True),
         ]
     return tuple(fields)
+
+
+def _funded(conn: Connection, claim_id: str, policy: Policy) -> tuple[Field, ...]:
+    """Say what each of several offices pays: of what was approved, or is claimed as yet."""
+    parts = funding.of_claims(conn, policy.name).get(claim_id, {})
+    return tuple(Field(f"{funder}承担", fen, Kind.YUAN) for funder, fen in parts.items())
 
 
 def _rows(conn: Connection, claim_id: str) -> tuple[tuple[Cell, ...], ...]:

@@ -16,7 +16,7 @@ from accounting.forms.naming import CATEGORIES
 from accounting.forms.paper import Cell, Column, Field, Kind, Paper, Table
 from accounting.forms.registers import fen_by_owner
 from accounting.policy import Policy
-from accounting.redeem import redemption
+from accounting.redeem import funding, redemption
 from accounting.vouchers.entitling import issued_fen
 from accounting.vouchers.waiting import listed
 
@@ -53,6 +53,12 @@ CLAIMS = (
     Column("核准（元）", Kind.YUAN, summed=True),
     Column("拨付（元）", Kind.YUAN, summed=True),
 )
+FUNDERS = (
+    Column("出资方"),
+    Column("发放（元）", Kind.YUAN, summed=True),
+    Column("核准（元）", Kind.YUAN, summed=True),
+    Column("拨付（元）", Kind.YUAN, summed=True),
+)
 
 
 def paper(conn: Connection, year: int, policy: Policy, effective_s: int) -> Paper:
@@ -63,6 +69,7 @@ def paper(conn: Connection, year: int, policy: Policy, effective_s: int) -> Pape
         Table("算力券", VOUCHERS, _vouchers(conn, year)),
         Table("月度结算", MONTHS, months(conn, year)),
         Table("兑付", CLAIMS, _claims(conn, year)),
+        Table("出资分担", FUNDERS, _funders(conn, year, policy)),
     )
     return Paper(
         title="算力券执行情况表",
@@ -150,3 +157,23 @@ def _claims(conn: Connection, year: int) -> tuple[tuple[Cell, ...], ...]:
         for claim in redemption.claims(conn)
         if claim["quarter"].startswith(f"{year}-") and claim["state"] != "withdrawn"
     )
+
+
+def _funders(conn: Connection, year: int, policy: Policy) -> tuple[tuple[Cell, ...], ...]:
+    """List what each of several offices gave of the year's vouchers, and what it bears of what was
+    approved and paid of the year's claims."""
+    table = schema.voucher
+    own = select(table.c.id).where(table.c.issued_on.startswith(f"{year}-"))
+    issued = set(conn.execute(own).scalars())
+    sums: dict[str, Counter[str]] = {}
+    for voucher, given in funding.of_vouchers(conn).items():
+        for funder, fen in given if voucher in issued else ():
+            sums.setdefault(funder, Counter())["issued"] += fen
+    parts = funding.of_claims(conn, policy.name)
+    for claim in redemption.claims(conn):
+        if claim["state"] in ("approved", "paid") and claim["quarter"].startswith(f"{year}-"):
+            for funder, fen in parts.get(claim["id"], {}).items():
+                sums.setdefault(funder, Counter()).update(approved=fen)
+                sums[funder].update(paid=fen if claim["state"] == "paid" else 0)
+    names = ("issued", "approved", "paid")
+    return tuple((funder, *(own[name] for name in names)) for funder, own in sums.items())

@@ -16,7 +16,7 @@ from accounting import money
 from accounting import policy as policies
 from accounting.errors import ConfigInvalid
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.redeem import packet, reading, recounting
+from accounting.redeem import funding, packet, reading, recounting
 from accounting.redeem.reading import Damaged, MonthOf, Packet, Statement, Summary
 from accounting.redeem.recounting import FINDINGS_MAX, OF_RUNS, Finding, Found, Papers, Row, Sums
 from accounting.settle import drawdown, known, stating
@@ -317,7 +317,8 @@ def _summary(opened: Packet, said: Papers) -> Found:
     }
     try:
         borne = _borne(said)
-        funded = packet.by_funder(borne, summary.funders, summary.policy)
+        before = summary.before_fen
+        funded = funding.by_funder(borne, before, summary.funders, summary.policy)
     except ValueError as error:
         yield Finding(packet.SUMMARY, "", f"cannot be worked out: {error}")
         return
@@ -341,4 +342,4 @@ def _summary(opened: Packet, said: Papers) -> Found:
 
 
 def _borne(said: Papers) -> dict[str, int]:
-    return packet.by_voucher(said.lines, [reading.plain(paper) for paper in said.statements])
+    return funding.by_voucher(said.lines, [reading.plain(paper) for paper in said.statements])

@@ -5,12 +5,11 @@ Amounts are fen and micro-yuan, instants epoch seconds UTC; text that is missing
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from accounting import money
 from accounting.book.ledger import canonical
 from accounting.redeem import merkle
 
@@ -151,54 +150,3 @@ def summary_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         for what in ("statement", "voucher", "funder")
         for name, fen in sorted(summary[f"by_{what}_fen"].items())
     ]
-
-
-def by_voucher(
-    lines: Sequence[Mapping[str, Any]], statements: Sequence[Mapping[str, Any]]
-) -> dict[str, int]:
-    """Return how much of a claim each voucher bears.
-
-    A month of a statement that is claimed in whole is borne as it was drawn; a part of it in
-    proportion to that, by largest remainder.
-    """
-    total: dict[str, int] = {}
-    for paper in statements:
-        for month in paper["months"]:
-            fen = sum(
-                line["claimed_fen"] or 0
-                for line in lines
-                if (line["statement"], line["usage_month"])
-                == (paper["statement"], month["usage_month"])
-            )
-            drawn = dict(sorted(month["drawn_fen"].items()))
-            parts = list(drawn.values())
-            if fen != sum(parts):
-                sign = -1 if fen < 0 else 1
-                parts = money.apportion(fen, [sign * abs(part) for part in parts])
-            for voucher, part in zip(drawn, parts, strict=True):
-                total[voucher] = total.get(voucher, 0) + part
-    return {voucher: fen for voucher, fen in sorted(total.items()) if fen}
-
-
-def by_funder(
-    borne_fen: Mapping[str, int], funders: Mapping[str, Sequence[tuple[str, int]]], programme: str
-) -> dict[str, int]:
-    """Return how much each funder pays of what vouchers bear: in proportion to what it gave of the
-    voucher, by largest remainder, earlier funders first.
-
-    Args:
-        borne_fen: By voucher.
-        funders: What each funder gave of each voucher, in their order.
-        programme: Who pays for a voucher that names no funder.
-
-    Example:
-        66.67 of a voucher that province and city fund alike is 33.34 and 33.33.
-    """
-    total: dict[str, int] = {}
-    for voucher, fen in borne_fen.items():
-        given = funders.get(voucher) or [(programme, 1)]
-        sign = -1 if fen < 0 else 1
-        parts = money.apportion(fen, [sign * weight for _, weight in given])
-        for (funder, _), part in zip(given, parts, strict=True):
-            total[funder] = total.get(funder, 0) + part
-    return total

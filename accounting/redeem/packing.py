@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 from accounting.book import schema
 from accounting.book.ledger import canonical, hash_of, identity
 from accounting.policy import Policy
-from accounting.redeem import backing, merkle, packet, redemption
+from accounting.redeem import backing, funding, merkle, packet, redemption
 from accounting.redeem.backing import Json, Source
 from accounting.settle import statements
 from accounting.vouchers.registry import find
@@ -141,8 +141,10 @@ def _summary(
     for line in lines:
         name = line["statement"]
         by_statement[name] = by_statement.get(name, 0) + (line["claimed_fen"] or 0)
-    borne = packet.by_voucher(lines, papers)
-    funders = {voucher: _funders(conn, voucher) for voucher in borne}
+    borne = funding.by_voucher(lines, papers)
+    given, before = funding.of_vouchers(conn), funding.before(conn, claim["seq"])
+    funders = {voucher: given.get(voucher, []) for voucher in borne}
+    before = {voucher: before.get(voucher, 0) for voucher in borne if funders[voucher]}
     return {
         "claim": claim["id"],
         "book": book.book_id,
@@ -157,15 +159,10 @@ def _summary(
         "amount_fen": claim["amount_fen"],
         "by_statement_fen": by_statement,
         "by_voucher_fen": borne,
-        "by_funder_fen": packet.by_funder(borne, funders, source.policy.name),
+        "before_fen": before,
+        "by_funder_fen": funding.by_funder(borne, before, funders, source.policy.name),
         "funders": funders,
     }
-
-
-def _funders(conn: Connection, voucher: str) -> list[tuple[str, int]]:
-    table = schema.voucher_funder.c
-    query = select(table.funder, table.amount_fen).where(table.voucher == voucher)
-    return [(row.funder, row.amount_fen) for row in conn.execute(query.order_by(table.place))]
 
 
 def _proofs(

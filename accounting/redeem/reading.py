@@ -97,6 +97,7 @@ class Summary(_Said):
     amount_fen: Amount
     by_statement_fen: Amounts
     by_voucher_fen: Amounts
+    before_fen: Amounts
     by_funder_fen: Amounts
     funders: dict[Name, list[tuple[Name, Amount]]]
 

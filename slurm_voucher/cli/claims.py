@@ -10,7 +10,7 @@ from accounting.book import ledger
 from accounting.errors import InvariantBroken
 from accounting.forms import claim as form
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.redeem import owing, paying, redemption, reserve, reviewing, withdrawing
+from accounting.redeem import funding, owing, paying, redemption, reserve, reviewing, withdrawing
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import PATH, write_draft
 from slurm_voucher.cli.exporting import export_paper, paper_options
@@ -130,12 +130,16 @@ def _print_claim(site: Site, claim_id: str) -> None:
     with site.read() as conn:
         claim = redemption.find_claim(conn, claim_id)
         lines = redemption.claim_lines(conn, claim_id)
+        parts = funding.of_claims(conn, site.policy.name).get(claim_id, {})
     site.paper(
         f"兑付申请 claim {claim_id}: {claim['provider']}, {claim['quarter']}, {claim['state']}"
     )
     for line in lines:
         click.echo(f"  {line['line']}: {yuan(line['amount_fen'])}")
     click.echo(f"  claimed 申请 {yuan(claim['amount_fen'])} yuan over {len(lines)} lines")
+    for funder, fen in parts.items():
+        of = "claimed" if claim["approved_fen"] is None else "approved"
+        click.echo(f"  of what is {of} {funder} pays {yuan(fen)} yuan")
 
 
 @claim_.command("submit")
