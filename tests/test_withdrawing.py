@@ -1,6 +1,7 @@
 """redeem/withdrawing.py: a claim that is not handed in yet can be taken back and opened anew."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import delivery
 import pytest
@@ -21,10 +22,12 @@ from delivery import (
     take,
     yuan,
 )
+from homes import Home, one_line
 from town import PROVIDER, Town, stamp
 
 from accounting.book import ledger
 from accounting.errors import InvalidInput, NotAllowed, Refused
+from accounting.forms import programme
 from accounting.redeem import owing, redemption, withdrawing
 from accounting.vouchers import payments
 
@@ -192,3 +195,22 @@ def test_lines_of_a_withdrawn_claim_are_drawn_for(shop: Town) -> None:
 
     assert pay_out(shop, SECOND) == (4_000, 10_000)
     assert balance(shop, "bank", PROVIDER) == "50,140.00"
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_by_command_and_what_is_refused_leaves_no_packet(shop: Town, tmp_path: Path) -> None:
+    """A claim is withdrawn by command, and handing it in then is refused before a packet is made;
+    the programme's report leaves it out."""
+    home, out = Home(tmp_path / "home"), tmp_path / "packet.zip"
+    home.path.mkdir()
+    url = shop.engine.url.render_as_string(hide_password=False)
+    (home.path / "config.yaml").write_text(f"book: {url}\narchive: {shop.archive}\n")
+    open_claim(shop)
+    said = home.ok("claim", "withdraw", FIRST, "--reason", "a unit owes by now")
+    assert said == f"claim {FIRST}: withdrawn; its 2 lines can stand in another one\n"
+    done = home.run("claim", "submit", FIRST, "-o", str(out))
+    one_line(done, 1, f"{FIRST}: it is withdrawn", "open another one")
+    assert not out.exists()
+    with shop.begin() as conn:
+        paper = programme.paper(conn, 2024, shop.policy, towns.instant(JANUARY))
+    assert "兑付" not in [table.title for table in paper.tables]
