@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import replace
 
 import delivery
-import pyarrow as pa
 import pytest
 import town as towns
 from delivery import DECEMBER, JANUARY, NOVEMBER, close, run, take, yuan
@@ -17,7 +16,6 @@ from accounting import money, period
 from accounting.book import ledger, schema
 from accounting.errors import InvariantBroken
 from accounting.forms import standing
-from accounting.runs import usage
 from accounting.runs.run import Run
 from accounting.settle import charges, refunding, stored
 from accounting.settle.charges import GROUPS, Asked
@@ -149,22 +147,6 @@ def test_sums_that_are_not_the_books_are_refused(busy: Town) -> None:
         (busy.archive / path).unlink()
         with pytest.raises(InvariantBroken, match="is missing"):
             charges.charges(conn, busy.archive, Asked("month", None, ZONE))
-
-
-def test_more_than_int64_holds() -> None:
-    """Sums of halves are the sums, also where int64 would overflow."""
-    rows = usage.table([odd(i, 60) for i in range(4)])
-    most = 2**63 - 1
-    rated = {
-        "account": pa.array(["A"] * 4).dictionary_encode(),
-        "status": pa.array(["charged"] * 4).dictionary_encode(),
-        "gflops_s": pa.array([most] * 4),
-        "charge_micro": pa.array([most] * 4),
-    }
-    for name, column in rated.items():
-        rows = rows.append_column(name, column)
-    counted = charges._counted(Asked("month", "user", ZONE), rows, "2024-11")
-    assert counted == {("2024-11", "li"): charges.Sum(4, 4 * most, 4 * most)}
 
 
 def test_a_book_without_runs(town: Town) -> None:

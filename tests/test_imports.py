@@ -30,7 +30,8 @@ ROWS = """
     grouping
     stored
     tallying
-    pricing rerating closable eligible charges utilisation
+    cutting
+    pricing rerating closable eligible charges utilisation hours
     writing known
     charging queueing
     stating statements evidence compacting

@@ -50,7 +50,7 @@ def test_what_the_portal_reports(whole: pa.Table, kind: str, figure: str) -> Non
         wanted = {"total": wanted}
     found = reports.usage_by(whole, kind, "UTC")
 
-    assert {row["period"]: str(row[FIGURES[figure]]) for row in found} == {
+    assert {name: str(own.row()[FIGURES[figure]]) for name, own in found.items()} == {
         name.replace(" ", "-"): str(value) for name, value in wanted.items()
     }
 

@@ -29,7 +29,8 @@ def run_of(begin_s: int, end_s: int, suspended_s: int = 0, **changes: Any) -> Ru
 
 def by(kind: str, *runs: Run) -> list[dict[str, str | int]]:
     """Report runs in Asia/Shanghai."""
-    return reports.usage_by(usage.table(runs), kind, period.SHANGHAI)
+    found = reports.usage_by(usage.table(runs), kind, period.SHANGHAI)
+    return [{"period": name, **own.row()} for name, own in found.items()]
 
 
 def test_a_run_over_midnight() -> None:

@@ -317,16 +317,17 @@ def capacity(books: Books) -> Found:
 
 def _overfilled(subject: str, rows: pa.Table, known: Sequence[Capacity], timezone: str) -> Found:
     """Yield the days on which runs had more card-hours than there were."""
-    for day in reports.usage_by(rows, "day", timezone):
-        begin_s, end_s = period.bounds(str(day["period"]), timezone)
+    for day, ran in reports.usage_by(rows, "day", timezone).items():
+        begin_s, end_s = period.bounds(day, timezone)
         most = _cards_between(known, begin_s, end_s)
         if most is None:
             continue
         limit = Decimal(most * (end_s - begin_s)) / 3600
-        if Decimal(day["card_hours"]) > limit:
+        card_hours = reports.hours(ran.card_s)
+        if Decimal(card_hours) > limit:
             yield (
-                f"{subject} {day['period']}",
-                f"{day['card_hours']} card-hours are metered, {limit:.4f} are possible",
+                f"{subject} {day}",
+                f"{card_hours} card-hours are metered, {limit:.4f} are possible",
             )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +24,13 @@ KEPT = 2**17
 """Of how many row groups it is remembered what is in them."""
 Bools = npt.NDArray[np.bool_]
 Int64s = usage.Int64s
-_EVER = (-(2**63), 2**63 - 1)
+EVER = (-(2**63), 2**63 - 1)
 
 
 @dataclass(frozen=True)
 class Group:
-    """What a row group's footer says: its first row, and bounds of what it holds."""
+    """What a row group's footer says: its first row, and bounds of what it holds; of starts those
+    of the runs that started, or None where none did."""
 
     number: int
     first_row: int
@@ -36,6 +38,7 @@ class Group:
     jobs: tuple[int, int]
     ends: tuple[int, int]
     revisions: tuple[int, int]
+    starts: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -146,14 +149,24 @@ def groups_of(root: Path, file: Segment) -> tuple[Group, ...]:
     with archive.opened(root, file) as source:
         for number in range(source.metadata.num_row_groups):
             told = source.metadata.row_group(number)
-            own = [
+            jobs, ends, revisions, starts = (
                 told.column(usage.STORED.names.index(name)).statistics
-                for name in ("job_id", "end_s", "revision")
-            ]
-            bounds = [(s.min, s.max) if s is not None and s.has_min_max else _EVER for s in own]
-            found.append(Group(number, first_row, told.num_rows, *bounds))
+                for name in ("job_id", "end_s", "revision", "start_s")
+            )
+            never = starts is not None and starts.null_count == told.num_rows
+            found.append(
+                Group(
+                    number, first_row, told.num_rows, _bounds(jobs), _bounds(ends),
+                    _bounds(revisions), None if never else _bounds(starts),
+                )
+            )  # fmt: skip
             first_row += told.num_rows
     return tuple(found)
+
+
+def _bounds(told: Any) -> tuple[int, int]:
+    """Return what a footer says of a column, or that it can be anything."""
+    return (told.min, told.max) if told is not None and told.has_min_max else EVER
 
 
 def last_end(root: Path, file: Segment) -> int:

@@ -3,6 +3,8 @@
 Usage is split by time at the exact boundaries of periods, whatever month it is charged in.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,13 +21,38 @@ HOUR_PARTS = 10_000
 """Hours are printed with four decimals."""
 
 
-def usage_by(table: pa.Table, by: str, timezone: str) -> list[dict[str, str | int]]:
+@dataclass
+class Hours:
+    """What ran in a period, seconds, and how many runs ran in it, started in it and ended in it."""
+
+    wall_s: int = 0
+    node_s: int = 0
+    cpu_s: int = 0
+    card_s: int = 0
+    runs: int = 0
+    started: int = 0
+    ended: int = 0
+
+    def row(self) -> dict[str, str | int]:
+        """Return it as it is reported: hours with four decimals, rounded half up."""
+        return {
+            "wall_hours": hours(self.wall_s),
+            "node_hours": hours(self.node_s),
+            "cpu_hours": hours(self.cpu_s),
+            "card_hours": hours(self.card_s),
+            "runs": self.runs,
+            "started": self.started,
+            "ended": self.ended,
+        }
+
+
+def usage_by(table: pa.Table, by: str, timezone: str) -> dict[str, Hours]:
     """Add up usage by day, week, month, quarter or year, or in total.
 
     A run's seconds lie between billed_from_s and end_s. One that stood suspended ran for fewer
     seconds than that, and Slurm does not record which: its elapsed seconds are spread over the
     periods in proportion to the wall time in each, by largest remainder, so that they add up.
-    Runs that never started are not counted.
+    Runs that never started are not counted. (`settle/hours.py` does it for a whole archive.)
 
     Args:
         table: Keys and COLUMNS, one row for each run (`archive.current`).
@@ -33,42 +60,25 @@ def usage_by(table: pa.Table, by: str, timezone: str) -> list[dict[str, str | in
         timezone: Zone of the periods.
 
     Returns:
-        One row for each period from the first to the last, also where nothing ran: period;
-        wall_hours, node_hours, cpu_hours, card_hours with four decimals, rounded half up from
-        whole seconds; runs that ran in it (a run is counted in each period that it touches),
-        and of these started and ended in it.
+        Each period from the first to the last, also where nothing ran: a run is counted in each
+        period that it touches.
 
     Example:
         12 CPUs from 23:30 to 00:15 are 6.0000 CPU hours on the first day, 3.0000 on the next.
     """
     ran = table.filter(pc.is_valid(table.column("billed_from_s")))
     if not ran.num_rows:
-        return []
+        return {}
     begin_s = usage.numbers(ran.column("billed_from_s"))
     end_s = usage.numbers(ran.column("end_s"))
     names, edges = periods(int(begin_s.min()), int(end_s.max()), by, timezone)
     row, place, seconds = split(begin_s, end_s, usage.billable_s(ran), edges)
-    columns = {
-        "wall_hours": np.ones(ran.num_rows, np.int64),
-        "node_hours": usage.numbers(ran.column("nodes")),
-        "cpu_hours": usage.numbers(ran.column("cpus")),
-        "card_hours": usage.numbers(ran.column("cards")),
-    }
-    counted = {
-        name: [hours(total) for total in sums(seconds, count[row], place, len(names))]
-        for name, count in columns.items()
-    }
-    numbers = {
-        "runs": np.bincount(place, minlength=len(names)).tolist(),
-        "started": np.bincount(_place(begin_s, edges), minlength=len(names)).tolist(),
-        "ended": np.bincount(_place(end_s, edges), minlength=len(names)).tolist(),
-    }
-    return [
-        {"period": name}
-        | {column: values[i] for column, values in counted.items()}
-        | {column: values[i] for column, values in numbers.items()}
-        for i, name in enumerate(names)
-    ]
+    had = (usage.numbers(ran.column(name))[row] for name in ("nodes", "cpus", "cards"))
+    summed = [sums(seconds, each, place, len(names)) for each in (np.ones_like(row), *had)]
+    counted = (place, _place(begin_s, edges), _place(end_s, edges))
+    counts = (np.bincount(each, minlength=len(names)).tolist() for each in counted)
+    figures = zip(*summed, *counts, strict=True)
+    return {name: Hours(*own) for name, own in zip(names, figures, strict=True)}
 
 
 def periods(first_s: int, last_s: int, by: str, timezone: str) -> tuple[list[str], Int64s]:

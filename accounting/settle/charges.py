@@ -2,32 +2,30 @@
 
 A run is charged once, in the month of its end: so these sums are those of the statements, to the
 micro-yuan. (How much ran when, split by time, is `runs/reports.py`.) Only columns that are asked
-for are read, and rows are added up a part at a time by Arrow, not one by one.
+for are read, and rows are added up a part at a time by compiled loops.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from accounting import period
 from accounting.book import schema
 from accounting.errors import InvariantBroken
-from accounting.rates import rating
-from accounting.runs import usage
-from accounting.settle import stored, tallying
+from accounting.runs import places, reports
+from accounting.runs.segment import Segment
+from accounting.settle import tallying
 
 TOTAL = "total"
 OF_RUNS = ("account", "provider", "cluster", "partition", "chip", "qos", "user", "tariff")
 GROUPS = (*OF_RUNS, "unit")
 """What charges can be added up by; a unit is that of the account."""
-SUMS = ("gflops_s", "charge_micro")
+WITHIN_MONTHS = ("day", "week")
+"""Periods of which a month of the archive has several."""
 Key = tuple[str, str]
 """A period, and what is added up by; nothing in place of what a run has not."""
 
@@ -60,13 +58,6 @@ class Asked:
         """The column of the archive that it is added up by."""
         return "account" if self.group == "unit" else self.group
 
-    @property
-    def columns(self) -> list[str]:
-        """What is read of each run."""
-        ends = ["end_s"] if self.by in ("day", "week") else []
-        of = [self.column] if self.column not in (None, "account") else []
-        return ["account", "status", *SUMS, *ends, *(name for name in of if name)]
-
 
 def charges(conn: Connection, root: Path, asked: Asked) -> list[tuple[Key, Sum]]:
     """Add up the charges of all voucher accounts.
@@ -85,73 +76,29 @@ def charges(conn: Connection, root: Path, asked: Asked) -> list[tuple[Key, Sum]]
     Raises:
         InvariantBroken: A segment is missing, or they do not come to what the book has.
     """
-    sums: dict[Key, Sum] = {}
-    for sign, found in tallying.tally(
-        conn, root, stored.segments(conn), asked.columns, asked.timezone, partial(_counted, asked)
-    ):
-        for key, own in found.items():
-            sums.setdefault(key, Sum()).add(sign, own.runs, own.gflops_s, own.charge_micro)
+    sums = summed(root, places.files(conn), asked)
     if asked.group == "unit":
         sums = _by_unit(conn, sums)
     insist_on_book(conn, sums)
     return [(key, sums[key]) for key in sorted(sums) if sums[key] != Sum()]
 
 
-def _counted(asked: Asked, rows: pa.Table, month: str) -> dict[Key, Sum]:
-    """Add the charged rows of a part up by group, and by day if that is asked."""
-    charged = usage.marks(rows.column("status"), rating.CHARGED)
-    charged &= pc.is_valid(rows.column("account")).to_numpy()
-    if not charged.any():
+def summed(root: Path, files: Sequence[Segment], asked: Asked) -> dict[Key, Sum]:
+    """Add up the charged rows of files."""
+    if not files:
         return {}
-    rows = rows.filter(pa.array(charged))
-    columns = {} if asked.column is None else {"group": rows.column(asked.column)}
-    if asked.by in ("day", "week"):  # a week can lie in two months
-        columns["day"] = pa.array(_days(usage.numbers(rows.column("end_s")), month, asked.timezone))
-    keys = list(columns)
-    halves = {name: _halves(rows.column(name)) for name in SUMS}
-    columns |= {f"{name}{i}": half for name, some in halves.items() for i, half in enumerate(some)}
-    wanted = [([], "count_all"), *((name, "sum") for name in columns if name not in keys)]
-    table = pa.table(columns).unify_dictionaries().combine_chunks()
-    found = table.group_by(keys).aggregate(wanted)
-    listed = {name: usage.values(found.column(name)) for name in found.column_names}
-    nothing = [None] * found.num_rows
-    days, groups = (listed.get(name, nothing) for name in ("day", "group"))
-    totals = (_whole(listed, name, len(halves[name])) for name in SUMS)
-    sums: dict[Key, Sum] = {}
-    for day, group, *counted in zip(days, groups, listed["count_all"], *totals, strict=True):
-        key = _period(month, day, asked.by), group or ""
-        sums.setdefault(key, Sum()).add(1, *counted)
-    return sums
+    from accounting.settle import cutting  # numba takes its time; only who counts shall wait for it
 
-
-def _halves(column: pa.ChunkedArray) -> list[pa.ChunkedArray]:
-    """Return a column, or its lower and upper halves where the sum may need more than 64 bits."""
-    values = usage.numbers(column)
-    most = max(int(values.max(initial=0)), -int(values.min(initial=0)))
-    if most * len(values) < 2**63:
-        return [column]
-    return [pc.bit_wise_and(column, 2**32 - 1), pc.shift_right(column, 32)]
-
-
-def _whole(listed: Mapping[str, list[int]], name: str, halves: int) -> list[int]:
-    """Return the sums of a column, put together from those of its halves."""
-    parts = [listed[f"{name}{i}_sum"] for i in range(halves)]
-    return [sum(part << 32 * i for i, part in enumerate(each)) for each in zip(*parts, strict=True)]
-
-
-def _days(end_s: usage.Int64s, month: str, timezone: str) -> usage.Int64s:
-    """Return on which day of its month each run ended, from 1."""
-    day, edges = f"{month}-01", []
-    while day.startswith(month):
-        edges.append(period.bounds(day, timezone)[0])
-        day = period.following(day)
-    return np.searchsorted(np.array(edges), end_s, side="right").astype(np.int64)
-
-
-def _period(month: str, day: int | None, by: str) -> str:
-    if by == TOTAL:
-        return TOTAL
-    return period.name_of(period.first_day(month if day is None else f"{month}-{day:02d}"), by)
+    months = sorted({file.month for file in files})
+    begins = [period.bounds(month, asked.timezone) for month in months]
+    names, edges = reports.periods(begins[0][0], begins[-1][1] - 1, asked.by, asked.timezone)
+    of = None
+    if asked.by not in WITHIN_MONTHS:
+        number = np.searchsorted(edges, [begin_s for begin_s, _ in begins], side="right") - 1
+        of = dict(zip(months, number.tolist(), strict=True))
+    parts = tallying.footers(root, files)
+    cells = cutting.charges(root, parts, cutting.Asked(edges, asked.column), of)
+    return {(names[cell.period], cell.group or ""): Sum(*cell.counts, *cell.sums) for cell in cells}
 
 
 def _by_unit(conn: Connection, sums: dict[Key, Sum]) -> dict[Key, Sum]:

@@ -1,61 +1,181 @@
-"""Count the runs that count, a part of the archive at a time, some files beside each other.
+"""Count the runs that count, a part of the archive at a time, some beside each other.
 
-What is counted has to be a sum: each row is counted as it comes, and what later revisions took the
-place of is counted once more, to be taken off. So the archive need not fit into memory.
+Each file is read once, a few columns of some row groups at a time, by threads that each count for
+themselves: the archive need not fit into memory. Of a run that was told again the latest revision
+counts: where another row takes the place of one, which footers and a few columns tell, that one is
+left out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from threading import Lock
+from typing import Protocol, TypeVar
 
+import numpy as np
 import pyarrow as pa
-from sqlalchemy.engine import Connection
+import pyarrow.compute as pc
 
-from accounting.runs import archive
+from accounting.runs import archive, picking, usage
+from accounting.runs.picking import Group
 from accounting.runs.segment import Segment
 from accounting.settle import grouping, stored
 
-T = TypeVar("T")
+BATCH_ROWS = 2**17
+"""How many rows are read and counted at a time: they stay in the caches of a processor."""
+SHARE_ROWS = 2**19
+"""How many rows of a large file a thread takes on."""
+_KEY = ("cluster", *stored.KEY[1:])
+"""What tells which row takes the place of which."""
+
+
+class Counter(Protocol):
+    """Counts for one thread."""
+
+    def count(self, rows: pa.RecordBatch, month: str) -> None:
+        """Count rows that ended in one month."""
+
+
+C = TypeVar("C", bound=Counter)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Row groups of a file."""
+
+    file: Segment
+    groups: Sequence[Group]
+
+
+def footers(root: Path, files: Sequence[Segment]) -> list[Part]:
+    """Read what row groups there are, and the bounds of what they hold.
+
+    Raises:
+        InvariantBroken: A file is missing or cannot be read.
+    """
+    with ThreadPoolExecutor(stored.THREADS) as pool:
+        found = pool.map(lambda file: picking.groups_of(root, file), files)
+        return [Part(file, groups) for file, groups in zip(files, found, strict=True)]
+
+
+def span(root: Path, parts: Iterable[Part]) -> tuple[int, int] | None:
+    """Return an instant before which no run of some files started, and one after which none
+    ended; None where none of them ever started."""
+    found = []
+    for part in parts:
+        for group in part.groups:
+            starts, ends = group.starts, group.ends
+            if picking.EVER in (starts, ends):  # the footer does not say it
+                starts, ends = _times(root, Part(part.file, [group]))
+            if starts is not None:
+                found.append((starts[0], ends[1]))
+    return (min(a for a, _ in found), max(b for _, b in found)) if found else None
+
+
+def _times(root: Path, part: Part) -> tuple[tuple[int, int] | None, tuple[int, int]]:
+    """Return the bounds of starts and ends by the columns themselves."""
+    table = pa.Table.from_batches(_batches(root, part, ["start_s", "end_s"]))
+    (first, last), ends = (tuple(pc.min_max(column).as_py().values()) for column in table.columns)
+    return (None if first is None else (first, last)), ends
 
 
 def tally(
-    conn: Connection,
-    root: Path,
-    segments: Sequence[Segment],
-    columns: Sequence[str],
-    timezone: str,
-    count: Callable[[pa.Table, str], T],
-) -> Iterator[tuple[int, T]]:
-    """Yield what parts come to, each with 1, or with -1 where it is to be taken off.
+    root: Path, parts: Sequence[Part], columns: Sequence[str], counter: Callable[[], C]
+) -> list[C]:
+    """Count the rows of files that no other row takes the place of.
 
     Args:
-        conn: The book.
         root: Root of the archive.
-        segments: Which ones.
+        parts: All files of the clusters that are asked about.
         columns: What is read of each run.
-        timezone: Where months begin.
-        count: Counts rows that ended in one month; by several threads. Arrow works without
-            Python's lock.
+        counter: Makes what one thread counts with.
+
+    Returns:
+        What each thread has counted.
 
     Raises:
-        InvariantBroken: A segment is missing or cannot be read.
+        InvariantBroken: A file is missing or cannot be read.
     """
-    by_file: dict[tuple[str, str], list[Segment]] = {}
-    for segment in segments:
-        by_file.setdefault((segment.file, segment.month), []).append(segment)
+    changed = _changed(root, parts)
+    left, lock = _shares(parts), Lock()
 
-    def of_file(own: Sequence[Segment]) -> list[T]:
-        return [count(rows, own[0].month) for rows in archive.parts(root, own, columns)]
+    def work() -> C:
+        own = counter()
+        while True:
+            with lock:
+                part = next(left, None)
+            if part is None:
+                return own
+            for rows in _rows(root, part, columns, changed):
+                own.count(rows, part.file.month)
 
     with ThreadPoolExecutor(stored.THREADS) as pool:
-        for counted in pool.map(of_file, by_file.values()):
-            yield from ((1, each) for each in counted)
-    some: dict[str, bool] = {}  # thousands of segments may stand in one file
-    for segment in segments:
-        if segment.file not in some:
-            some[segment.file] = archive.has_revisions(root, segment)
-        if some[segment.file]:
-            before = stored.superseded(conn, root, archive.read(root, [segment]))
-            for month, rows in grouping.by_month(before, timezone) if before.num_rows else ():
-                yield -1, count(rows, month)
+        return [done.result() for done in [pool.submit(work) for _ in range(stored.THREADS)]]
+
+
+def _shares(parts: Iterable[Part]) -> Iterator[Part]:
+    """Split large files, so that no thread waits long for another one."""
+    for part in parts:
+        groups: list[Group] = []
+        for group in part.groups:
+            if groups and sum(each.rows for each in groups) >= SHARE_ROWS:
+                yield Part(part.file, groups)
+                groups = []
+            groups.append(group)
+        yield Part(part.file, groups)
+
+
+def _rows(
+    root: Path, part: Part, columns: Sequence[str], changed: pa.Table
+) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a part that count."""
+    bounds = [group.jobs for group in part.groups]
+    first, last = min(a for a, _ in bounds), max(b for _, b in bounds)
+    jobs = usage.numbers(changed.column("job_id"))
+    begin, end = np.searchsorted(jobs, first), np.searchsorted(jobs, last, "right")
+    again = changed.slice(begin, end - begin)
+    names = [*dict.fromkeys([*columns, *_KEY])] if again.num_rows else [*columns]
+    for rows in _batches(root, part, names):
+        if again.num_rows:
+            rows = _without(rows, again)
+        if rows.num_rows:
+            yield rows
+
+
+def _batches(root: Path, part: Part, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    schema = pa.schema([usage.STORED.field(name) for name in columns])
+    numbers = [group.number for group in part.groups]
+    with archive.opened(root, part.file) as source:
+        for rows in source.iter_batches(
+            BATCH_ROWS, row_groups=numbers, columns=[*columns], use_threads=False
+        ):
+            rows = rows.select(columns)
+            yield rows if rows.schema.types == schema.types else rows.cast(schema)
+
+
+def _changed(root: Path, parts: Iterable[Part]) -> pa.Table:
+    """Return the keys of rows that take the place of others, by their jobs."""
+    schema = pa.schema([usage.STORED.field(name) for name in _KEY])
+    found = [schema.empty_table()]
+    for part in parts:
+        groups = [group for group in part.groups if group.revisions[1] > 0]
+        if groups:
+            for rows in _batches(root, Part(part.file, groups), _KEY):
+                again = rows.filter(pc.greater(rows.column("revision"), 0))
+                found.append(usage.conform(pa.Table.from_batches([again]), schema))
+    return pa.concat_tables(found).unify_dictionaries().combine_chunks().sort_by("job_id")
+
+
+def _without(rows: pa.RecordBatch, again: pa.Table) -> pa.RecordBatch:
+    """Leave out the rows that others take the place of."""
+    jobs = usage.numbers(again.column("job_id"))
+    some = np.flatnonzero(np.isin(rows.column("job_id").to_numpy(), jobs))
+    if not len(some):
+        return rows
+    own = pa.Table.from_batches([rows.select(_KEY).take(pa.array(some))])
+    few = usage.numbers(own.column("job_id"))
+    first, last = np.searchsorted(jobs, few.min()), np.searchsorted(jobs, few.max(), "right")
+    kept = np.ones(rows.num_rows, np.bool_)
+    kept[some] = ~grouping.outdated(own, again.slice(first, last - first))
+    return rows.filter(pa.array(kept))

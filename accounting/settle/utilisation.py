@@ -12,9 +12,8 @@ there are cards and no PFLOPS.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,15 +26,14 @@ from accounting import money
 from accounting.errors import TariffMissing
 from accounting.rates import pricelists
 from accounting.rates.tariff import Tariff
-from accounting.runs import capacity, nodes, reports, usage
+from accounting.runs import capacity, nodes, places, reports, usage
 from accounting.runs.capacity import IN_ALL, NODE, Capacity
 from accounting.runs.nodes import WHYS
+from accounting.runs.segment import Segment
 from accounting.runs.usage import Int64s
-from accounting.settle import stored, tallying
+from accounting.settle import tallying
 
 MFLOPS_PER_GFLOPS = 1_000
-COLUMNS = (*reports.COLUMNS, "start_s", "partition", "gflops_s")
-"""What is needed of a run."""
 
 
 @dataclass
@@ -48,10 +46,10 @@ class Allocated:
     pieces: int = field(default=0, compare=False)
     """How many runs it is of, each counted wherever it is cut."""
 
-    def add(self, other: "Allocated", sign: int = 1) -> None:
-        """Add what others had, or take it off."""
+    def add(self, other: "Allocated") -> None:
+        """Add what others had."""
         for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + sign * value)
+            setattr(self, name, getattr(self, name) + value)
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ Counted = dict[tuple[Place, str], Allocated]
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """What a report is asked for: kind of period, its zone, and when the last note was made."""
 
     by: str
@@ -159,18 +157,18 @@ def utilisation(
     prices = pricelists.in_force(conn) or pricelists.nothing(timezone)
     notes = nodes.notes(root, cluster)
     known = capacity.stretches(notes)
-    asked = _Asked(by, timezone, known[-1].end_s if known else None)
-    had, spans = _allocated(conn, root, cluster, asked)
+    asked = Asked(by, timezone, known[-1].end_s if known else None)
+    had, spans = allocated(root, places.files(conn, cluster=cluster), asked)
     spans += [(stretch.begin_s, stretch.end_s - 1) for stretch in known]
     if not spans:
         return []
-    places, edges = asked.places(min(a for a, _ in spans), max(b for _, b in spans))
+    listed, edges = asked.places(min(a for a, _ in spans), max(b for _, b in spans))
     rows = []
     for i, there in enumerate(capacity.by_period(notes, edges.tolist())):
-        if places[i].rest:
+        if listed[i].rest:
             continue
-        cut = places[i]._replace(rest=True) in places
-        own = {p: each for (place, p), each in had.items() if place == places[i] and each.pieces}
+        cut = listed[i]._replace(rest=True) in listed
+        own = {p: each for (place, p), each in had.items() if place == listed[i]}
         until_s = int(edges[i + 1]) if cut else None
         whole = there.known_s == edges[i + 1] - edges[i]
         names: list[str | None] = [None]
@@ -180,41 +178,43 @@ def utilisation(
         for name in names:
             used = _together(each for p, each in own.items() if name in (None, p))
             available = _available(there, prices, cluster, name) if whole else None
-            rows.append(Used(places[i].name, name, until_s, used, available))
+            rows.append(Used(listed[i].name, name, until_s, used, available))
     return rows
 
 
-def _allocated(
-    conn: Connection, root: Path, cluster: str, asked: _Asked
+def allocated(
+    root: Path, files: Sequence[Segment], asked: Asked
 ) -> tuple[Counted, list[tuple[int, int]]]:
-    """Return what runs had, and when the first of each part began and the last one ended."""
-    segments = stored.segments(conn, cluster=cluster)
-    had: Counted = {}
-    spans = []
-    for sign, (found, span) in tallying.tally(
-        conn, root, segments, COLUMNS, asked.timezone, partial(_counted, asked)
-    ):
-        for key, own in found.items():
-            had.setdefault(key, Allocated()).add(own, sign)
-        if sign > 0:
-            spans += span
-    return had, spans
+    """Return what runs had, and when the first of them began and the last one ended."""
+    from accounting.settle import cutting  # numba takes its time; only who counts shall wait for it
+
+    parts = tallying.footers(root, files)
+    span = tallying.span(root, parts)
+    if span is None:
+        return {}, []
+    listed, edges = asked.places(*span)
+    cells, apart, span = cutting.metered(root, parts, cutting.Asked(edges, "partition"))
+    had = {} if apart is None else counted(asked, apart)
+    for place, partition, (pieces, *_), (card_s, gflops_s, unmetered_card_s) in cells:
+        if pieces:
+            own = had.setdefault((listed[place], partition or ""), Allocated())
+            own.add(Allocated(card_s, gflops_s, unmetered_card_s, pieces))
+    return had, [span] if span[0] <= span[1] else []
 
 
-def _counted(asked: _Asked, runs: pa.Table, _month: str) -> tuple[Counted, list[tuple[int, int]]]:
-    """Add up what some runs had in each period and partition; tell when they began and ended."""
+def counted(asked: Asked, runs: pa.Table) -> Counted:
+    """Add up what some runs had in each period and partition, plainly: the definition."""
     ran = runs.filter(pc.is_valid(runs.column("billed_from_s")))
     if not ran.num_rows:
-        return {}, []
+        return {}
     begin_s, end_s = (usage.numbers(ran.column(name)) for name in ("billed_from_s", "end_s"))
-    span = int(begin_s.min()), int(end_s.max())
-    places, edges = asked.places(*span)
+    places_, edges = asked.places(int(begin_s.min()), int(end_s.max()))
     ran_s = usage.billable_s(ran)
     row, place, seconds = reports.split(begin_s, end_s, ran_s, edges)
     code, words = usage.split(ran.column("partition"))
     cards, gflops_s = (usage.numbers(ran.column(name)) for name in ("cards", "gflops_s"))
     where = place * len(words) + code[row]
-    size = len(places) * len(words)
+    size = len(places_) * len(words)
     pieces = np.bincount(where, minlength=size)
     figures = (
         reports.sums(seconds, cards[row], where, size),
@@ -222,11 +222,10 @@ def _counted(asked: _Asked, runs: pa.Table, _month: str) -> tuple[Counted, list[
         reports.sums(seconds, np.where(gflops_s == 0, cards, 0)[row], where, size),
         pieces.tolist(),
     )
-    found = {
-        (places[i // len(words)], words[i % len(words)]): Allocated(*(each[i] for each in figures))
+    return {
+        (places_[i // len(words)], words[i % len(words)]): Allocated(*(each[i] for each in figures))
         for i in np.flatnonzero(pieces).tolist()
     }
-    return found, [span]
 
 
 def _parts(whole: Int64s, ran_s: Int64s, row: Int64s, seconds: Int64s) -> Int64s:

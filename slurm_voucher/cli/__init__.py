@@ -186,4 +186,5 @@ def main(ctx: click.Context, home: str | None, at: str | None, as_of: str | None
     """Government compute vouchers (算力券) where the computing happens: in Slurm."""
     from slurm_voucher.cli.site import Site  # loads the database: --help never comes here
 
+    atexit.register(gc.freeze)  # else Python ends by looking for garbage in all that was loaded
     ctx.obj = Site(home, as_of, at)

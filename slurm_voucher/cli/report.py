@@ -7,9 +7,9 @@ from accounting import period
 from accounting.book import schema
 from accounting.errors import InvalidInput
 from accounting.forms.paper import Kind, pflops_h, shown
-from accounting.runs import reports
+from accounting.runs import places, reports
 from accounting.runs.nodes import WHYS
-from accounting.settle import stored, utilisation
+from accounting.settle import hours, utilisation
 from accounting.settle.utilisation import Used
 from slurm_voucher.charts import reports as drawn
 from slurm_voucher.cli import money_reports
@@ -52,9 +52,10 @@ def usage_report(
                 f"cluster {cluster}: 0 runs in the archive, 1 is needed; known: "
                 f"{', '.join(sorted(known)) or 'none'}"
             )
-        columns = [*stored.KEY, *reports.COLUMNS]
-        rows = stored.current(conn, site.config.archive, cluster, columns=columns)
-    how, found = f"split by time ({name})", reports.usage_by(rows, by, name)
+        files = places.files(conn, cluster=cluster)
+    used = hours.usage(site.config.archive, files, by, name)
+    how = f"split by time ({name})"
+    found = [{"period": of, **own.row()} for of, own in used.items()]
     if drawing.wanted:
         draw(site, drawing, f"Usage of {cluster}", how, drawn.usage(found))
     else:
