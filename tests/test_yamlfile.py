@@ -24,10 +24,10 @@ from accounting.errors import ConfigInvalid
         ("- a", "['a'] stands where a mapping belongs"),
         ("", "nothing stands where a mapping belongs"),
         ("a: 2023-02-30", "cannot be read as YAML: day is out of range"),
-        ("a: [", "line 1, column 5"),
+        ("a: [", "line 2, column 1"),
         ("a: \0", "cannot be read as YAML"),
         ("a: 1\n---\nb: 2", "line 2, column 1"),
-        ("a: " + "[" * 5000, "cannot be read as YAML"),
+        ("a: " + "[" * 5000, "exceeded maximum nesting depth"),
         ("a: !!python/name:os.system b", "could not determine a constructor"),
     ],
 )
