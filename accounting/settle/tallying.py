@@ -22,8 +22,8 @@ from accounting.runs.picking import Group
 from accounting.runs.segment import Segment
 from accounting.settle import grouping, stored
 
-BATCH_ROWS = 2**17
-"""How many rows are read and counted at a time: they stay in the caches of a processor."""
+BATCH_ROWS = 2**18
+"""How many rows are read and counted at a time."""
 SHARE_ROWS = 2**19
 """How many rows of a large file a thread takes on."""
 _KEY = ("cluster", *stored.KEY[1:])
