@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from mmap import mmap
 from typing import TypeAlias
 
 import numpy as np
@@ -37,7 +38,7 @@ LINES_MAX = 2**20
 as many rows."""
 WORDS_MAX = 2**17
 """Of so many words a piece begins anew, so that a text without end takes memory with one."""
-Buffers: TypeAlias = "queue.SimpleQueue[bytearray]"
+Buffers: TypeAlias = "queue.SimpleQueue[mmap]"
 SKIPPED = {"step": scan.STEP, "live": scan.LIVE, "no end": scan.NO_END}
 _WORD_COLUMNS = {
     "state": scan.STATE,
@@ -100,7 +101,7 @@ def _header(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return line, chain([rest], blocks)
 
 
-def _pieces(blocks: Iterable[bytes], free: Buffers) -> Iterator[tuple[bytearray, int]]:
+def _pieces(blocks: Iterable[bytes], free: Buffers) -> Iterator[tuple[mmap, int]]:
     """Cut text into pieces of whole lines, each in a buffer that goes back to the free ones.
 
     Of a line that is longer than any can be only the begin is kept.
@@ -132,16 +133,17 @@ def _parts(blocks: Iterable[bytes]) -> Iterator[memoryview]:
             yield memoryview(block)[low : low + PART_BYTES]
 
 
-def _buffer(free: Buffers) -> bytearray:
-    """Return a buffer: one that was used before has its memory already."""
+def _buffer(free: Buffers) -> mmap:
+    """Return a buffer: one that was used before has its memory already, and a new one is given
+    what is written to alone."""
     try:
         return free.get_nowait()
     except queue.Empty:
-        return bytearray(max(PIECE_BYTES, _LINE_BYTES) + PART_BYTES + scan.PAD + 1)
+        return mmap(-1, max(PIECE_BYTES, _LINE_BYTES) + PART_BYTES + scan.PAD + 1)
 
 
 def _in_order(
-    pieces: Iterator[tuple[bytearray, int]], reader: "_Reader", first: int, skipped: Counter[str],
+    pieces: Iterator[tuple[mmap, int]], reader: "_Reader", first: int, skipped: Counter[str],
     slow: Counter[str],
 ) -> Iterator[pa.Table | BadRow]:  # fmt: skip
     """Have pieces read side by side, and give what they hold one after the other."""
@@ -213,13 +215,13 @@ class _Reader:
         self.fast &= cluster is None or sacct.is_cluster(cluster)
         self._free: queue.SimpleQueue[Dictionary] = queue.SimpleQueue()
 
-    def read(self, text: bytearray, end: int) -> _Piece:
+    def read(self, text: mmap, end: int) -> _Piece:
         """Read a piece of whole lines, up to where the last one ends; its buffer is free then."""
         found = self._read(text, end)
         self.free.put(text)
         return found
 
-    def _read(self, text: bytearray, end: int) -> _Piece:
+    def _read(self, text: mmap, end: int) -> _Piece:
         padded = np.frombuffer(text, np.uint8)
         most = scan.count_lines(padded, end)
         if not self.fast or most > LINES_MAX:
