@@ -8,7 +8,7 @@ in a process of its own, and a second process closes the months: together `end_t
 reads the same text before and after, times as times, and nothing else; `ratio` is ours over its
 median. `polars_strings_s` is what it needs where all but three numbers are left as they stand.
 `day_s` is `svoucher import` of one more day, 150,000 runs with all columns that `svoucher collect`
-asks for, from the start of the command to its end.
+asks for, from the start of the command to its end. Each has its `_cpu_s`, of both processors.
 
 What Polars counts and sums of the text, and of the archive, is what the book has, or there is no
 figure. Writes bench/results/usage.json.
@@ -25,7 +25,7 @@ import time
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from accounting import period
 from accounting.book import ledger
@@ -83,9 +83,16 @@ def made(path: Path, rows: int, accounts: Sequence[str], **how: Any) -> Path:
     return path
 
 
-def run(*words: str) -> tuple[float, float]:
-    """Run Python, compiled beforehand as what is installed is; return the seconds that it took and
-    the MiB that it had at its peak."""
+class Ran(NamedTuple):
+    """What a process took: seconds, seconds of processors, and the MiB that it had at its peak."""
+
+    s: float
+    cpu_s: float
+    mib: float
+
+
+def run(*words: str) -> Ran:
+    """Run Python, compiled beforehand as what is installed is."""
     began_s = time.perf_counter()
     env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
     process = subprocess.Popen([sys.executable, *words], env=env, stdout=sys.stderr)
@@ -93,11 +100,12 @@ def run(*words: str) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(words)}: exit status {process.returncode}")
-    return time.perf_counter() - began_s, used.ru_maxrss / 1024
+    cpu_s = used.ru_utime + used.ru_stime
+    return Ran(time.perf_counter() - began_s, cpu_s, used.ru_maxrss / 1024)
 
 
-def take_in(home: Path, text: Path, last_day: date) -> tuple[float, float]:
-    """Take a text in by the command; return seconds and MiB."""
+def take_in(home: Path, text: Path, last_day: date) -> Ran:
+    """Take a text in by the command."""
     return run("-c", SVOUCHER, "--home", str(home), "import", str(text), "--cluster", "chengdu",
                "--complete-until", last_day.isoformat())  # fmt: skip
 
@@ -188,11 +196,11 @@ def measure(folder: Path, rows: int) -> dict[str, Any]:
     before = in_the_book(home), polars_archive(home)
 
     peers = [apart("polars_parse", text)]
-    import_s, peak_mib = take_in(home, text, last_day + timedelta(days=40))
+    import_ = take_in(home, text, last_day + timedelta(days=40))
     months = [period.name_of(date(2024, 1, 1), "month")]
     while len(months) < 12 and period.bounds(months[-1], period.SHANGHAI)[1] <= last_s:
         months.append(period.following(months[-1]))
-    close_s, close_mib = run(
+    close = run(
         "-c",
         f"import bench.alone, bench.book_size as b, pathlib; "
         f"b.close(pathlib.Path({str(home)!r}), {months!r})",
@@ -205,20 +213,23 @@ def measure(folder: Path, rows: int) -> dict[str, Any]:
     agree(own, peers[0], "runs", "elapsed_s")
     day = made(folder / "day.psv", DAY_ROWS, accounts, columns=FIELDS, begin_s=last_s + 40 * 86_400,
                first_job=900_000_001)  # fmt: skip
-    day_s, _ = take_in(home, day, last_day + timedelta(days=90))
+    one_day = take_in(home, day, last_day + timedelta(days=90))
     polars_s = statistics.median(each["s"] for each in peers)
     return {
         "rows": rows,
         "text_bytes": text.stat().st_size,
-        "end_to_end_s": import_s + close_s,
-        "import_s": import_s,
-        "close_s": close_s,
+        "end_to_end_s": import_.s + close.s,
+        "import_s": import_.s,
+        "import_cpu_s": import_.cpu_s,
+        "close_s": close.s,
+        "close_cpu_s": close.cpu_s,
         "polars_parse_s": polars_s,
         "polars_strings_s": statistics.median(each["strings_s"] for each in peers),
-        "ratio": (import_s + close_s) / polars_s,
-        "peak_mib": max(peak_mib, close_mib),
-        "import_mib": peak_mib,
-        "day_s": day_s,
+        "ratio": (import_.s + close.s) / polars_s,
+        "peak_mib": max(import_.mib, close.mib),
+        "import_mib": import_.mib,
+        "day_s": one_day.s,
+        "day_cpu_s": one_day.cpu_s,
         "day_runs": in_the_book(home)["runs"] - book["runs"],
         "months": len(months),
         "archive_bytes": sum(f.stat().st_size for f in home.glob("archive/**/*.parquet")),
