@@ -53,7 +53,9 @@ NOT_SAID = re.compile(
     r"[A-Z]{2,} |from |svoucher: \{|\[[A-Z]{2,}|%|users|uid|policy \{|演练|, deduct|.* min$"
 )
 """How SQL, logs, options and names begin: what is no sentence, or for nobody who asks."""
+GROUPS = tuple(sorted({*charges.GROUPS, *standing.GROUPS}))
 VALUES = {
+    "column": GROUPS,
     "status": tuple(f", {one}" for one in chips.STATUSES[1:]),
     "reason": (pricing.REFUNDED,),
     "unit": ("minute", "hour"),
@@ -61,7 +63,7 @@ VALUES = {
         "cards", "cores", "nodes", "memory", "Core-hours", "Card-hours", "refused", "holds", "held",
     ),
     "figure": ("unknown",),
-    "group": tuple(sorted({*charges.GROUPS, *standing.GROUPS})),
+    "group": GROUPS,
     "title": ("Charges", "Vouchers"),
     "series": ("all", "charge", "issued", chart.OTHERS, "vouchers"),
     "measure": ("yuan", "hours", "percent", "PFLOPS·hours", "runs"),

@@ -135,14 +135,50 @@ def test_usage_is_what_is_said_plainly(
     with written(tables, zone, batch) as (root, files):
         found = hours.usage(root, files, by, zone)
     wanted = reports.usage_by(current(tables), by, zone)
-    assert list(found.items()) == list(wanted.items())
+    assert list(found.items()) == [((name, ""), own) for name, own in wanted.items()]
+
+
+@given(archived(), BY, ZONE, st.sampled_from(hours.OF_RUNS))
+def test_usage_of_a_group_is_that_of_its_runs(
+    tables: list[pa.Table], by: str, zone: str, group: str
+) -> None:
+    """Each group has what the definition says of its runs alone; where nothing ran is no row."""
+    with written(tables, zone, 3) as (root, files):
+        found = hours.usage(root, files, by, zone, group)
+    rows = current(tables)
+    words = [word or "" for word in rows.column(group).to_pylist()]
+    wanted = {
+        (name, word): own
+        for word in set(words)
+        for name, own in reports.usage_by(
+            rows.filter(pa.array([each == word for each in words])), by, zone
+        ).items()
+        if own != reports.Hours()
+    }
+    assert list(found.items()) == sorted(wanted.items(), key=lambda item: item[0])
+
+
+def test_usage_of_units() -> None:
+    """A unit has what its accounts have together; runs without one stay apart."""
+    one, two, none = (reports.Hours(wall_s=seconds, runs=1) for seconds in (1, 2, 4))
+    found = {("2024", ""): none, ("2024", "A"): one, ("2024", "B"): two}
+    assert list(hours.by_unit(found, {"A": "u", "B": "u"}).items()) == [
+        (("2024", ""), none),
+        (("2024", "u"), reports.Hours(wall_s=3, runs=2)),
+    ]
 
 
 @given(archived(3 * 10**9), st.sampled_from(["month", "year", reports.TOTAL]), ZONE)
 def test_runs_of_decades(tables: list[pa.Table], by: str, zone: str) -> None:
     """Seconds that the compiled loops are not sure of are cut plainly, with the others."""
     with written(tables, zone, 3) as (root, files):
-        assert hours.usage(root, files, by, zone) == reports.usage_by(current(tables), by, zone)
+        wanted = reports.usage_by(current(tables), by, zone)
+        assert hours.usage(root, files, by, zone) == {(name, ""): w for name, w in wanted.items()}
+        for group in ("user", "chip"):
+            grouped = hours.usage(root, files, by, zone, group)
+            assert sum(own.cpu_s for own in grouped.values()) == sum(
+                own.cpu_s for own in wanted.values()
+            )
         asked = utilisation.Asked(by, zone, None)
         found, _ = utilisation.allocated(root, files, asked)
         assert found == utilisation.counted(asked, current(tables))
@@ -208,7 +244,8 @@ def test_bounds_that_a_footer_does_not_say(tmp_path: Path, monkeypatch) -> None:
     files = [archive.write(tmp_path, "chengdu", "2024-07", pa.concat_tables(tables))]
     assert pq.read_metadata(tmp_path / files[0].path).row_group(0).column(4).statistics is None
     found = hours.usage(tmp_path, files, "day", period.SHANGHAI)
-    assert found == reports.usage_by(current(tables), "day", period.SHANGHAI)
+    wanted = reports.usage_by(current(tables), "day", period.SHANGHAI)
+    assert found == {(name, ""): own for name, own in wanted.items()}
     assert sum(own.runs for own in found.values()) == 3
 
 

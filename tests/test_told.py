@@ -1,5 +1,6 @@
 """What commands print for programs keeps to its schema, and CSV says the same: after a quarter."""
 
+import json
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from homes import ROOT, Home
 from test_docs import LEAVES
 from test_guides import steps
 
+from accounting.settle import hours
 from slurm_voucher import listening
 from slurm_voucher.cli import main
 
@@ -98,6 +100,18 @@ def test_a_listing_keeps_to_its_schema(quarter: Home, asked: str) -> None:
     assert bool(rows) == (asked in ROWS)
     if rows:
         told.same_as_csv(rows, quarter.ok(*words, "--csv"))
+
+
+@pytest.mark.parametrize("group", hours.GROUPS)
+def test_usage_by_a_group_is_all_of_it(quarter: Home, group: str) -> None:
+    """Every run is in one group, which stands beside the period."""
+    asked = ("--as-of", DAY, "report", "usage", "--cluster", "chengdu", "--by", "total", "--json")
+    [whole] = json.loads(quarter.ok(*asked))
+    rows = json.loads(quarter.ok(*asked, "--group", group))
+    assert {*map(tuple, rows)} == {("period", group, *[*whole][1:])}
+    assert sum(row["ended"] for row in rows) == whole["ended"] > 0
+    if group == "unit":
+        assert {row["unit"] for row in rows} & {"shuzhi"}
 
 
 ENDING = [(words, command) for words, command in LEAVES if words != "serve"]

@@ -103,13 +103,18 @@ def summed(root: Path, files: Sequence[Segment], asked: Asked) -> dict[Key, Sum]
 
 def _by_unit(conn: Connection, sums: dict[Key, Sum]) -> dict[Key, Sum]:
     """Add the sums of accounts up by the units that they belong to."""
-    contract = schema.contract.c
-    units = {row.account: row.unit for row in conn.execute(select(contract.account, contract.unit))}
+    units = units_of(conn)
     found: dict[Key, Sum] = {}
     for (name, account), own in sums.items():
         of = found.setdefault((name, units[account]), Sum())
         of.add(1, own.runs, own.gflops_s, own.charge_micro)
     return found
+
+
+def units_of(conn: Connection) -> dict[str, str]:
+    """Return the unit of each voucher account."""
+    contract = schema.contract.c
+    return {row.account: row.unit for row in conn.execute(select(contract.account, contract.unit))}
 
 
 def insist_on_book(conn: Connection, sums: dict[Key, Sum]) -> None:

@@ -41,16 +41,23 @@ def _without_gaps(names: list[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def usage(rows: Iterable[Mapping[str, Any]]) -> list[Chart]:
-    """Show hours of cores and cards in each period; what there is none of is left out."""
+def usage(rows: Iterable[Mapping[str, Any]], group: str | None) -> list[Chart]:
+    """Show hours of cores and cards in each period, by group; what there is none of is left out."""
     rows = list(rows)
-    at = tuple(str(row["period"]) for row in rows)
+    at = _without_gaps(sorted({row["period"] for row in rows}))
     found = []
     for column, what in (("cpu_hours", "Core-hours"), ("card_hours", "Card-hours")):
-        values = tuple(Decimal(row[column]) for row in rows)
-        if any(values):
-            title, name = said(f"{what}, split by time"), word("what", what)
-            found.append(Chart(title, _of("hours"), Kind.BARS, at, (Series(name, values),)))
+        had = {
+            (row["period"], row[group] or NOBODY if group else word("what", what)): row[column]
+            for row in rows
+        }
+        values = {
+            name: tuple(Decimal(had.get((each, name), 0)) for each in at)
+            for name in sorted({name for _, name in had})
+        }
+        if any(map(any, values.values())):
+            title = said(f"{what}, split by time")
+            found.append(Chart(title, _of("hours"), Kind.BARS, at, series(values)))
     return found
 
 

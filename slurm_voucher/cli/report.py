@@ -9,7 +9,7 @@ from accounting.errors import InvalidInput
 from accounting.forms.paper import Kind, pflops_h, shown
 from accounting.runs import places, reports
 from accounting.runs.nodes import WHYS
-from accounting.settle import hours, utilisation
+from accounting.settle import charges, hours, utilisation
 from accounting.settle.utilisation import Used
 from slurm_voucher.charts import reports as drawn
 from slurm_voucher.cli import money_reports
@@ -32,17 +32,24 @@ for command in money_reports.COMMANDS:
 @click.option(
     "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, reports.TOTAL])
 )
+@click.option("--group", type=click.Choice(hours.GROUPS), help="What to add up by besides.")
 @click.option("--timezone", help="Zone of the periods.  [default: the policy's]")
 @chart_options
 @output_options
 @pass_site
 def usage_report(
-    site: Site, cluster: str, by: str, timezone: str | None, drawing: Drawing, show: Show
+    site: Site,
+    cluster: str,
+    by: str,
+    group: str | None,
+    timezone: str | None,
+    drawing: Drawing,
+    show: Show,
 ) -> None:
     """Report what machines did, split over periods by time (charges go by month of end).
 
     \b
-    Example: svoucher report usage --cluster pozidriv --by day --timezone UTC --json
+    Example: svoucher report usage --cluster pozidriv --by day --group partition --json
     """
     name = _zone(timezone or site.policy.timezone)
     with site.read() as conn:
@@ -52,12 +59,18 @@ def usage_report(
                 f"cluster {cluster}: 0 runs in the archive, 1 is needed; known: "
                 f"{', '.join(sorted(known)) or 'none'}"
             )
-        files = places.files(conn, cluster=cluster)
-    used = hours.usage(site.config.archive, files, by, name)
+        files, units = places.files(conn, cluster=cluster), charges.units_of(conn)
+    column = "account" if group == "unit" else group
+    used = hours.usage(site.config.archive, files, by, name, column)
+    if group == "unit":
+        used = hours.by_unit(used, units)
     how = f"split by time ({name})"
-    found = [{"period": of, **own.row()} for of, own in used.items()]
+    found = [
+        {"period": of, **({group: word or None} if group else {}), **own.row()}
+        for (of, word), own in used.items()
+    ]
     if drawing.wanted:
-        draw(site, drawing, f"Usage of {cluster}", how, drawn.usage(found))
+        draw(site, drawing, f"Usage of {cluster}", how, drawn.usage(found, group))
     else:
         show_counted(show, how, found)
 
