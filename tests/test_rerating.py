@@ -340,7 +340,7 @@ def test_the_command(tmp_path) -> None:
     ("options", "code", "words"),
     [
         (["--tariff", "nothing-1"], 3, "tariff nothing-1: none is loaded"),
-        (["--prices", "nowhere.yaml"], 3, "nowhere.yaml: cannot be read"),
+        (["--prices", "nowhere.yaml"], 3, "nowhere.yaml: No such file or directory; check"),
         (["--slurm-partition", "core"], 4, "sbatch: not found"),
         (["--scheduler", "nowhere"], 3, "'nowhere': is no address"),
     ],

@@ -258,10 +258,13 @@ def insist_on_ready(conn: Connection, claim_id: str) -> dict[str, Any]:
         Refused: It leaves out a credit that it has to take off, or a unit owes by now.
     """
     claim = find_claim(conn, claim_id)
-    advice = {"owed": "repay it", "withdrawn": "open another one"}.get(claim["state"])
-    if advice:
+    ended = {
+        "owed": ("owed to the treasury", "repay it"),
+        "withdrawn": ("withdrawn", "open another one"),
+    }.get(claim["state"])
+    if ended:
         raise NotAllowed(
-            f"claim {claim_id}: it is {claim['state']}, only an open one is handed in; {advice}"
+            f"claim {claim_id}: it is {ended[0]}, only an open one is handed in; {ended[1]}"
         )
     left_out = credits_left_out(conn, claim)
     if left_out:
