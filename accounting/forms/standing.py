@@ -13,6 +13,7 @@ from accounting import money, period
 from accounting.book import schema
 from accounting.forms.registers import fen_by_owner
 from accounting.policy import Policy
+from accounting.vouchers import registry
 
 GROUPS = ("voucher", "account", "unit", "provider", "category", "month", "quarter", "year")
 """What vouchers can be added up by; periods are those of their issue."""
@@ -123,8 +124,7 @@ class Account:
 
 def units(conn: Connection) -> dict[str, tuple[Standing, Account]]:
     """Return for each unit what its vouchers come to, and the cash of its accounts."""
-    contract = schema.contract.c
-    of = {row.account: row.unit for row in conn.execute(select(contract.account, contract.unit))}
+    of = registry.unit_by_account(conn)
     table = schema.balance.c
     sums: dict[tuple[str, str], int] = {}
     names = ("accrued", "cash", "receivable")

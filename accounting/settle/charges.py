@@ -19,8 +19,8 @@ from accounting.errors import InvariantBroken
 from accounting.runs import places, reports
 from accounting.runs.segment import Segment
 from accounting.settle import tallying
+from accounting.vouchers import registry
 
-TOTAL = "total"
 OF_RUNS = ("account", "provider", "cluster", "partition", "chip", "qos", "user", "tariff")
 GROUPS = (*OF_RUNS, "unit")
 """What charges can be added up by; a unit is that of the account."""
@@ -103,18 +103,12 @@ def summed(root: Path, files: Sequence[Segment], asked: Asked) -> dict[Key, Sum]
 
 def _by_unit(conn: Connection, sums: dict[Key, Sum]) -> dict[Key, Sum]:
     """Add the sums of accounts up by the units that they belong to."""
-    units = units_of(conn)
+    units = registry.unit_by_account(conn)
     found: dict[Key, Sum] = {}
     for (name, account), own in sums.items():
         of = found.setdefault((name, units[account]), Sum())
         of.add(1, own.runs, own.gflops_s, own.charge_micro)
     return found
-
-
-def units_of(conn: Connection) -> dict[str, str]:
-    """Return the unit of each voucher account."""
-    contract = schema.contract.c
-    return {row.account: row.unit for row in conn.execute(select(contract.account, contract.unit))}
 
 
 def insist_on_book(conn: Connection, sums: dict[Key, Sum]) -> None:

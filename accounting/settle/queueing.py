@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy.engine import Connection
 
-from accounting.runs import archive, reports, usage
-from accounting.settle import stored
+from accounting.runs import places, reports, usage
+from accounting.settle import tallying
 
 BOUNDS_S = (600, 3_600, 8 * 3_600, 24 * 3_600)
 """Up to how long, inclusive, the waits are that are counted together; the last are longer."""
@@ -39,19 +39,23 @@ def waits(
     Raises:
         InvariantBroken: A segment is missing or cannot be read.
     """
-    segments = stored.segments(conn, cluster=cluster)
-    counts: Counter[tuple[str, int]] = Counter()
-    for rows in archive.parts(root, segments, COLUMNS):
-        counts.update(_counted(rows, by, timezone))
-    revised: dict[str, bool] = {}  # many segments may stand in one file
-    for segment in segments:
-        if segment.file not in revised:
-            revised[segment.file] = archive.has_revisions(root, segment)
-        if revised[segment.file]:
-            before = stored.superseded(conn, root, archive.read(root, [segment]))
-            counts.subtract(_counted(before, by, timezone))
-    names = sorted({name for name, _ in +counts})
+    parts = tallying.footers(root, places.files(conn, cluster=cluster))
+    counted = tallying.tally(root, parts, COLUMNS, lambda: _Waits(by, timezone))
+    counts = sum((each.counts for each in counted), Counter[tuple[str, int]]())
+    names = sorted({name for name, _ in counts})
     return {name: tuple(counts[name, i] for i in range(len(BOUNDS_S) + 1)) for name in names}
+
+
+class _Waits:
+    """Counts for one thread."""
+
+    def __init__(self, by: str, timezone: str) -> None:
+        self._by, self._timezone = by, timezone
+        self.counts: Counter[tuple[str, int]] = Counter()
+
+    def count(self, rows: pa.RecordBatch, _month: str) -> None:
+        """Count the waits of some runs."""
+        self.counts.update(_counted(pa.Table.from_batches([rows]), self._by, self._timezone))
 
 
 def _counted(rows: pa.Table, by: str, timezone: str) -> Counter[tuple[str, int]]:

@@ -317,6 +317,12 @@ def unit_of(conn: Connection, cluster: str, uid: int, at_s: int) -> str | None:
     return units_of(conn, cluster, [uid], at_s)[uid][0]
 
 
+def unit_by_account(conn: Connection) -> dict[str, str]:
+    """Return the unit of each voucher account."""
+    contract = schema.contract.c
+    return {row.account: row.unit for row in conn.execute(select(contract.account, contract.unit))}
+
+
 def units_of(
     conn: Connection, cluster: str, uids: Sequence[int], at_s: int
 ) -> dict[int, tuple[str | None, int | None]]:

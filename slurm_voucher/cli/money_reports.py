@@ -14,6 +14,7 @@ from accounting.book import schema
 from accounting.forms import programme, standing
 from accounting.forms.paper import Kind, Table, pflops_h, shown
 from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
+from accounting.runs import reports
 from accounting.settle import charges, queueing, utilisation
 from slurm_voucher.charts import reports as drawn
 from slurm_voucher.charts.chart import Chart
@@ -88,7 +89,7 @@ def _rows(table: Table) -> list[dict[str, str]]:
 
 @click.command("charges")
 @click.option(
-    "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, charges.TOTAL])
+    "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, reports.TOTAL])
 )
 @click.option("--group", type=click.Choice(charges.GROUPS), help="What to add up by besides.")
 @chart_options

@@ -9,8 +9,9 @@ from accounting.errors import InvalidInput
 from accounting.forms.paper import Kind, pflops_h, shown
 from accounting.runs import places, reports
 from accounting.runs.nodes import WHYS
-from accounting.settle import charges, hours, utilisation
+from accounting.settle import hours, utilisation
 from accounting.settle.utilisation import Used
+from accounting.vouchers import registry
 from slurm_voucher.charts import reports as drawn
 from slurm_voucher.cli import money_reports
 from slurm_voucher.cli.charting import Drawing, chart_options, draw
@@ -59,7 +60,7 @@ def usage_report(
                 f"cluster {cluster}: 0 runs in the archive, 1 is needed; known: "
                 f"{', '.join(sorted(known)) or 'none'}"
             )
-        files, units = places.files(conn, cluster=cluster), charges.units_of(conn)
+        files, units = places.files(conn, cluster=cluster), registry.unit_by_account(conn)
     column = "account" if group == "unit" else group
     used = hours.usage(site.config.archive, files, by, name, column)
     if group == "unit":
