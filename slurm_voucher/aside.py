@@ -7,9 +7,11 @@ import asyncio
 import contextlib
 import os
 import pickle
+import select
 import signal
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -71,8 +73,20 @@ def _frame(value: object) -> bytes:
     return _LENGTH.pack(len(raw)) + raw
 
 
+def _end_with_who_asked() -> None:
+    """End when the asker is gone, killed even: what it began must not meet what its successor does.
+
+    It takes what it has started and waits for along: the process leads a group of its own.
+    """
+    asker = select.poll()
+    asker.register(sys.stdin.fileno(), 0)  # no event but that the other end is gone
+    asker.poll()
+    os.killpg(os.getpid(), signal.SIGKILL)
+
+
 def serve(answer: Callable[[Any], object]) -> None:
     """Answer frames until there are no more; what is raised is an answer, too."""
+    threading.Thread(target=_end_with_who_asked, daemon=True).start()
     there, back = sys.stdin.buffer, sys.stdout.buffer
     while head := there.read(_LENGTH.size):
         question = pickle.loads(there.read(*_LENGTH.unpack(head)))  # noqa: S301 - see above
