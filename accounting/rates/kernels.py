@@ -274,13 +274,19 @@ def _put(apart: Apart, low: int, high: int, out: Int64s) -> None:
 
 
 @_compiled
-def _add_up(
-    rows: Rows, partition: npt.NDArray[np.uint32], low: int, high: int, out: Int64s, sums: Int64s
-) -> None:
-    """Add charges to the sums of their partitions."""
+def _add_up(rows: Rows, low: int, high: int, out: Int64s, by_item: Int64s) -> None:
+    """Add charges to the sums of their items."""
     for j in range(high - low):
         i = np.uint64(low + j)
-        sums[partition[rows.item[i]]] += out[i]
+        by_item[rows.item[i]] += out[i]
+
+
+@_compiled
+def _move(by_item: Int64s, partition: npt.NDArray[np.uint32], sums: Int64s) -> None:
+    """Move what items have come to into the sums of their partitions."""
+    for k in range(by_item.shape[0]):
+        sums[partition[k]] += by_item[k]
+        by_item[k] = 0
 
 
 @_compiled
@@ -549,22 +555,24 @@ def draw_down(
     `onepass` documents the arrays; what it does is said plainly in `drawdown`.
     """
     charge, work = sums.charge_micro, np.empty(_BLOCK + 1, np.int64)
-    crossing = np.empty((64, 3), np.int64)
+    by_item, crossing = np.zeros(tables.partition.shape[0], np.int64), np.empty((64, 3), np.int64)
     for a in range(first, last):
         edges = vouchers.edge_s[vouchers.edge_firsts[a] : vouchers.edge_firsts[a + 1]]
         intervals = np.zeros((edges.shape[0] + 1, 5), np.int64)
         low = rows.firsts[a]
         for m in range(months_s.shape[0] - 1):
             high = _seek(rows.end_s, low, rows.firsts[a + 1], months_s[m + 1])
-            by_partition = sums.by_partition[a, m]
+            if low == high:
+                continue
             for block in range(low, high, _BLOCK):
                 end = min(block + _BLOCK, high)
                 _price(rows, tables, block, end, charge)
                 _put(apart, block, end, charge)
-                _add_up(rows, tables.partition, block, end, charge, by_partition)
+                _add_up(rows, block, end, charge, by_item)
+            _move(by_item, tables.partition, sums.by_partition[a, m])
             if edges.shape[0] == 0:
                 sums.share_fen[low:high] = 0
-            elif high > low:
+            else:
                 crossing, count = _by_interval(
                     rows, tables, apart, edges, low, high, charge, intervals, crossing
                 )
