@@ -1,8 +1,11 @@
-"""Whatever is delivered, corrected, given back and closed: a month never bears too much."""
+"""Whatever is delivered, corrected, given back and closed or taken back: a month never bears too
+much, and what was taken back is owed once."""
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from random import Random
 
@@ -14,9 +17,10 @@ from town import ACCOUNT, Town, stamp
 
 from accounting import policy
 from accounting.book import ledger
-from accounting.errors import Refused
+from accounting.errors import NotAllowed, Refused
 from accounting.runs.run import Run
 from accounting.settle import known, refunding
+from accounting.vouchers import clawback, debts, holds
 
 MONTHS = ("2024-10", "2024-11", "2024-12", "2025-01")
 OCTOBER = "2024-10-01T00:00:00+08:00"
@@ -66,6 +70,33 @@ def act(shop: Town, random: Random, known: dict[int, Run], months: tuple[str, ..
             assert "refunded already" in str(refused)  # noqa: PT017 - or it is a story's course
 
 
+def claw_back(shop: Town, random: Random, at: str) -> None:
+    """Take a voucher back, and let the unit repay some of what it owes by then."""
+    with shop.begin() as conn:
+        own = [each.id for each in holds.vouchers(conn, ACCOUNT)]
+        draft = clawback.draft(conn, random.choice(own), "forged")
+    signed = shop.signed(draft)
+    with suppress(NotAllowed), shop.begin() as conn:
+        clawback.accept(conn, signed, shop.policy, stamp(at))
+    with shop.begin() as conn:
+        for debt in debts.listed(conn):
+            if debt["left_fen"] > 1:
+                debts.pay(
+                    conn, debt["id"], amount_fen=debt["left_fen"] // random.choice([1, 2]),
+                    reference=f"CZ-{at}-{debt['id']}", paid_on=date(2024, 12, 1),
+                    programme=shop.policy.name, stamp=stamp(at),
+                )  # fmt: skip
+
+
+def what_was_taken_back_is_owed(shop: Town) -> None:
+    """What is still deducted from vouchers that were taken back is what is owed, or was paid."""
+    with shop.begin() as conn:
+        gone = holds.taken_back(conn)
+        taken = sum(ledger.balance(conn, "voucher.deducted", each) for each in gone)
+        due = sum(row["amount_fen"] - row["relieved_fen"] for row in debts.listed(conn))
+    assert taken == due * 10_000
+
+
 def months_add_up(shop: Town) -> None:
     """Each month's fee is the floor of its charges, its deduction no more than half of that."""
     with shop.begin() as conn:
@@ -92,8 +123,11 @@ def test_a_month_never_bears_too_much(
     for place, month in enumerate(MONTHS, 1):
         for _ in range(random.randint(1, 5)):
             act(shop, random, known, MONTHS[:place])
+        if random.random() < 0.3:
+            claw_back(shop, random, AFTER[month])
         close(shop, month)
         months_add_up(shop)
+        what_was_taken_back_is_owed(shop)
 
     assert found(shop) == []
     engine.dispose()

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from homes import Home, an_account, furnished, one_line
+import told
+from homes import HEADER, Home, an_account, furnished, one_line
+from test_cli_refund import PRICES, ROW
 
 AT = ("--as-of", "2026-11-22")
 
@@ -116,6 +118,41 @@ def test_a_voucher_is_clawed_back(home: Home) -> None:
         3,
         "debt D-CD26-0001-1-1: not in the book",
     )
+    audited(home)
+
+
+def test_what_a_refund_gives_back_is_not_owed(home: Home) -> None:
+    """Clawed back, repaid and then refunded: the statement, the list and the treasury's act say
+    that 2.00 were asked back too much, and give them back."""
+    priced = home.path / "prices.yaml"
+    priced.write_text(PRICES)
+    home.ok("price", "load", str(priced))
+    row = ROW.format(
+        id=7, start="2026-11-23T00:00:00", end="2026-11-23T01:00:00", account="CD26-0001"
+    )
+    (home.path / "rows.psv").write_text(f"{HEADER}\n{row}\n")
+    home.ok("import", file(home, "rows.psv"), "--cluster", "chengdu")
+    home.ok("--as-of", "2026-12-05", "close", "2026-11")
+    said = act(home, "voucher", "clawback", "CD26-0001-1", "--reason", "forged")
+    assert "99,998.00 yuan cancelled, 2.00 owed to the treasury" in said
+    home.ok(*AT, "voucher", "repay", "D-CD26-0001-1-1", "2", "--reference", "CZ-1")
+    home.ok("--as-of", "2026-12-06", "refund", "7", "--reason", "lost")
+    one_line(
+        home.run("voucher", "return", "D-CD26-0001-1-1", "--reference", "CZ-2", "-o", "x"),
+        1, "0.00 yuan is paid too much",
+    )  # fmt: skip
+    said = home.ok("--as-of", "2027-01-05", "close", "2026-12")
+    assert "debt D-CD26-0001-1-1: 2.00 less is owed to the treasury" in said
+    [row] = told.rows("voucher-debts", home.ok("voucher", "debts", "--json"))
+    assert [row[name] for name in ("amount", "relieved", "paid", "returned", "left")] == [
+        "2.00", "2.00", "2.00", "0.00", "-2.00",
+    ]  # fmt: skip
+    home.ok("key", "make", file(home, "key2"), "--actor", "finance", "--role", "treasury")
+    home.ok("key", "trust", file(home, "key2.pub"))
+    home.ok("voucher", "return", "D-CD26-0001-1-1", "--reference", "CZ-2", "-o", file(home, "d"))
+    home.ok("act", "sign", file(home, "d"), "--key", file(home, "key2"), "-o", file(home, "act"))
+    assert "2.00 yuan given back to the unit" in home.ok("act", "accept", file(home, "act"))
+    assert table(home, "voucher", "debts")[0]["left"] == "0.00"
     audited(home)
 
 

@@ -18,6 +18,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,17 @@ from town import ACCOUNT, CLUSTER, PROVIDER, Town, stamp
 from accounting.book import ledger, schema, signing
 from accounting.errors import Refused
 from accounting.redeem import paying, reserve, reviewing, withdrawing
-from accounting.runs import places, usage
+from accounting.runs import places, usage, watermarks
+from accounting.runs.run import Run
 from accounting.settle import charging, compacting, refunding
-from accounting.vouchers import holds, issuing, papers
+from accounting.vouchers import clawback, debts, holds, issuing, papers, returning
 
 pytestmark = pytest.mark.thorough
 
 WITHDRAWN, CLAIM = (f"C-{PROVIDER}-2024-Q4-{i}" for i in (1, 2))
 LATE = "2025-06-01T09:00:00+08:00"
+LOST, LOST_LATER = yuan(3, 5, DECEMBER), yuan(1, 100)
+DEBT, DEBT_FEN = f"D-{towns.VOUCHER}-1", 605_766
 HOLD = "a" * 32
 Act = Callable[[Town], object]
 
@@ -233,17 +237,32 @@ def close_late(town: Town) -> None:
     close(town, "2024-12", at=LATE)
 
 
+def close_again(town: Town) -> None:
+    """A statement that gives back what was clawed back and repaid."""
+    with town.begin() as conn:
+        watermarks.advance(conn, CLUSTER, "ended", towns.instant(LATE))
+    close(town, "2025-01", at=LATE)
+
+
 def invoice(town: Town) -> None:
     """The invoice of the statement."""
     delivery.invoice(town, "2024-12")
 
 
-def refund(town: Town) -> None:
+def refund(town: Town, lost: Run = LOST) -> None:
     """A run of the statement that is given back; once that stands, it is refused."""
-    lost = yuan(3, 5, DECEMBER)
     key = (lost.cluster, lost.job_id, lost.submit_s, lost.start_s)
     with contextlib.suppress(Refused):
         refunding.refund(town.engine, town.archive, key, "lost", town.policy, stamp(LATE))
+
+
+def repay(town: Town) -> None:
+    """All that the unit owes of what was clawed back."""
+    with town.begin() as conn:
+        debts.pay(
+            conn, DEBT, amount_fen=DEBT_FEN, reference="CZ", paid_on=date(2025, 6, 1),
+            programme=town.policy.name, stamp=stamp(LATE),
+        )  # fmt: skip
 
 
 def withdraw(town: Town) -> None:
@@ -270,6 +289,8 @@ def acts(folder: Path) -> dict[str, Act]:
             "review": lambda c, act, stamp, _: reviewing.accept_review(c, act, stamp),
             "payout": lambda c, act, stamp, _: paying.accept_payout(c, act, stamp),
             "grant": lambda c, act, stamp, _: reserve.accept_grant(c, act, stamp),
+            "claw_back": lambda c, act, stamp, _: clawback.accept(c, act, policy, stamp),
+            "give_back": lambda c, act, stamp, _: returning.accept(c, act, policy, stamp),
         }
 
         def carry_out(town: Town) -> None:
@@ -318,6 +339,15 @@ def acts(folder: Path) -> dict[str, Act]:
         ),
         "payout": signed(
             "payout", lambda c, _: paying.draft_payout(c, CLAIM, "P", policy, at), "treasury"
+        ),
+        "claw_back": signed(
+            "claw_back", lambda c, _: clawback.draft(c, towns.VOUCHER, "forged"), "regulator"
+        ),
+        "repay": repay,
+        "refund_again": lambda town: refund(town, LOST_LATER),
+        "close_again": close_again,
+        "give_back": signed(
+            "give_back", lambda c, _: returning.draft(c, DEBT, "CZ", policy, at), "treasury"
         ),
         "compact": compact,
     }

@@ -16,14 +16,14 @@ ROWS = """
     policy prices resized packet upgrading
     terms footprint discounts reading
     tariff signing registry
-    basis keys pricelists granting papers freezing payments debts certificate
+    basis keys pricelists granting papers freezing payments certificate
     holds examples
     nearing pace
-    definition releasing spending unitfacts credit cancelling
+    definition releasing spending unitfacts credit cancelling debts
     entitling
     issuing applying
     waiting
-    ending clawback amending
+    ending clawback amending returning
     items tables
     rating quoting explaining drawdown ordering owners
     onepass
@@ -39,7 +39,7 @@ ROWS = """
     refunding reviewing owing paying withdrawing funding backing recounting
     acts
     packing inventory comparing replay settled issued signed checking proving
-    claimed
+    claimed owed
     audit backup chained naming
     statement voucher claim registers
     programme standing

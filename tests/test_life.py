@@ -1,8 +1,9 @@
 """The whole life of vouchers, step by step at random, beside a few lines of plain Python.
 
 Vouchers are issued, cash comes in and is taken back, jobs are held, run, never run or are refunded,
-months are closed, invoices recorded, vouchers lapse, quarters are claimed, reviewed and paid. After
-each step every balance of the ledger is the model's, after each life an audit finds nothing.
+months are closed, invoices recorded, vouchers lapse or are clawed back and what is owed then is
+repaid, quarters are claimed, reviewed and paid. After each step every balance of the ledger is the
+model's, after each life an audit finds nothing.
 
 Left out are refunds of runs that a statement has (`test_any_story.py`), second vouchers and
 freezes (`test_eligible.py`).
@@ -15,6 +16,7 @@ import shutil
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,14 +34,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from sqlalchemy import select
-from town import CLUSTER, POLICY, PROVIDER, UID, Town, stamp
+from town import CLUSTER, POLICY, PROVIDER, UID, UNIT, Town, stamp
 
 from accounting.book import ledger, schema
 from accounting.errors import Refused
 from accounting.money import yuan
 from accounting.redeem import paying, redemption, reviewing, withdrawing
 from accounting.settle import invoicing, refunding
-from accounting.vouchers import holds, payments, releasing
+from accounting.vouchers import clawback, debts, holds, payments, releasing
 from accounting.vouchers.holds import Request
 
 STEPS = int(os.environ.get("LIFE_STEPS", "500"))
@@ -92,6 +94,9 @@ class Account:
     left: int
     deducted: int = 0
     expired: int = 0
+    cancelled: int = 0
+    gone: bool = False
+    debt: int = 0
     cash: int = 0
     owed: int = 0
     charged: dict = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
@@ -345,6 +350,36 @@ class Life(RuleBasedStateMachine):
             if last_s >= EXPIRY_S:
                 owner.expired, owner.left = owner.expired + owner.left, 0
 
+    @precondition(lambda self: any(not owner.gone for owner in self.accounts.values()))
+    @rule(which=PICK)
+    def claw_back(self, which):
+        """A voucher is taken back: what is left is cancelled, what was deducted is owed."""
+        name = self.pick(which, [n for n, owner in self.accounts.items() if not owner.gone])
+        at, owner = stamp(self.at()), self.accounts[name]
+        with self.town.begin() as conn:
+            draft = clawback.draft(conn, f"{name}-1", "forged")
+        act = self.town.signed(draft)
+        with self.town.begin() as conn:
+            done = clawback.accept(conn, act, POLICY, at)
+        assert done == (owner.left, owner.deducted, [])
+        owner.cancelled, owner.left = owner.left, 0
+        owner.gone, owner.debt = True, owner.deducted
+
+    @precondition(lambda self: any(owner.debt for owner in self.accounts.values()))
+    @rule(which=PICK, part=st.integers(1, 3))
+    def repay(self, which, part):
+        """Some of a debt, or all of it, is given back to the city."""
+        name = self.pick(which, [n for n, owner in self.accounts.items() if owner.debt])
+        at, owner = stamp(self.at()), self.accounts[name]
+        fen = -(-owner.debt // part)
+        with self.town.begin() as conn:
+            left = debts.pay(
+                conn, f"D-{name}-1-1", amount_fen=fen, reference=f"CZ{self.count}",
+                paid_on=date(2025, 1, 1), programme=POLICY.name, stamp=at,
+            )  # fmt: skip
+        owner.debt -= fen
+        assert left == owner.debt
+
     @precondition(lambda self: self.month < "2025")
     @rule()
     def end_the_year(self):
@@ -455,8 +490,10 @@ class Life(RuleBasedStateMachine):
             found["receivable", name] = owner.owed * FEN
             found["accrued", name] = sum(charge for charge, _ in owner.accrued())
             found["rounding", name] = sum(s[0] - s[2] * FEN for s in stated)
-            for part in ("left", "deducted", "expired"):
+            for part in ("left", "deducted", "expired", "cancelled"):
                 found[f"voucher.{part}", f"{name}-1"] = getattr(owner, part) * FEN
+        debt = sum(owner.debt for owner in self.accounts.values()) * FEN
+        found |= {("clawback.due", UNIT): debt, ("treasury.due", POLICY.name): -debt}
         stages = defaultdict(int)
         for line in self.lines.values():
             if line.waiting is not None:

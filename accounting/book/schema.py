@@ -343,6 +343,20 @@ debt_payment = _of_entry(
     _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
     _text("paid_on"),
 )
+debt_relief = _of_entry(
+    "debt_relief",
+    _text("debt", ForeignKey("debt.id")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    PrimaryKeyConstraint("debt", "seq"),
+)
+debt_return = _of_entry(
+    "debt_return",
+    _text("reference", pk=True),
+    _text("debt", ForeignKey("debt.id")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    _text("paid_on"),
+    _text("act_sha256", ForeignKey("signed_act.sha256")),
+)
 payment = _of_entry(
     "payment",
     _text("reference", pk=True),

@@ -39,6 +39,7 @@ ACTS = {
     "unit.freeze": ("regulator",),
     "unit.unfreeze": ("regulator",),
     "voucher.clawback": ("regulator",),
+    "debt.return": ("treasury",),
     "key.replace": KEY_ROLES,
     "key.revoke": KEY_ROLES,
 }

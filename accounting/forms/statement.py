@@ -24,6 +24,7 @@ from accounting.forms.paper import (
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.settle import statements
+from accounting.vouchers import debts
 from accounting.vouchers.registry import find
 
 COLUMNS = (
@@ -69,6 +70,10 @@ def paper(conn: Connection, statement_id: str, policy: Policy) -> Paper:
             *amount("单位自付", row.cash_fen),
             Field("其中尚未支付", row.receivable_fen, Kind.YUAN),
             *_vouchers(conn, row.id),
+            *(
+                Field(f"核减应退还财政款 {debt}", fen, Kind.YUAN)
+                for debt, fen in debts.lowered_by(conn, row.seq).items()
+            ),
             *_invoices(conn, row.id, policy),
         ),
         tables=(table,),

@@ -17,7 +17,7 @@ from accounting import period
 from accounting.book import schema
 from accounting.errors import VoucherError
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.proof import claimed, evidence, issued, replay, settled, signed
+from accounting.proof import claimed, evidence, issued, owed, replay, settled, signed
 from accounting.proof.evidence import Books, Found
 from accounting.proof.settled import sum_where, sums_by
 from accounting.rates import pricelists
@@ -25,7 +25,7 @@ from accounting.rates.tariff import Capacity
 from accounting.redeem import paying
 from accounting.runs import reports
 from accounting.settle import stored
-from accounting.vouchers import debts, holds, payments
+from accounting.vouchers import holds, payments
 
 __all__ = ["RULES", "Books", "Finding", "findings"]
 
@@ -255,51 +255,6 @@ def reserve(books: Books) -> Found:
             )
 
 
-def owing(books: Books) -> Found:
-    """What units have to give back is what their debts say, less what they paid; and no more than
-    their vouchers ever bore."""
-    owed: dict[str, int] = {}
-    for row in debts.listed(books.conn):
-        if row["paid_fen"] > row["amount_fen"]:
-            yield (
-                f"debt {row['id']}",
-                f"{row['paid_fen']} fen are paid, {row['amount_fen']} were owed",
-            )
-        left_fen = row["amount_fen"] - row["paid_fen"]
-        owed[row["unit"]] = owed.get(row["unit"], 0) + left_fen
-    for unit in books.conn.execute(select(schema.unit.c.id)).scalars():
-        micro, fen = books.sum_of("clawback.due", unit), owed.get(unit, 0)
-        if micro != fen * MICRO_PER_FEN:
-            yield (
-                f"unit {unit}",
-                f"clawback.due is {micro} micro-yuan, {fen * MICRO_PER_FEN} by papers",
-            )
-    yield from _owed_beyond(books)
-    treasury = sum(micro for (name, _), micro in books.sums.items() if name == "treasury.due")
-    if treasury != -sum(owed.values()) * MICRO_PER_FEN:
-        yield "treasury.due", f"is {treasury} micro-yuan, units owe {sum(owed.values())} fen"
-
-
-def _owed_beyond(books: Books) -> Found:
-    """Find accounts of which more was asked back than was deducted, or may be yet: what an
-    amendment leaves of a voucher is on runs that have no statement."""
-    voucher, debt = schema.voucher.c, schema.debt.c
-    asked = (
-        select(voucher.account, func.sum(debt.amount_fen))
-        .join(schema.debt, debt.voucher == voucher.id)
-        .group_by(voucher.account)
-    )
-    for account, asked_fen in books.conn.execute(asked).all():
-        bore = ("voucher.deducted", "voucher.left", "voucher.expired")
-        own = [each.id for each in holds.vouchers(books.conn, account)]
-        bore_fen = sum(books.sum_of(name, one) for name in bore for one in own) // MICRO_PER_FEN
-        if asked_fen > bore_fen:
-            yield (
-                f"account {account}",
-                f"{yuan(int(asked_fen))} yuan are asked back, its vouchers bore {yuan(bore_fen)}",
-            )
-
-
 def capacity(books: Books) -> Found:
     """No partition delivers more card-hours on a day than it has cards."""
     prices = pricelists.in_force(books.conn)
@@ -380,7 +335,7 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "paid": (claimed.paid, "compare claim, review and payout"),
     "receivable": (claimed.receivable, "compare deductions, claims, reviews and payouts"),
     "reserve": (reserve, "compare grants, draws and repayments"),
-    "debts": (owing, "compare debts with what the treasury received"),
+    "debts": (owed.debts_of_units, "compare debts with what the treasury received"),
     "capacity": (capacity, "look for runs counted twice, or correct the capacity in the tariff"),
     "archive": (archived, "restore the segment from a backup; the quarantine may have it"),
     "replay": (replayed, "stop closing; compare tariff, archive and statement"),

@@ -22,6 +22,7 @@ from accounting.proof.evidence import Books, Found
 _SUBJECTS = {
     "application": schema.application.c.id,
     "claim": schema.claim.c.id,
+    "debt": schema.debt.c.id,
     "key": schema.signing_key.c.key_id,
     "reserve": schema.provider.c.id,
     "unit": schema.unit.c.id,
@@ -206,6 +207,10 @@ def _decided(books: Books) -> Iterator[Decided]:
         said = _columns(row, "amount_fen", "reference")
         subject = f"reserve grant {row.reference}"
         yield Decided(subject, row.act_sha256, "reserve.grant", row.provider, said)
+    for row in books.conn.execute(select(schema.debt_return)):
+        said = _columns(row, "amount_fen", "reference", "paid_on")
+        subject = f"return {row.reference}"
+        yield Decided(subject, row.act_sha256, "debt.return", row.debt, said)
 
 
 def _columns(row: Any, *names: str) -> Said:

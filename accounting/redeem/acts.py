@@ -19,7 +19,7 @@ from accounting.errors import InvalidInput, Refused, VoucherError
 from accounting.money import yuan
 from accounting.policy import Policy
 from accounting.redeem import paying, reserve, reviewing
-from accounting.vouchers import clawback, freezing, issuing, waiting
+from accounting.vouchers import clawback, freezing, issuing, returning, waiting
 
 WORD_CHARS_MAX = 200
 """Of what a file calls itself: it may say anything."""
@@ -80,6 +80,10 @@ def _clawback(conn: Connection, act: Act, at: Place) -> str:
     return clawback.said(clawback.accept(conn, act, at.policy, at.stamp))
 
 
+def _debt_return(conn: Connection, act: Act, at: Place) -> str:
+    return f"{yuan(returning.accept(conn, act, at.policy, at.stamp))} yuan given back to the unit"
+
+
 def _key_replace(conn: Connection, act: Act, at: Place) -> str:
     return f"key {keys.accept_replace(conn, act, at.stamp)} takes its place"
 
@@ -98,6 +102,7 @@ VERBS: Mapping[str, Callable[[Connection, Act, Place], str]] = {
     "unit.freeze": _freeze,
     "unit.unfreeze": _unfreeze,
     "voucher.clawback": _clawback,
+    "debt.return": _debt_return,
     "key.replace": _key_replace,
     "key.revoke": _key_revoke,
 }

@@ -24,7 +24,7 @@ from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.settle import closable, known, statements, stating
 from accounting.settle.stored import Sums
-from accounting.vouchers import holds
+from accounting.vouchers import debts, holds
 from accounting.vouchers.registry import contracts, find
 
 TOGETHER = 32
@@ -139,6 +139,7 @@ def _settle(
     left = [account for account in accounts if account not in done]
     papers = stating.states(conn, sums, left, month, policy)
     cash, owed = (ledger.balances(conn, of, left) for of in ("cash", "receivable"))
+    gone = holds.taken_back(conn)
     seq, entries = ledger.head(conn)[0], list[Entry]()
     for account, said in papers.items():
         if not said.lines:
@@ -149,8 +150,10 @@ def _settle(
         row["receivable_fen"] = due_fen - paid_fen
         owed_fen = owed.get(account, 0) // MICRO_PER_FEN
         postings = _statement_postings(row, said.draws_fen, provider, due_fen, owed_fen)
-        key = f"statement:{account}:{month}"
-        entries.append(Entry(key, "statement", stamp, _rows(row, said), postings))
+        back_fen = -sum(fen for voucher, fen in said.draws_fen.items() if voucher in gone)
+        relief, lowered = debts.lowered(conn, account, back_fen, policy.name)
+        key, rows = f"statement:{account}:{month}", _rows(row, said) | relief
+        entries.append(Entry(key, "statement", stamp, rows, postings + lowered))
     write_all(conn, entries)
 
 
@@ -225,20 +228,41 @@ def _lapse(
     last_s = min(end_s, stamp.effective_s - policy.settle_days * 86_400)
     owned, pending = holds.of_accounts(conn, accounts), holds.accrued_of(conn, accounts)
     over = [
-        voucher.id
+        voucher
         for account in accounts
         if not any(eligible for _, eligible in pending.get(account, {}).values())
         for voucher in owned.get(account, ())
         if voucher.until_s <= last_s
     ]
-    left = ledger.balances(conn, "voucher.left", over)
+    left = ledger.balances(conn, "voucher.left", [each.id for each in over])
+    over, owing = [each for each in over if left.get(each.id)], debts.owing(conn, accounts)
     write_all(
-        conn, [_expiry(each, left[each], month, end_s, stamp) for each in over if left.get(each)]
+        conn,
+        [
+            _expiry(each.id, left[each.id], month, end_s, stamp)
+            for each in over
+            if each.account not in owing
+        ],
     )
+    gone = holds.taken_back(conn)
+    for each in over:
+        if each.account in owing:
+            # What was left over by an amendment and is not used has not to be paid for.
+            spare_fen = 0 if each.id in gone else debts.not_used_fen(conn, each.account)
+            fen = min(left[each.id] // MICRO_PER_FEN, spare_fen)
+            less = debts.lowered(conn, each.account, fen, policy.name)
+            write(conn, _expiry(each.id, left[each.id], month, end_s, stamp, less))
 
 
-def _expiry(voucher: str, left_micro: int, month: str, end_s: int, stamp: Stamp) -> Entry:
-    """Return the entry by which a voucher lapses."""
+def _expiry(
+    voucher: str,
+    left_micro: int,
+    month: str,
+    end_s: int,
+    stamp: Stamp,
+    less: debts.Moved = ({}, []),
+) -> Entry:
+    """Return the entry by which a voucher lapses, and debts are lowered with it."""
     row = {
         "voucher": voucher,
         "kind": "expired",
@@ -248,8 +272,9 @@ def _expiry(voucher: str, left_micro: int, month: str, end_s: int, stamp: Stamp)
     postings = [
         Posting("voucher.left", voucher, -left_micro),
         Posting("voucher.expired", voucher, left_micro),
+        *less[1],
     ]
-    rows = {"voucher_end": [row]}
+    rows = {"voucher_end": [row]} | less[0]
     return Entry(f"expiry:{voucher}:{month}", "voucher.expire", stamp, rows, postings)
 
 

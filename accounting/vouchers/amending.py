@@ -153,7 +153,7 @@ def _recomputed(
         sum(ledger.balance(conn, account, each.id) for each in own) // MICRO_PER_FEN
         for account in ("voucher.left", "voucher.deducted")
     )
-    had_fen = left_fen + deducted_fen - debts.owed_fen(conn, [each.id for each in own])
+    had_fen = left_fen + deducted_fen - debts.not_used_fen(conn, contract.account)
     over_fen = max(0, had_fen - _worth(conn, own, fee_fen, policy))
     accrued_fen = holds.position(conn, contract.account, policy).accrued_share_fen
     cancelled_fen = min(over_fen, left_fen - accrued_fen)

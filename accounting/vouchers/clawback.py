@@ -1,7 +1,6 @@
 """Fraud: the regulator's act takes a whole voucher back. What is left is cancelled, what was
-deducted is owed to the treasury, but for what an amendment made the unit owe before."""
+deducted is owed to the treasury, but for what an amendment made the unit owe of it before."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -12,27 +11,24 @@ from accounting.book.signing import Act
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.policy import Policy
-from accounting.vouchers import cancelling, debts, holds, waiting
+from accounting.vouchers import cancelling, debts, waiting
 from accounting.vouchers.registry import find
 
 
 def draft(conn: Connection, voucher: str, reason: str) -> dict[str, Any]:
     """Return the act by which the regulator takes a voucher back."""
     row = find(conn, "voucher", id=voucher)
-    body = {"deducted_fen": _to_owe_fen(conn, row), "reason": reason}
+    body = {"deducted_fen": max(0, _more_fen(conn, row)), "reason": reason}
     return signing.draft(conn, "voucher.clawback", voucher, hash_of(conn, row.seq), body)
 
 
-def _to_owe_fen(conn: Connection, voucher: Any) -> int:
-    """Return what was deducted from a voucher and is not owed already: of it, and of all of its
-    account, whose amendments are owed for the first one."""
-    own = [each.id for each in holds.vouchers(conn, voucher.account)]
-    return max(0, min(_not_owed_fen(conn, some) for some in ([voucher.id], own)))
-
-
-def _not_owed_fen(conn: Connection, vouchers: Sequence[str]) -> int:
-    deducted_fen = sum(_fen(conn, "voucher.deducted", each) for each in vouchers)
-    return deducted_fen - debts.owed_fen(conn, vouchers)
+def _more_fen(conn: Connection, voucher: Any) -> int:
+    """Return by how much more the unit has to owe, fen: all that was deducted, less what amendments
+    made it owe, as far as this voucher bore that or was to bear it. Below zero: by how much less,
+    for it owes what was still to be deducted."""
+    deducted_fen = _fen(conn, "voucher.deducted", voucher.id)
+    most_fen = deducted_fen + _fen(conn, "voucher.left", voucher.id)
+    return deducted_fen - min(most_fen, debts.not_used_fen(conn, voucher.account))
 
 
 def _fen(conn: Connection, account: str, voucher: str) -> int:
@@ -59,7 +55,8 @@ def accept(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> tuple[in
         return 0, 0, []
     if ledger.written(conn, key := f"clawback:{voucher.id}") is not None:
         raise NotAllowed(f"voucher {voucher.id}: was taken back already; it is done once")
-    deducted_fen = _to_owe_fen(conn, voucher)
+    more_fen = _more_fen(conn, voucher)
+    deducted_fen = max(0, more_fen)
     if act.body.get("deducted_fen") != deducted_fen:
         raise NotAllowed(
             f"act {act.verb} {voucher.id}: signed for {act.body.get('deducted_fen')} fen, by now "
@@ -74,6 +71,9 @@ def accept(conn: Connection, act: Act, policy: Policy, stamp: Stamp) -> tuple[in
         )
         rows["debt"] = [debt]
         postings += owed
+    relief, lowered = debts.lowered(conn, voucher.account, -more_fen, policy.name)
+    rows |= relief
+    postings += lowered
     signed = Stamp(act.actor, stamp.at_s, stamp.effective_s)
     write(conn, Entry(key, act.verb, signed, rows, postings))
     return left_fen, deducted_fen, waiting.serve(conn, policy, stamp)

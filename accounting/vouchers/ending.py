@@ -14,7 +14,7 @@ from accounting.book import schema
 from accounting.book.ledger import Entry, Stamp, lock, write
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.policy import Policy
-from accounting.vouchers import cancelling, holds, waiting
+from accounting.vouchers import cancelling, debts, holds, waiting
 from accounting.vouchers.registry import find, terms
 
 
@@ -59,9 +59,13 @@ def end_contract(
     }
     free_fen = holds.position(conn, contract.account, policy).free_fen
     ends, postings = cancelling.of_account(conn, contract.account, free_fen, stamp)
-    rows = {"contract_change": [change]} | ({"voucher_end": ends} if ends else {})
+    cancelled_fen = sum(end["amount_fen"] for end in ends)
+    less_fen = min(cancelled_fen, debts.not_used_fen(conn, contract.account))
+    relief, lowered = debts.lowered(conn, contract.account, less_fen, policy.name)
+    postings += lowered
+    rows = {"contract_change": [change]} | ({"voucher_end": ends} if ends else {}) | relief
     write(conn, Entry(f"contract.end:{contract_id}", "contract.end", stamp, rows, postings))
-    return sum(end["amount_fen"] for end in ends), waiting.serve(conn, policy, stamp)
+    return cancelled_fen, waiting.serve(conn, policy, stamp)
 
 
 def _same(conn: Connection, contract_id: str, until_s: int, paper_sha256: str) -> bool:

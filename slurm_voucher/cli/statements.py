@@ -9,6 +9,7 @@ from accounting.book import ledger
 from accounting.forms import statement as form
 from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
 from accounting.settle import invoicing, statements
+from accounting.vouchers import debts
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.exporting import export_paper, paper_options
 from slurm_voucher.cli.output import Show, output_options, say
@@ -80,6 +81,7 @@ def print_statement(site: Site, statement_id: str) -> None:
         [row] = statements.listed(conn, id=statement_id)
         lines = statements.lines(conn, statement_id)
         head = ledger.hash_of(conn, row["seq"])
+        lowered = debts.lowered_by(conn, row["seq"])
     site.paper(
         f"结算单 statement {row['id']}: {row['unit']} with {row['provider']}, {row['month']}"
     )
@@ -94,6 +96,8 @@ def print_statement(site: Site, statement_id: str) -> None:
         f"  fee 结算费用 {yuan(row['fee_fen'])}, deduction 抵扣 {yuan(row['deduction_fen'])}, "
         f"cash part {yuan(row['cash_fen'])}, of which owed {yuan(row['receivable_fen'])}"
     )
+    for debt, fen in lowered.items():
+        say(f"  debt {debt}: {yuan(fen)} less is owed to the treasury, the provider gives it back")
     below = row["charge_micro"] - row["fee_fen"] * MICRO_PER_FEN
     click.echo(f"  below the fen {yuan_micro(below)}; entry {row['seq']}, hash {head[:32]}")
 

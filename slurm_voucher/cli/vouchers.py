@@ -10,7 +10,16 @@ from accounting import period
 from accounting.book import ledger, schema, signing
 from accounting.forms import voucher as form
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.vouchers import applying, certificate, clawback, debts, issuing, papers, waiting
+from accounting.vouchers import (
+    applying,
+    certificate,
+    clawback,
+    debts,
+    issuing,
+    papers,
+    returning,
+    waiting,
+)
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.acts import write_draft
 from slurm_voucher.cli.exporting import export_paper, paper_options
@@ -291,7 +300,8 @@ def take_back(site: Site, voucher: str, reason: str, out: Path) -> None:
 @output_options
 @pass_site
 def list_debts(site: Site, show: Show) -> None:
-    """List what units have to give back to the treasury.
+    """List what units have to give back to the treasury: less than nothing is left where it has
+    too much, since the provider gave back what the unit had paid.
 
     \b
     Example: svoucher voucher debts
@@ -305,7 +315,10 @@ def list_debts(site: Site, show: Show) -> None:
                 "unit": row["unit"],
                 "kind": row["kind"],
                 "amount": yuan(row["amount_fen"]),
+                "relieved": yuan(row["relieved_fen"]),
                 "paid": yuan(row["paid_fen"]),
+                "returned": yuan(row["returned_fen"]),
+                "left": yuan(row["left_fen"]),
                 "reason": row["reason"],
             }
             for row in rows
@@ -336,3 +349,19 @@ def repay(site: Site, debt: str, amount: int, reference: str, paid_on: date | No
             stamp=site.stamp(),
         )
     click.echo(f"debt {debt}: {yuan(amount)} yuan paid, {yuan(left)} is still owed")
+
+
+@voucher_.command("return")
+@click.argument("debt", type=TEXT)
+@click.option("--reference", required=True, type=TEXT, help="The treasury's number of the payment.")
+@click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
+@pass_site
+def give_back(site: Site, debt: str, reference: str, out: Path) -> None:
+    """Draft that the treasury gives back what it has too much of a debt.
+
+    \b
+    Example: svoucher voucher return D-CD26-0001-1-1 --reference CZ-2027-0003 -o return.json
+    """
+    with site.read() as conn:
+        act = returning.draft(conn, debt, reference, site.policy, site.effective_s)
+    write_draft(act, out)

@@ -46,6 +46,8 @@ NEW = (
     "freeze_end",
     "debt",
     "debt_payment",
+    "debt_relief",
+    "debt_return",
     "compaction",
     "reconciliation",
     "refund",
@@ -278,6 +280,20 @@ _of_entry(
     _text("debt", ForeignKey("debt.id")),
     _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
     _text("paid_on"),
+)
+_of_entry(
+    "debt_relief",
+    _text("debt", ForeignKey("debt.id")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    PrimaryKeyConstraint("debt", "seq"),
+)
+_of_entry(
+    "debt_return",
+    _text("reference", pk=True),
+    _text("debt", ForeignKey("debt.id")),
+    _int("amount_fen", CheckConstraint("amount_fen > 0", name="amount_positive")),
+    _text("paid_on"),
+    _text("act_sha256", ForeignKey("signed_act.sha256")),
 )
 Table(
     "charge",
