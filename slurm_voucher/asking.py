@@ -39,11 +39,13 @@ class Wanted:
     """The most that a job asks for, in each partition that it names, and whose they are.
 
     Attributes:
+        asked: The fields that say so.
         memory_unsaid: Whether memory is priced and the job does not say how much it needs.
     """
 
     options: tuple[estimate.Most, ...]
     provider: str
+    asked: Mapping[str, str]
     memory_unsaid: bool = False
 
     @property
@@ -92,7 +94,9 @@ def wanted(rules: Rules, fields: Mapping[str, str]) -> Wanted:
         )
     kinds = (option.kind for option in options if option.kind.mem_mb is None)
     unsaid = any(rules.prices.weighs_memory(kind.cluster, kind.partition) for kind in kinds)
-    return Wanted(options, providers.pop(), unsaid)
+    # what a job was given once says nothing of what it can be given when it is changed
+    asked = {key: value for key, value in fields.items() if key != "tres_alloc"}
+    return Wanted(options, providers.pop(), asked, unsaid)
 
 
 def providers_of(rules: Rules, fields: Mapping[str, str]) -> set[str | None]:
@@ -190,21 +194,14 @@ def request(
     want = wanted(rules, fields)
     by = terms(conn, rules, asker, want.provider, submit_s)
     _, quote = cost(rules, want, by, now_s)
-    return hold(rules, hold_id, asker, want, quote, fields)
+    return hold(rules, hold_id, asker, want, quote)
 
 
 def hold(
-    rules: Rules,
-    hold_id: str,
-    asker: Asker,
-    want: Wanted,
-    quote: quoting.Quote,
-    fields: Mapping[str, str],
+    rules: Rules, hold_id: str, asker: Asker, want: Wanted, quote: quoting.Quote
 ) -> holds.Request:
     """Return the hold for a job that can cost so much."""
-    # what a job was given once says nothing of what it can be given when it is changed
-    kept = {key: value for key, value in fields.items() if key != "tres_alloc"}
     return holds.Request(
         hold_id, rules.cluster.name, asker.account, asker.uid, want.tasks, quote.fee_micro,
-        quote.eligible_micro, kept,
+        quote.eligible_micro, want.asked,
     )  # fmt: skip

@@ -8,6 +8,7 @@ What others write is seen by two numbers: the head of the chain, and the turn of
 of holds. Accounts that a change concerns are forgotten and read anew when they are asked for.
 """
 
+import contextlib
 import logging
 import time
 from collections import OrderedDict, deque
@@ -28,6 +29,7 @@ from slurm_voucher import asking, estimate
 from slurm_voucher.asking import Asker, Rules, Terms, Wanted
 from slurm_voucher.config import SELF_PAY
 from slurm_voucher.kept import Kept
+from slurm_voucher.protocol import Asked, Hold
 from slurm_voucher.standing import Standings
 
 log = logging.getLogger("voucherd")
@@ -35,6 +37,8 @@ ASKED_AGAIN_S = 10
 """Within how long slurmctld asks again of another voucherd; its deadline is at most 5 s."""
 FRESH_S = 0.02
 """For how long it is taken that nobody else has written."""
+AHEAD_S = 0.005
+"""How long before the end of that it is looked after an answer: slurmctld waits for no look."""
 RECENT_MAX = 20_000
 """How many holds are remembered by their id: slurmctld asks again within seconds, or never."""
 WAITING_MAX = 20_000
@@ -44,10 +48,6 @@ STRAYS_MAX = 100
 STRAYS_S = 3600
 REQUEUED_S = 86_400
 """For how long after its end a job may still be requeued: Slurm remembers it for MinJobAge."""
-NAMES = ("hold", "uid", "voucher", "missed")
-"""Fields of a HOLD that say nothing of what the job can cost."""
-
-Fields = tuple[tuple[str, str], ...]
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -85,8 +85,8 @@ class Desk:
         self._turn = -1
         self._fresh_until = 0.0
         self._second = 0  # the second that these two are of
-        self._wants: dict[Fields, Wanted] = {}
-        self._costs: dict[tuple[Fields, Terms], quoting.Quote] = {}
+        self._wants: dict[str, Wanted] = {}
+        self._costs: dict[tuple[str, Terms], quoting.Quote] = {}
         self._strays: dict[int, deque[int]] = {}
 
     def follow(self, rules: Rules) -> None:
@@ -120,9 +120,7 @@ class Desk:
 
     # --- what is asked ----------------------------------------------------------------------
 
-    def place(
-        self, hold_id: str, asker: Asker, fields: Mapping[str, str], now_s: int
-    ) -> tuple[Request, Position, bool]:
+    def place(self, hold: Hold, now_s: int) -> tuple[Request, Position, bool]:
         """Take a hold; asked again with the same id, find it taken.
 
         Returns:
@@ -133,13 +131,13 @@ class Desk:
             VoucherError: It may not be, or what is left does not cover it.
         """
         self._refresh()
-        asked = {key: value for key, value in fields.items() if key not in NAMES}
-        want, by, quote = self._priced(asker, asked, now_s)
-        request = asking.hold(self.rules, hold_id, asker, want, quote, asked)
-        first = self._recent.get(hold_id)
+        asker = Asker(hold.voucher, hold.uid)
+        want, by, quote = self._priced(asker, hold.asked, now_s)
+        request = asking.hold(self.rules, hold.id, asker, want, quote)
+        first = self._recent.get(hold.id)
         if first is not None:
             if (first.account, first.uid) != (asker.account, asker.uid):
-                raise NotAllowed(f"hold {hold_id}: stands for another job; submit again")
+                raise NotAllowed(f"hold {hold.id}: stands for another job; submit again")
             return first, self._where(asker.account), want.vague
         self._make_room()
         self._insist_on_coming(asker.uid, now_s)
@@ -184,8 +182,10 @@ class Desk:
         held = self._raised.get(held.id, held)
         fields = estimate.widest(held.asked, changed, self.rules.cluster)
         asker = Asker(held.account, held.uid)
-        want, by, quote = self._priced(asker, fields, now_s, held.asked_s)
-        request = asking.hold(self.rules, held.id, asker, want, quote, fields)
+        want = asking.wanted(self.rules, fields)
+        by = self._terms(asker, want.provider, now_s, held.asked_s)
+        _, quote = asking.cost(self.rules, want, by, now_s)
+        request = asking.hold(self.rules, held.id, asker, want, quote)
         raised, more = held.raised(request)
         if more.task_micro:
             self._make_room()
@@ -270,32 +270,28 @@ class Desk:
     # --- what is known ----------------------------------------------------------------------
 
     def _priced(
-        self, asker: Asker, asked: Mapping[str, str], now_s: int, submit_s: int | None = None
+        self, asker: Asker, asked: Asked, now_s: int
     ) -> tuple[Wanted, Terms, quoting.Quote]:
         """Return what a job wants, by which terms, and what it can cost.
 
         The same question in the same second has the same answer: many jobs are alike.
         """
-        key = tuple(asked.items())
-        want = self._want(key, now_s)
-        by = self._terms(asker, want.provider, now_s, submit_s)
-        quote = self._costs.get((key, by))
-        if quote is None:
-            _, quote = asking.cost(self.rules, want, by, now_s)
-            self._costs[key, by] = quote
-        return want, by, quote
-
-    def _want(self, key: Fields, now_s: int) -> Wanted:
         if now_s != self._second:
             self._wants.clear()
             self._costs.clear()
             self._second = now_s
-        want = self._wants.get(key)
+        text, fields = asked
+        want = self._wants.get(text)
         if want is None:
-            want = self._wants[key] = asking.wanted(self.rules, dict(key))
-        return want
+            want = self._wants[text] = asking.wanted(self.rules, fields)
+        by = self._terms(asker, want.provider, now_s)
+        quote = self._costs.get((text, by))
+        if quote is None:
+            _, quote = asking.cost(self.rules, want, by, now_s)
+            self._costs[text, by] = quote
+        return want, by, quote
 
-    def _terms(self, asker: Asker, provider: str, now_s: int, submit_s: int | None) -> Terms:
+    def _terms(self, asker: Asker, provider: str, now_s: int, submit_s: int | None = None) -> Terms:
         account = self._standings.of(asker.account, self._reader.begin)
         if submit_s is None:
             at_s, unit = now_s, self._standings.unit(asker.uid, now_s, self._reader.begin)
@@ -333,8 +329,17 @@ class Desk:
         While our own is on its way nothing is asked: until it is in, nobody else's is new.
         """
         now = time.monotonic()
-        if self._writing or now < self._fresh_until:
-            return
+        if not self._writing and now >= self._fresh_until:
+            self._look(now)
+
+    def look_ahead(self) -> None:
+        """Look now, while nobody waits, for what a question would soon have to look for."""
+        now = time.monotonic()
+        if not self._writing and now >= self._fresh_until - AHEAD_S:
+            with contextlib.suppress(SQLAlchemyError):  # the next question is told
+                self._look(now)
+
+    def _look(self, now: float) -> None:
         with self._watch.moved() as moved:
             if moved:
                 self._catch_up()
@@ -345,7 +350,7 @@ class Desk:
             moved, turn = self._standings.refresh(conn), holds.last_turn(conn)
             if moved is None or turn < self._turn:
                 self._positions.forget_all()
-            else:
+            elif moved or turn > self._turn:
                 self._positions.forget(moved | holds.changed(conn, self._turn))
         self._turn = turn
 

@@ -9,6 +9,7 @@ nor a terminal's control bytes can stand in one.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
@@ -22,11 +23,19 @@ ID_BYTES_MAX = 256
 """Longest hold or job that the hook names (WIRE_ID_MAX)."""
 VERBS = ("HOLD", "MODIFY", "DROP", "PING", "STATUS")
 
+NAMES = frozenset({"hold", "uid", "voucher", "missed"})
+"""Fields of a HOLD that say nothing of what the job can cost."""
+ALIKE_MAX = 1_000
+"""How many texts of what jobs ask for are remembered: a user can make up any number."""
+
 _PLAIN = "-_.:/,+@*[]"
 _PAIR = re.compile(r"[a-z_]{1,32}=(?:[A-Za-z0-9\-_.:/,+@*\[\]]|%[0-9A-F]{2})*+")
 _PAIRS = re.compile(rf"{_PAIR.pattern}(?: {_PAIR.pattern})*+")
 _NEARLY_PLAIN = re.compile(rf"[A-Za-z0-9 {re.escape(_PLAIN)}]*+")
-
+_USUAL = re.compile(
+    rb"1 HOLD hold=([0-9a-f]{32}) uid=([0-9]{1,10}) voucher=([A-Za-z0-9_-]{1,32}) (.+)\n"
+)
+"""As the hook asks for a hold; what comes last is the same for all jobs that are alike."""
 
 Fields = Mapping[str, str]
 
@@ -36,6 +45,22 @@ class Question(NamedTuple):
 
     verb: str
     fields: Fields
+
+
+class Asked(NamedTuple):
+    """What a job asks for: as it was written, and its fields."""
+
+    text: str
+    fields: Fields
+
+
+class Hold(NamedTuple):
+    """The question that comes most: who asks for what, of which voucher."""
+
+    id: str
+    uid: int
+    voucher: str
+    asked: Asked
 
 
 def encode(value: str) -> str:
@@ -62,9 +87,41 @@ def read(line: bytes) -> Question:
         )
     if verb not in VERBS:
         raise InvalidInput(f"wire: {verb[:16]!r} is no question; known: {', '.join(VERBS)}")
-    if not rest:
-        return Question(verb, {})
-    text = rest[0]
+    return Question(verb, _pairs(rest[0]) if rest else {})
+
+
+def usual(line: bytes) -> Hold | None:
+    """Read a question as nearly all are; None: `read` has to.
+
+    Raises:
+        InvalidInput: What is asked for is no key=value, or odd bytes.
+    """
+    match = _USUAL.fullmatch(line)
+    if match is None:
+        return None
+    hold, uid, voucher, text = match.groups()
+    asked = _alike(text)
+    return asked and Hold(hold.decode(), int(uid), voucher.decode(), asked)
+
+
+@lru_cache(ALIKE_MAX)
+def _alike(line: bytes) -> Asked | None:
+    """Read what jobs that are alike ask for; None: what names one of them stands in it."""
+    try:
+        text = line.decode("ascii")
+    except ValueError:
+        return None
+    fields = _pairs(text)
+    return None if fields.keys() & NAMES else Asked(text, fields)
+
+
+def asked(fields: Fields) -> Asked:
+    """Return what the job of a HOLD asks for."""
+    own = {key: value for key, value in fields.items() if key not in NAMES}
+    return Asked(" ".join([f"{key}={encode(value)}" for key, value in own.items()]), own)
+
+
+def _pairs(text: str) -> dict[str, str]:
     halves = text.replace("=", " ").split(" ") if _PAIRS.fullmatch(text) else []
     fields = dict(zip(halves[::2], halves[1::2], strict=True))
     if not fields or 2 * len(fields) < len(halves):
@@ -72,7 +129,7 @@ def read(line: bytes) -> Question:
     if "%" in text:
         for key, value in fields.items():
             fields[key] = unquote_to_bytes(value).decode("utf-8", "replace")
-    return Question(verb, fields)
+    return fields
 
 
 def _odd(pairs: Sequence[str]) -> str:
@@ -84,6 +141,14 @@ def _odd(pairs: Sequence[str]) -> str:
             return pair
         known.add(key)
     return ""
+
+
+def held(hold: str, held_micro: int, say: str) -> bytes:
+    """Write the answer to a HOLD that is taken, as `answer` does."""
+    if len(say) > SAY_BYTES_MAX or not _NEARLY_PLAIN.fullmatch(say):
+        return answer("YES", {"hold": hold, "held": str(held_micro)}, say)
+    told = say.replace(" ", "%20")
+    return f"{VERSION} YES hold={hold} held={held_micro} say={told}\n".encode("ascii")
 
 
 def answer(word: str, fields: Mapping[str, str], say: str = "") -> bytes:

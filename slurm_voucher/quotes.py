@@ -69,7 +69,7 @@ def quote(
         return row | {"why": _which(mine) if uid is not None else None}
     if refused is not None:
         return row | {"accepted": "no", "why": str(refused)}
-    request = asking.hold(rules, "", Asker(named, uid or 0), want, most, fields)
+    request = asking.hold(rules, "", Asker(named, uid or 0), want, most)
     return row | _fit(conn, rules.policy, request, now_s)
 
 

@@ -234,7 +234,7 @@ class _Look:
             want = asking.wanted(self.rules, job.fields)
             by = self._terms(asker, want.provider, submit_s)
             _, quote = asking.cost(self.rules, want, by, now_s)
-            asked.append(asking.hold(self.rules, hold_id, asker, want, quote, job.fields))
+            asked.append(asking.hold(self.rules, hold_id, asker, want, quote))
             if job.waiting:
                 again_s = min(again_s, following.bears_until(quote, by, now_s))
         most = following.together(asked, own)

@@ -18,6 +18,7 @@ from accounting.errors import VoucherError
 from slurm_voucher import active, listening, looking, priority, protocol
 from slurm_voucher.config import Config
 from slurm_voucher.desk import Change, Desk
+from slurm_voucher.doors import Doors
 from slurm_voucher.voucherd import Voucherd, logged
 
 log = logging.getLogger("voucherd")
@@ -48,10 +49,17 @@ def serve(config: Config) -> None:
     if refused := priority.come_first():
         log.warning("priority: real-time is refused (%s), so answers come late on a busy host; "
                     "give voucherd LimitRTPRIO=1", refused)  # fmt: skip
-    asyncio.run(_serve(Voucherd(config)))
+    run(Voucherd(config))
 
 
-async def _serve(daemon: Voucherd) -> None:
+def run(daemon: Voucherd) -> None:
+    """Let a voucherd answer, write and look until it is told to end."""
+    doors = Doors()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(doors)) as runner:
+        runner.run(_serve(daemon, doors))
+
+
+async def _serve(daemon: Voucherd, doors: Doors) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in ENDS:  # before the socket is there to be seen
@@ -62,7 +70,7 @@ async def _serve(daemon: Voucherd) -> None:
     turn = active.turn(daemon.engine, daemon.rules.cluster.name)
     try:
         if await _our_turn(daemon, turn, stop):
-            await _work(daemon, turn, stop)
+            await _work(daemon, doors, turn, stop)
     finally:
         turn.end()
 
@@ -88,11 +96,11 @@ async def _watch_turn(turn: active.Turn, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _work(daemon: Voucherd, turn: active.Turn, stop: asyncio.Event) -> None:
+async def _work(daemon: Voucherd, doors: Doors, turn: active.Turn, stop: asyncio.Event) -> None:
     daemon.desk.warm(int(time.time()), WARM_S)
     gc.freeze()  # what is there now stays: nobody is to wait while it is looked through for waste
     asked = asyncio.Event()
-    hearing = asyncio.create_task(_let_in(daemon, listening.listen(daemon.config), asked))
+    hearing = asyncio.create_task(_let_in(daemon, doors, listening.listen(daemon.config), asked))
     aside = looking.Aside(daemon.config)
     tasks = [
         asyncio.create_task(_watch_queue(daemon, aside, stop)),
@@ -174,6 +182,7 @@ async def _write_book(daemon: Voucherd, asked: asyncio.Event) -> None:
                 changes = desk.take()
                 try:
                     desk.written(await asyncio.to_thread(_write, desk, changes))
+                    desk.look_ahead()
                 except OperationalError as error:
                     desk.failed()
                     log.error("book: %s; %d changes wait", error.orig, desk.waiting)
@@ -189,7 +198,9 @@ def _write(desk: Desk, changes: Sequence[Change]) -> tuple[int, int]:
     return desk.write(changes)
 
 
-async def _let_in(daemon: Voucherd, bound: socket.socket, asked: asyncio.Event) -> None:
+async def _let_in(
+    daemon: Voucherd, doors: Doors, bound: socket.socket, asked: asyncio.Event
+) -> None:
     """Talk with whoever may ask, until cancelled."""
     loop, talks = asyncio.get_running_loop(), set[_Talk]()
     try:
@@ -201,7 +212,7 @@ async def _let_in(daemon: Voucherd, bound: socket.socket, asked: asyncio.Event) 
                 await asyncio.sleep(AGAIN_S)
                 continue
             if listening.may_ask(daemon.config, peer):
-                talks.add(_Talk(daemon, peer, asked, talks.discard))
+                talks.add(_Talk(daemon, doors, peer, asked, talks.discard))
             else:
                 peer.close()
     finally:
@@ -211,51 +222,57 @@ async def _let_in(daemon: Voucherd, bound: socket.socket, asked: asyncio.Event) 
 
 
 class _Talk:
-    """One connection of the hook: questions are answered in order, until it closes.
-
-    It reads and writes its socket by itself: asyncio's transports take three times as long.
-    """
+    """One connection of the hook: questions are answered in order, until it closes."""
 
     def __init__(
         self,
         daemon: Voucherd,
+        doors: Doors,
         peer: socket.socket,
         asked: asyncio.Event,
         ended: Callable[["_Talk"], None],
     ):
-        self._daemon, self._peer, self._asked, self._ended = daemon, peer, asked, ended
+        self._daemon, self._doors, self._peer = daemon, doors, peer
+        self._asked, self._ended = asked, ended
         self._rest = b""
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(peer, self._hear)
+        doors.open(peer, self._hear)
 
-    def _hear(self) -> None:
+    def _hear(self) -> bool:
+        desk = self._daemon.desk
         try:
             data = self._peer.recv(protocol.REQUEST_BYTES_MAX)
-            if data:
-                self._reply(data)
-            else:
+            if not data or not self._reply(data):
                 self.end()
+            desk.look_ahead()
         except BlockingIOError:
             pass  # woken for nothing
         except OSError as error:
             log.warning("connection: %s", error)
             self.end()
-
-    def _reply(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if max(map(len, (*lines, self._rest))) >= protocol.REQUEST_BYTES_MAX:
-            log.warning("connection: a line is over %d bytes", protocol.REQUEST_BYTES_MAX)
+        except Exception:
+            log.exception("connection: mistake in voucherd")
             self.end()
-            return
+        if not desk.waiting or self._asked.is_set():
+            return False
+        self._asked.set()
+        return True
+
+    def _reply(self, data: bytes) -> bool:
+        """Answer what came; False: nobody is to be talked with."""
+        data = self._rest + data
+        *lines, self._rest = data.split(b"\n")
+        most = protocol.REQUEST_BYTES_MAX
+        if len(data) >= most and max(map(len, (*lines, self._rest))) >= most:
+            log.warning("connection: a line is over %d bytes", most)
+            return False
         now_s = int(time.time())
         said = b"".join([self._daemon.answer(line + b"\n", now_s) for line in lines])
-        if self._daemon.desk.waiting:
-            self._asked.set()
-        if said and self._peer.send(said) < len(said):
-            self.end()  # it asks and does not listen
+        return self._peer.send(said) == len(said)  # else it asks and does not listen
 
     def end(self) -> None:
         """Talk no more."""
-        self._loop.remove_reader(self._peer)
+        if self._peer.fileno() < 0:
+            return
+        self._doors.shut(self._peer)
         self._peer.close()
         self._ended(self)

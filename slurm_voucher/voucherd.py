@@ -58,6 +58,10 @@ class Voucherd:
         echo: dict[str, str] = {}
         self.counts["asked"] += 1
         try:
+            hold = protocol.usual(line)
+            if hold is not None:
+                echo["hold"] = hold.id
+                return protocol.held(hold.id, *self._hold(hold, now_s))
             question = protocol.read(line)
             echo |= _echo(question)
             self._note_missed(question)
@@ -80,7 +84,7 @@ class Voucherd:
     def _answer(self, question: protocol.Question, echo: dict[str, str], now_s: int) -> bytes:
         match question.verb:
             case "HOLD":
-                return self._hold(question.fields, echo, now_s)
+                return self._hold_or_default(question.fields, echo, now_s)
             case "MODIFY":
                 return protocol.answer("YES", echo, self._modify(question.fields, now_s))
             case "DROP":
@@ -90,7 +94,7 @@ class Voucherd:
                 return protocol.answer("YES", self._status(now_s))
         return protocol.answer("YES", echo)
 
-    def _hold(self, fields: protocol.Fields, echo: dict[str, str], now_s: int) -> bytes:
+    def _hold_or_default(self, fields: protocol.Fields, echo: dict[str, str], now_s: int) -> bytes:
         hold_id, uid = fields.get("hold", ""), _uid(fields)
         if not marks.HOLD_ID.fullmatch(hold_id):
             raise InvalidInput("wire: HOLD names no hold; plugin and voucherd must fit")
@@ -102,12 +106,16 @@ class Voucherd:
             echo["voucher"], named = account, " (yours here)"
         if not account:
             raise InvalidInput("wire: HOLD names no voucher; plugin and voucherd must fit")
-        asker = asking.Asker(account, uid)
-        request, after, vague = self.desk.place(hold_id, asker, fields, now_s)
-        held_micro = request.tasks * request.task_micro
-        say = _held(f"{account}{named}", held_micro, after, vague=vague)
-        self.counts["held"] += 1
+        asked = protocol.asked(fields)
+        held_micro, say = self._hold(protocol.Hold(hold_id, uid, account, asked), now_s, named)
         return protocol.answer("YES", echo | {"held": str(held_micro)}, say)
+
+    def _hold(self, hold: protocol.Hold, now_s: int, named: str = "") -> tuple[int, str]:
+        """Take a hold; return its sum, and what is said of it."""
+        request, after, vague = self.desk.place(hold, now_s)
+        self.counts["held"] += 1
+        held_micro = request.tasks * request.task_micro
+        return held_micro, _held(f"{hold.voucher}{named}", held_micro, after, vague=vague)
 
     def _modify(self, fields: protocol.Fields, now_s: int) -> str:
         """Raise the hold of a changed job; jobs without a hold are none of our business."""

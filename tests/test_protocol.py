@@ -76,6 +76,62 @@ def test_garbage_is_refused_and_nothing_else(line: bytes) -> None:
             protocol.read(whole)
 
 
+KEYS = ["hold", "uid", "voucher", "missed", "array", "partition", "time_limit", "features"]
+
+
+@given(
+    st.from_regex(r"[0-9a-f]{31,33}", fullmatch=True),
+    st.from_regex(r"[0-9]{1,11}", fullmatch=True),
+    st.from_regex(r"[A-Za-z0-9_%-]{1,33}", fullmatch=True),
+    st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=10).map(protocol.encode))),
+    st.binary(max_size=2),
+)
+def test_the_usual_question_is_read_as_any(
+    hold: str, uid: str, voucher: str, rest: list[tuple[str, str]], odd: bytes
+) -> None:
+    """What is read the short way is what is read the long way, and what the short way refuses or
+    leaves is refused or read there."""
+    pairs = "".join(f" {key}={value}" for key, value in rest)
+    line = f"1 HOLD hold={hold} uid={uid} voucher={voucher}{pairs}".encode() + odd + b"\n"
+    try:
+        fields = protocol.read(line).fields
+    except InvalidInput:
+        with contextlib.suppress(InvalidInput):
+            assert protocol.usual(line) is None
+        return
+    short = protocol.usual(line)
+
+    if short is not None:
+        names = {"hold": short.id, "uid": str(short.uid), "voucher": short.voucher}
+        assert names | short.asked.fields == fields | {"uid": str(int(fields["uid"]))}
+        assert not short.asked.fields.keys() & protocol.NAMES
+
+
+def test_the_usual_question() -> None:
+    """What the hook asks of nearly all jobs is read the short way, and jobs that are alike as
+    one."""
+    lines = [
+        f"1 HOLD hold={number:032x} uid=2001 voucher=CD26-0001 partition=ai time_limit=5\n"
+        for number in (1, 2)
+    ]
+    first, second = (protocol.usual(line.encode()) for line in lines)
+
+    assert first is not None
+    assert second is not None
+    assert first[:3] == (f"{1:032x}", 2001, "CD26-0001")
+    assert first.asked.fields == {"partition": "ai", "time_limit": "5"}
+    assert second.asked is first.asked
+    assert protocol.usual(lines[0].replace("time_limit", "missed").encode()) is None
+
+
+@given(st.text(min_size=1, max_size=300))
+def test_held_is_answered_as_anything(say: str) -> None:
+    """The answer to a hold is written as any other."""
+    line = protocol.held("0" * 32, 1240, say)
+
+    assert line == protocol.answer("YES", {"hold": "0" * 32, "held": "1240"}, say)
+
+
 def test_answer() -> None:
     """An answer is one line, with what is said at its end."""
     line = protocol.answer("YES", {"hold": "ff", "held": "12"}, "held 1,240.00 yuan")

@@ -385,6 +385,24 @@ def test_what_others_write_is_seen(daemon, town) -> None:
     ]
 
 
+def test_what_others_write_is_looked_for_after_an_answer(daemon, town, monkeypatch) -> None:
+    """Shortly before it is due voucherd looks while nobody waits, and no question has to."""
+    monkeypatch.setattr(desk, "FRESH_S", 60)
+    said = [ask(daemon, "HOLD", **JOB)["say"]]
+    with town.begin() as conn:
+        towns.pay(conn, "100.00", "BANK-2")
+    for ahead_s in (1, 100):
+        monkeypatch.setattr(desk, "AHEAD_S", ahead_s)
+        daemon.desk.look_ahead()
+        said.append(ask(daemon, "HOLD", **JOB | {"hold": f"{ahead_s + 100:032x}"})["say"])
+
+    assert [each.rpartition(", ")[2] for each in said] == [
+        "99,988.72 is left",
+        "99,977.44 is left",
+        "100,066.16 is left",
+    ]
+
+
 def test_holds_that_wait_count(daemon, town) -> None:
     """What is answered and not written yet is held, also when the account is read anew."""
     for number in range(3):
@@ -726,7 +744,7 @@ def served(site: config.Config, client) -> float:
     daemon = Voucherd(site)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         asked = pool.submit(run)
-        asyncio.run(serving._serve(daemon))
+        serving.run(daemon)
         took_s = time.monotonic() - ended_s[0]
     daemon.engine.dispose()
     asked.result()
@@ -901,7 +919,7 @@ def test_voucherd_that_lost_its_turn_ends(site, town, caplog, monkeypatch) -> No
     monkeypatch.setattr(active._OfFile, "lasts", lambda _: Path(site.socket).exists() is False)
     monkeypatch.setattr(active._OfSession, "lasts", lambda _: Path(site.socket).exists() is False)
     daemon = Voucherd(site)
-    asyncio.run(serving._serve(daemon))
+    serving.run(daemon)
     daemon.engine.dispose()
 
     assert "made this voucherd the active one; ending" in caplog.text
@@ -919,7 +937,7 @@ def test_voucherd_ends_where_another_controller_leads(site, slurm, town, caplog)
         f"Slurmctld(primary) at {HERE} is DOWN\nSlurmctld(backup) at standby is UP\n",
     )
     daemon = Voucherd(site)
-    asyncio.run(serving._serve(daemon))
+    serving.run(daemon)
     daemon.engine.dispose()
 
     assert "leads on another host; ending" in caplog.text

@@ -133,8 +133,11 @@ class Tariff:
     def discount_of(self, account: str | None, credit_code: str | None) -> str:
         """Return the name under which a voucher account has a discount: its own, else that of its
         unit, which it takes the place of; '' for none."""
-        names = () if account is None else (account, credit_code)
-        return next((name for name in names if name is not None and name in self.discounts), "")
+        if account is None:
+            return ""
+        if account in self.discounts:
+            return account
+        return credit_code if credit_code is not None and credit_code in self.discounts else ""
 
     def prices(self, cluster: str, partition: str, qos: str) -> tuple[Price, ...]:
         """Return the prices that hold for a QOS, one after the other, at least one.

@@ -73,10 +73,11 @@ _STATED = (
 )
 _LAST_TURN = select(func.max(schema.hold.c.turn))
 _ENTER = {
-    dialect: f"INSERT INTO hold ({', '.join(schema.hold.columns.keys())}) "  # noqa: S608 - our own names
-    f"VALUES ({', '.join(mark.format(c.name) for c in schema.hold.columns)}) "
-    "ON CONFLICT (id) DO NOTHING"
-    for dialect, mark in (("sqlite", ":{}"), ("postgresql", "%({})s"))
+    dialect: "INSERT INTO hold (id, cluster, account, uid, asked_s, expires_s, tasks, "  # noqa: S608
+    "live, turn, task_micro, task_eligible_micro, request) VALUES ("
+    + ", ".join([mark] * 12)
+    + ") ON CONFLICT (id) DO NOTHING"
+    for dialect, mark in (("sqlite", "?"), ("postgresql", "%s"))
 }
 """Past SQLAlchemy, which took as long as SQLite to enter a hold."""
 _ASKED = msgspec.json.Encoder(order="sorted")
@@ -221,20 +222,24 @@ class Position(msgspec.Struct, frozen=True):
     def free_cash_fen(self) -> int:
         """Cash, and credit that is not owed yet, that nothing accrued or held needs; below zero
         when runs outran their holds."""
+        return self._free_cash_fen(self.share_fen)
+
+    def _free_cash_fen(self, share_fen: int) -> int:
         # What a month is to give back is nobody's to spend until it is stated.
         owed_micro = sum([max(charge, 0) for charge, _ in self.accrued]) + self.held_micro
         there_fen = self.cash_fen + max(0, self.credit_fen - self.owed_fen)
-        return there_fen - money.fen_up(owed_micro) + (0 if self.in_full else self.share_fen)
+        return there_fen - money.fen_up(owed_micro) + (0 if self.in_full else share_fen)
 
     @property
     def available_fen(self) -> int:
         """A fee, eligible throughout, that would still be admitted; the largest but for a fen."""
-        cash_fen = self.free_cash_fen
+        share_fen = self.share_fen
+        cash_fen = self._free_cash_fen(share_fen)
         if cash_fen < 0 or self.owed_fen > self.credit_fen:
             return 0
         if self.in_full:
             return cash_fen
-        both = cash_fen + self.free_fen
+        both = cash_fen + self.left_fen - share_fen
         whole = money.BP - self.ratio_bp
         return min(both, cash_fen * money.BP // whole) if whole else both
 
@@ -390,24 +395,15 @@ def enter(conn: Connection, requests: Sequence[Request], policy: Policy, now_s: 
     Returns:
         The turn in which it was done. One that stands already stays as it is.
     """
-    turn = next_turn(conn)
+    turn, expires_s = next_turn(conn), now_s + policy.unseen_s
     rows = [
-        {
-            "id": request.id,
-            "cluster": request.cluster,
-            "account": request.account,
-            "uid": request.uid,
-            "tasks": request.tasks,
-            "live": request.tasks,
-            "turn": turn,
-            "task_micro": request.task_micro,
-            "task_eligible_micro": request.task_eligible_micro,
-            "asked_s": now_s,
-            "expires_s": now_s + policy.unseen_s,
-            "request": _text(request.asked),
-        }
+        (
+            request.id, request.cluster, request.account, request.uid, now_s, expires_s,
+            request.tasks, request.tasks, turn, request.task_micro, request.task_eligible_micro,
+            _text(request.asked),
+        )
         for request in requests
-    ]
+    ]  # fmt: skip
     conn.exec_driver_sql(_ENTER[conn.dialect.name], rows)
     return turn
 
