@@ -275,7 +275,7 @@ def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
 
 def _dense(codes: Int64s | pa.ChunkedArray) -> tuple[Int64s, int]:
     """Renumber codes without gaps, null among them; return them and how many there are."""
-    whole = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else pa.array(codes)
+    whole = usage.as_one(codes) if isinstance(codes, pa.ChunkedArray) else pa.array(codes)
     encoded = pc.dictionary_encode(whole, null_encoding="encode")
     return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
 

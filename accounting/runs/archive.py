@@ -112,15 +112,14 @@ def _canonical(table: pa.Table) -> pa.Table:
     if not usage.key_starts(arrays).all():
         raise ValueError("two rows have the same key and revision")
     columns = [
-        _sorted_words(column) if pa.types.is_dictionary(column.type) else column.combine_chunks()
-        for column in rows.columns
+        _sorted_words(column) if pa.types.is_dictionary(column.type) else column
+        for column in map(usage.as_one, rows.columns)
     ]
     return pa.Table.from_arrays(columns, schema=usage.STORED)
 
 
-def _sorted_words(column: pa.ChunkedArray) -> pa.DictionaryArray:
+def _sorted_words(whole: pa.DictionaryArray) -> pa.DictionaryArray:
     """Number the words of a column in their order, and those alone that stand in it."""
-    whole = column.unify_dictionaries().combine_chunks()
     words = whole.dictionary.to_pylist()
     used = np.bincount(whole.indices.drop_null().to_numpy(), minlength=len(words)) > 0
     order = sorted(np.flatnonzero(used).tolist(), key=words.__getitem__)
@@ -128,9 +127,7 @@ def _sorted_words(column: pa.ChunkedArray) -> pa.DictionaryArray:
         return whole
     rank = np.zeros(max(1, len(words)), np.int32)
     rank[order] = np.arange(len(order))
-    return pa.DictionaryArray.from_arrays(
-        usage.renumbered(whole.indices, rank), pa.array([words[i] for i in order], pa.string())
-    )
+    return usage.of_words(usage.renumbered(whole.indices, rank), [words[i] for i in order])
 
 
 def _figures(rows: pa.Table) -> dict[str, int]:

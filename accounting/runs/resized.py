@@ -112,7 +112,7 @@ def _bill_from_submit(
         return table
     submit_s = usage.numbers(table.column("submit_s"))[marks]
     column = pc.replace_with_mask(
-        table.column("billed_from_s").combine_chunks(), pa.array(marks), pa.array(submit_s)
+        usage.as_one(table.column("billed_from_s")), pa.array(marks), pa.array(submit_s)
     )
     place = table.column_names.index("billed_from_s")
     return table.set_column(place, usage.USAGE.field("billed_from_s"), column)

@@ -120,13 +120,25 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     Raises:
         ValueError: A column is missing, holds a null where none may be, or does not fit.
     """
-    missing = [name for name in schema.names if name not in table.column_names]
+    there = set(table.column_names)
+    missing = [name for name in schema.names if name not in there]
     if missing:
         raise ValueError(f"columns are missing: {', '.join(missing)}")
     for field in schema:
         if not field.nullable and table.column(field.name).null_count:
             raise ValueError(f"column {field.name} holds a null and must not")
-    return table.select(schema.names).cast(schema)
+    own = table.select(schema.names)
+    return own if own.schema == schema else own.cast(schema)
+
+
+def as_one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array; what is one already is not copied."""
+    if isinstance(column, pa.Array):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    named = pa.types.is_dictionary(column.type)
+    return (column.unify_dictionaries() if named else column).combine_chunks()
 
 
 def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
@@ -138,8 +150,8 @@ def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
     """
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.string()).dictionary_encode()
-    whole = column.unify_dictionaries().combine_chunks()
-    place = whole.indices.fill_null(len(whole.dictionary)).to_numpy(zero_copy_only=False)
+    whole = as_one(column)
+    place = _filled(whole.indices, len(whole.dictionary))
     words: list[str | None] = [*whole.dictionary.to_pylist(), None]
     used = np.flatnonzero(np.bincount(place, minlength=len(words))).tolist()
     order = sorted(used, key=lambda i: (words[i] is None, words[i] or ""))
@@ -153,17 +165,23 @@ def split(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
 
     Like `codes` without sorting the words: it never builds the text of every row.
     """
-    chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
-    if not pa.types.is_dictionary(chunked.type):
-        chunked = chunked.cast(pa.string()).dictionary_encode()
-    whole = chunked.unify_dictionaries().combine_chunks()
-    code = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return code.astype(np.int64), whole.dictionary.to_pylist()
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    whole = as_one(column)
+    return _filled(whole.indices, -1).astype(np.int64), whole.dictionary.to_pylist()
+
+
+def _filled(column: pa.Array | pa.ChunkedArray, null: int) -> npt.NDArray[Any]:
+    """Return whole numbers with a stand-in for null; without a copy where there is none."""
+    filled: npt.NDArray[Any]
+    filled = (pc.fill_null(column, null) if column.null_count else column).to_numpy()
+    return filled
 
 
 def words(of_code: Sequence[str | None], code: npt.NDArray[np.integer]) -> pa.DictionaryArray:
-    """Make a text column from a word for each code; words that are the same become one."""
-    words = {word: None for word in of_code if word is not None}
+    """Make a text column from a word for each code, -1 for null; words that are the same become
+    one, and they stand in order."""
+    words = sorted({word for word in of_code if word is not None})
     number = {word: i for i, word in enumerate(words)}
     # the last one is for the code -1, which stands for null
     numbered = np.array([*(-1 if w is None else number[w] for w in of_code), -1], np.int32)
@@ -172,7 +190,13 @@ def words(of_code: Sequence[str | None], code: npt.NDArray[np.integer]) -> pa.Di
         valid = pa.py_buffer(np.packbits(indices >= 0, bitorder="little"))
         buffers = [valid, pa.py_buffer(np.maximum(indices, 0))]
         indices = pa.Array.from_buffers(pa.int32(), len(indices), buffers)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))
+    return of_words(indices, words)
+
+
+def of_words(indices: pa.Array | npt.NDArray[np.int32], words: Sequence[str]) -> pa.DictionaryArray:
+    """Make a text column from the number of each word; all of them are numbers of words."""
+    named = pa.array(words, pa.string())
+    return pa.DictionaryArray.from_arrays(indices, named, safe=False)
 
 
 def renumbered(indices: pa.Array, number: npt.NDArray[np.int32]) -> pa.Array:
@@ -200,9 +224,7 @@ def marks(column: pa.ChunkedArray, word: str) -> npt.NDArray[np.bool_]:
 
 def numbers(column: pa.ChunkedArray, null: int = 0) -> Int64s:
     """Return an integer column as int64[n], with a stand-in for null."""
-    whole = column.cast(pa.int64())
-    filled: Int64s = (pc.fill_null(whole, null) if whole.null_count else whole).to_numpy()
-    return filled
+    return _filled(column.cast(pa.int64()), null)
 
 
 def billable_s(table: pa.Table) -> Int64s:

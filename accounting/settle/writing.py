@@ -1,8 +1,8 @@
 """Rows become segments: compared with what is there, rated, written, and summed for the book.
 
-Parts come one after the other; while one is compared and rated, the one before it is written by a
-thread of its own. What is written stands in no book yet: it is handed over to be entered, or taken
-away again.
+Parts come one after the other; while one is compared and rated, those before it are written by
+threads of their own. What is written stands in no book yet: it is handed over to be entered, or
+taken away again.
 """
 
 from collections import defaultdict
@@ -24,6 +24,8 @@ from accounting.runs.segment import Segment
 from accounting.settle import grouping, owners
 from accounting.settle.pricing import Pricing
 
+THREADS = 2
+"""How many parts are written at a time."""
 NOT_OVER = frozenset(
     {"REQUEUED", "RESIZING", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED"}
 )
@@ -147,7 +149,7 @@ class Writer:
             self._pricing = Pricing.in_force(conn, policy)
             for file in places.files(conn):
                 self._known[file.cluster].append(file)
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = ThreadPoolExecutor(THREADS)
         self._under_way: list[_UnderWay] = []
         self._written: dict[str, Written] = {}
         self._outdated: dict[str, set[Key]] = defaultdict(set)
@@ -260,7 +262,8 @@ class Writer:
         for name in rated.column_names:
             rows = rows.append_column(name, rated.column(name))
         rows = usage.conform(rows, usage.STORED)
-        self._wait()
+        while len(self._under_way) >= THREADS:
+            self._wait_for(self._under_way[0])
         ids = usage.numbers(rows.column("job_id"))
         segments = self._pool.submit(
             write_rows, self._root, cluster, rows, before, of_hold, self._policy.timezone

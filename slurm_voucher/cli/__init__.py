@@ -7,6 +7,7 @@ Modules whose commands read no runs load no Arrow; tests/test_startup.py holds b
 import atexit
 import gc
 import importlib
+import os
 import shutil
 from copy import copy
 from gettext import gettext
@@ -21,6 +22,8 @@ from slurm_voucher.cli import ending
 gc.set_threshold(100_000, 10, 100)
 """What is imported stays: to look through all of it for garbage, over and over while it grows, is a
 tenth of what a command takes."""
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+"""No matrix is multiplied here: threads that wait for one take 0.1 s of a processor."""
 atexit.register(gc.freeze)
 """At its end Python looks through all of it once more: half a second where numba is among it."""
 

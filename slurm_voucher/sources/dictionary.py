@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from accounting.runs import usage
 from slurm_voucher.sources import scan
 from slurm_voucher.sources.states import LIVE
 
@@ -65,29 +66,31 @@ class Dictionary:
         return self._texts
 
     def used(self, codes: scan.Ints, sure: Bools) -> tuple[scan.Ints, list[str]]:
-        """Number the words of a column without gaps; mark the rows whose word is none.
+        """Number the words of a column in their order; mark the rows whose word is none.
 
         Returns:
             int32[w], the new number of each word; and the words.
         """
-        present = np.flatnonzero(np.bincount(codes, minlength=len(self)))
         all_texts = self.texts()
-        texts = [all_texts[i] for i in present.tolist()]
+        present = np.flatnonzero(np.bincount(codes, minlength=len(self))).tolist()
+        present.sort(key=lambda number: (all_texts[number] is None, all_texts[number] or ""))
+        texts = [all_texts[number] for number in present]
         renumbered = np.zeros(len(self), np.int32)
         renumbered[present] = np.arange(len(present))
-        wrong = present[[text is None for text in texts]]
-        if len(wrong):
+        wrong = [number for number, text in zip(present, texts, strict=True) if text is None]
+        if wrong:
             sure &= ~np.isin(codes, wrong)
         return renumbered, [text or "" for text in texts]
 
     def column(self, codes: scan.Ints, sure: Bools, null: int | None = None) -> pa.DictionaryArray:
-        """Make a column of words; `null` is the number of what stands for none."""
+        """Make a column of words; `null` is the number of the empty one, where it
+        stands for none."""
         renumbered, texts = self.used(codes, sure)
         indices = renumbered.take(codes)
         valid = None if null is None else codes != null
-        if null is not None and texts and texts[0] == "":
-            texts, indices = texts[1:], indices - 1
-        return pa.DictionaryArray.from_arrays(numbers(indices, valid), pa.array(texts, pa.string()))
+        if valid is not None and not valid.all():
+            texts, indices = texts[1:], indices - 1  # the empty one comes first
+        return usage.of_words(numbers(indices, valid), texts)
 
 
 def _words(number: int, size: int) -> scan.Words:

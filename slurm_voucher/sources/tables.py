@@ -151,7 +151,8 @@ def _in_order(
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             while True:
-                while len(under_way) < THREADS and (piece := next(pieces, None)):
+                # one more than there are threads: none is idle while what was read is worked on
+                while len(under_way) <= THREADS and (piece := next(pieces, None)):
                     under_way.append(pool.submit(reader.read, *piece))
                     del piece
                 if not under_way:
@@ -282,8 +283,7 @@ class _Reader:
         if self.at.cluster >= 0 and self.cluster is None:
             columns["cluster"] = words.column(ints[scan.CLUSTER], sure)
         else:
-            named = pa.array([self.cluster], pa.string())
-            columns["cluster"] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), named)
+            columns["cluster"] = usage.of_words(np.zeros(rows, np.int32), [self.cluster or ""])
         for name, place in _WORD_COLUMNS.items():
             null = 0 if name == "voucher" else None
             columns[name] = words.column(ints[place], sure, null)
@@ -348,8 +348,8 @@ def _allocated(
     return {
         "mem_mb": numbers(mem_mb.take(codes), (mem_mb >= 0).take(codes)),
         "cards": pa.array(cards.take(codes)),
-        "gres": _looked_up([each.gres for each in found], codes),
-        "req_gres": _looked_up([each.gres for each in wanted], asked),
+        "gres": usage.words([each.gres for each in found], codes),
+        "req_gres": usage.words([each.gres for each in wanted], asked),
     }
 
 
@@ -369,14 +369,6 @@ def _read_tres(
     wrong |= np.array([each.cards >= 2**31 for each in found], np.bool_)
     wrong |= np.array([(each.mem_mb or 0) >= 2**63 for each in found], np.bool_)
     return renumbered.take(codes), found, wrong
-
-
-def _looked_up(texts: list[str], codes: scan.Ints) -> pa.DictionaryArray:
-    """Make a column of texts from a text for each code; texts that are the same become one."""
-    number = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-    renumbered = np.array([number[text] for text in texts], np.int32)
-    indices = renumbered.take(codes) if len(codes) else np.zeros(0, np.int32)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(number), pa.string()))
 
 
 def _columns(rows: int, size: int) -> scan.Columns:
