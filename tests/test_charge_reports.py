@@ -18,7 +18,8 @@ from accounting.errors import InvariantBroken
 from accounting.forms import standing
 from accounting.runs.run import Run
 from accounting.settle import charges, refunding, stored
-from accounting.settle.charges import GROUPS, Asked
+from accounting.settle.charges import GROUPS
+from accounting.settle.summing import Asked
 
 ZONE = POLICY.timezone
 OTHER = "CD24-0002"
@@ -27,7 +28,7 @@ OTHER = "CD24-0002"
 def report(town: Town, by: str = "month", group: str | None = None) -> dict[tuple[str, str], int]:
     """Return the charges of a report in micro-yuan, by period and group."""
     with town.begin() as conn:
-        found = charges.charges(conn, town.archive, Asked(by, group, ZONE))
+        found = charges.charges(conn, town.archive, Asked(by, ZONE, group))
     return {key: own.charge_micro for key, own in found}
 
 
@@ -130,7 +131,7 @@ def test_a_week_in_two_months(town: Town) -> None:
 def test_runs_are_counted_net(busy: Town) -> None:
     """A corrected run is one run in the month of its end by now, a refunded or free one none."""
     with busy.begin() as conn:
-        found = charges.charges(conn, busy.archive, Asked("month", None, ZONE))
+        found = charges.charges(conn, busy.archive, Asked("month", ZONE))
     runs = {name: own.runs for (name, _), own in found}
     assert runs == {"2024-11": 4, "2024-12": 2, "2025-01": 1}
 
@@ -146,7 +147,7 @@ def test_sums_that_are_not_the_books_are_refused(busy: Town) -> None:
         path = max(segments, key=lambda each: each.rows).path
         (busy.archive / path).unlink()
         with pytest.raises(InvariantBroken, match="is missing"):
-            charges.charges(conn, busy.archive, Asked("month", None, ZONE))
+            charges.charges(conn, busy.archive, Asked("month", ZONE))
 
 
 def test_a_book_without_runs(town: Town) -> None:

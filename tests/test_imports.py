@@ -29,8 +29,9 @@ ROWS = """
     onepass
     grouping
     stored
-    tallying
+    tallying daysums
     cutting
+    summing
     pricing rerating closable eligible charges utilisation hours
     writing known
     charging queueing

@@ -53,11 +53,11 @@ def test_a_run_over_midnight() -> None:
 
 
 def test_suspended_seconds_are_spread_in_proportion() -> None:
-    """100 s before and 50 s after midnight of which 50 s stood still: 67 s and 33 s."""
+    """100 s before and 50 s after midnight of which 50 s stood still: 66 s by midnight, then 34."""
     (total,) = by("total", run_of(-100, 50, suspended_s=50, cpus=3600))
     days = by("day", run_of(-100, 50, suspended_s=50, cpus=3600))
 
-    assert [day["cpu_hours"] for day in days] == ["67.0000", "33.0000"]
+    assert [day["cpu_hours"] for day in days] == ["66.0000", "34.0000"]
     assert total["cpu_hours"] == "100.0000"
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from town import CLUSTER, POLICY, Town, instant
 
 from accounting import money
-from accounting.runs import nodes
+from accounting.runs import nodes, reports
 from accounting.runs.nodes import Alike, Note, Out
 from accounting.runs.run import Run
 from accounting.settle import utilisation
@@ -262,7 +262,7 @@ def test_what_was_metered_is_split_without_a_rest(
     seconds = np.array([s for _, pieces in runs for s in pieces], np.int64)
     ran_s = np.array([sum(pieces) for _, pieces in runs], np.int64)
     whole = np.array([g if sum(pieces) else 0 for g, pieces in runs], np.int64)
-    parts = utilisation._parts(whole, ran_s, row, seconds).tolist()
+    parts = reports.parts(whole, ran_s, row, seconds).tolist()
     for i in range(len(runs)):
         own = [
             (p, s) for p, s, r in zip(parts, seconds.tolist(), row.tolist(), strict=True) if r == i

@@ -20,6 +20,7 @@ from accounting.book import schema
 from accounting.errors import InvariantBroken
 from accounting.runs import archive, filing, places, usage, watermarks
 from accounting.runs.segment import Segment
+from accounting.settle import daysums, summing
 
 WINDOW_ROWS = 4_000_000
 """About how many keys are compared at a time."""
@@ -54,6 +55,7 @@ def findings(conn: Connection, root: Path, timezone: str) -> Iterator[Finding]:
         if not wrong:
             sound.append(file)
     yield from _unknown(conn, root, files)
+    yield from _sums(root, files, sound, timezone)
     for cluster in sorted({file.cluster for file in sound}):
         yield from _keys(root, [file for file in sound if file.cluster == cluster])
     yield from _months(conn, files, timezone)
@@ -77,6 +79,16 @@ def _unknown(conn: Connection, root: Path, files: Sequence[Segment]) -> Iterator
             yield Finding("aside", path, "its rows stand in a larger file; the next run moves it")
         elif path not in known:
             yield Finding("unknown", path, "is of no segment; the next run puts it in quarantine")
+
+
+def _sums(
+    root: Path, files: Sequence[Segment], sound: Sequence[Segment], timezone: str
+) -> Iterator[Finding]:
+    """Yield sums of days that are not what the runs of their file come to."""
+    for file, differ in zip(sound, summing.differ(root, files, sound, timezone), strict=True):
+        if differ:
+            path = daysums.where(file.path, timezone)
+            yield Finding("sums", path, "are not what its runs come to; delete it, it is made anew")
 
 
 def _keys(root: Path, files: Sequence[Segment]) -> Iterator[Finding]:

@@ -26,6 +26,12 @@ def _compiled(function: F) -> F:
     return cast(F, compiled)
 
 
+def _set_in(function: F) -> F:
+    """Compile into the loop that calls it, which then counts no references to its arrays."""
+    options: dict[str, Any] = {"nogil": True, "forceinline": True, "_nrt": False}
+    return cast(F, numba.njit(**options)(function))
+
+
 FROM, UNTIL, RATE, FIRST, LAST, BAND = range(6)
 """Columns of a slot: a rate and when it holds; BAND < 0: at all hours, else a band of the calendar
 in the rows FIRST to LAST."""
@@ -628,26 +634,33 @@ class Calendar(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Runs to be cut: int64[n], and `begun`, a bit for each that ever began, lowest first; empty
-    where all did. int32[n] `group` says what they are added up by, below `width`; it is empty where
-    that is nothing."""
+    """Runs to be added up: int64[n] times, int32[n] what they had, int64[n] what they were metered
+    and charged; `begun` and `paid`, a bit for each that ever began and that has an account, lowest
+    first, empty where all did and have; int32[n] `status`, by number, and which one is charged."""
 
     start_s: Int64s
     begin_s: Int64s
     end_s: Int64s
     elapsed_s: Int64s
+    nodes: Int32s
+    cpus: Int32s
+    cards: Int32s
+    gflops_s: Int64s
+    charge_micro: Int64s
     begun: npt.NDArray[np.uint8]
+    paid: npt.NDArray[np.uint8]
+    status: Int32s
+    charged: int
+
+
+class Cells(NamedTuple):
+    """Where runs are added up: each run's group, int32[n], below `width`, and int64[cells, 20] with
+    a row for each period × width + group: how many ran in it, started and ended in it, and were
+    charged; then the lower halves of eight sums, and then the upper ones."""
+
     group: Int32s
     width: int
-
-
-class Pieces(NamedTuple):
-    """Pieces of runs, those of one together and in order: its row, the cell in which the piece is
-    counted (period × width + group), and the seconds that ran in it."""
-
-    row: Int32s
-    cell: Int32s
-    seconds: Int64s
+    sums: Int64s
 
 
 _LONGEST_S = 2**31
@@ -665,185 +678,103 @@ def _period(calendar: Calendar, at_s: int) -> int:
     return int(place)
 
 
-@_compiled
-def _spread(total: int, seconds: Int64s) -> None:
-    """Replace weights by a total's parts, by largest remainder; `money.apportion` says it."""
-    whole, left = 0, total
-    for j in range(seconds.shape[0]):
-        whole += seconds[j]
-    rest = np.empty(seconds.shape[0], np.int64)
-    for j in range(seconds.shape[0]):
-        part = total * seconds[j] // whole
-        rest[j] = part * whole - total * seconds[j]
-        seconds[j] = part
-        left -= part
-    largest = np.argsort(rest, kind="mergesort")
-    for j in range(left):
-        seconds[largest[j]] += 1
+@_set_in
+def _is_set(bits: npt.NDArray[np.uint8], i: np.uint64) -> bool:
+    """Tell whether a row's bit is set; all are where there are none."""
+    return bool(bits.shape[0] == 0 or bits[i >> _THREE] >> (i & _SEVEN) & _ONE_BIT != 0)
 
 
-@_compiled
+@_set_in
+def _half(figures: Int64s, number: int, value: int) -> None:
+    """Write a figure in halves: no sum of 2**31 of them overflows."""
+    figures[4 + number], figures[12 + number] = value & _LOW, value >> _BITS
+
+
+@_set_in
+def _add_to(groupings: tuple[Cells, ...], i: np.uint64, day: int, figures: Int64s) -> None:
+    """Add figures of a run to its cell of each grouping, and clear them."""
+    for own in groupings:
+        cell = day * own.width + own.group[i]
+        for k in range(20):
+            own.sums[cell, k] += figures[k]
+    figures[:] = 0
+
+
+@_set_in
+def _end_run(runs: Runs, i: np.uint64, begun: bool, charged: bool, figures: Int64s) -> None:
+    """Write what counts where a run ends."""
+    figures[2], figures[3] = begun, charged
+    if charged:
+        _half(figures, 6, runs.gflops_s[i])
+        _half(figures, 7, runs.charge_micro[i])
+
+
+@_set_in
 def _cut_run(
-    calendar: Calendar, begin_s: int, end_s: int, cell: int, width: int, row: int,
-    pieces: Pieces, count: int,
-) -> int:  # fmt: skip
-    """Write the pieces of a run that lies in several periods; return how many there are by then."""
-    edges, place = calendar.edges, _period(calendar, begin_s)
-    while begin_s < end_s:
-        until_s = min(end_s, edges[place + 1])
-        pieces.row[count], pieces.cell[count] = row, cell
-        pieces.seconds[count] = until_s - begin_s
-        begin_s, place, cell, count = until_s, place + 1, cell + width, count + 1
-    return count
+    runs: Runs, i: np.uint64, ran_s: int, charged: bool, calendar: Calendar,
+    groupings: tuple[Cells, ...], figures: Int64s,
+) -> None:  # fmt: skip
+    """Add up a run that began, cut at the edges of periods.
+
+    By an instant it has had its share of the seconds that it ran, rounded down, and of what it was
+    metered by those: so what days have adds up to what their month has.
+    """
+    begin_s, end_s, whole, edges = runs.begin_s[i], runs.end_s[i], runs.gflops_s[i], calendar.edges
+    day, wall_s, of_s = _period(calendar, begin_s), max(1, end_s - begin_s), max(1, ran_s)
+    had_s, had, over = 0, 0, False
+    figures[1] = 1
+    while not over:
+        edge_s = edges[np.uint32(day + 1)]
+        over = end_s <= edge_s
+        by_then_s = ran_s if over else ran_s * (edge_s - begin_s) // wall_s
+        by_then = whole if over else whole // of_s * by_then_s + whole % of_s * by_then_s // of_s
+        seconds = by_then_s - had_s
+        figures[0] = 1
+        _half(figures, 0, seconds)
+        _half(figures, 1, seconds * runs.nodes[i])
+        _half(figures, 2, seconds * runs.cpus[i])
+        _half(figures, 3, seconds * runs.cards[i])
+        _half(figures, 4, by_then - had)
+        _half(figures, 5, 0 if whole else seconds * runs.cards[i])
+        if end_s < edge_s:
+            _end_run(runs, i, True, charged, figures)
+        _add_to(groupings, i, day, figures)
+        had_s, had, day = by_then_s, by_then, day + 1
+    if end_s == edges[day]:
+        _end_run(runs, i, True, charged, figures)
+        _add_to(groupings, i, day, figures)
 
 
 @_compiled
-def cut_runs(
-    runs: Runs, first: int, calendar: Calendar, pieces: Pieces, started: Int64s, ended: Int64s,
-    apart: Int64s, span: Int64s,
-) -> tuple[int, int, int]:  # fmt: skip
-    """Cut runs at the edges of periods, as long as there is room, and count where they started and
-    ended; list those apart that lie elsewhere or are longer than int64 can be sure of. The first
-    begin and the last end go into `span`.
+def add_up(
+    runs: Runs, calendar: Calendar, groupings: tuple[Cells, ...], apart: Int64s
+) -> tuple[int, int]:
+    """Add runs up by period and group, several groupings at once; list those apart that lie
+    elsewhere or are longer than int64 can be sure of.
 
     Returns:
-        The first row that is left, the number of pieces, and of those apart.
+        How many stand apart, and how many that are charged ended in no period.
     """
-    edges, count, others, width = calendar.edges, 0, 0, runs.width
-    last, room = edges.shape[0] - 1, pieces.row.shape[0] - edges.shape[0]
-    first_s, last_s = span[0], span[1]
-    row = first
-    while row < runs.begin_s.shape[0] and count <= room:
+    edges, others, outside = calendar.edges, 0, 0
+    last, figures = edges.shape[0] - 1, np.zeros(20, np.int64)
+    for row in range(runs.end_s.shape[0]):
         i = np.uint64(row)
-        row += 1
-        if runs.begun.shape[0] and not runs.begun[i >> _THREE] >> (i & _SEVEN) & _ONE_BIT:
+        end_s, begun = runs.end_s[i], _is_set(runs.begun, i)
+        charged = runs.status[i] == runs.charged and _is_set(runs.paid, i)
+        ends_inside = edges[0] <= end_s and end_s < edges[last]
+        if charged and not ends_inside:
+            outside += 1
             continue
-        begin_s, end_s = runs.begin_s[i], runs.end_s[i]
-        first_s, last_s = min(first_s, begin_s), max(last_s, end_s)
-        ran_s = max(0, runs.elapsed_s[i] - (begin_s - runs.start_s[i]))
-        inside = edges[0] <= begin_s and begin_s <= end_s and end_s < edges[last]
-        if not inside or end_s - begin_s >= _LONGEST_S or ran_s >= _LONGEST_S:
-            apart[others] = row - 1
-            others += 1
-            continue
-        place = _period(calendar, begin_s)
-        cell = place * width + (runs.group[i] if runs.group.shape[0] else 0)
-        started[cell] += 1
-        k = np.uint64(count)
-        if end_s <= edges[np.uint32(place + 1)]:
-            ended[cell + (width if end_s == edges[np.uint32(place + 1)] else 0)] += 1
-            pieces.row[k], pieces.cell[k], pieces.seconds[k] = row - 1, cell, ran_s
-            count += 1
-            continue
-        count = _cut_run(calendar, begin_s, end_s, cell, width, row - 1, pieces, count)
-        cell = pieces.cell[count - 1]
-        ended[cell + (width if end_s == edges[cell // width + 1] else 0)] += 1
-        if ran_s != end_s - begin_s:
-            _spread(ran_s, pieces.seconds[k:count])
-    span[0], span[1] = first_s, last_s
-    return row, count, others
-
-
-@_compiled
-def _add(sums: Int64s, cell: int, figure: int, value: int) -> None:
-    """Add up in halves: no sum of 2**31 values overflows."""
-    sums[cell, figure, 0] += value & _LOW
-    sums[cell, figure, 1] += value >> _BITS
-
-
-@_compiled
-def add_hours(
-    pieces: Pieces, count: int, nodes: Int32s, cpus: Int32s, cards: Int32s, ran: Int64s,
-    sums: Int64s,
-) -> None:  # fmt: skip
-    """Count pieces by cell, and add up their seconds, alone and times nodes, cores and cards."""
-    for j in range(count):
-        i = np.uint64(j)
-        row, cell, seconds = np.uint32(pieces.row[i]), pieces.cell[i], pieces.seconds[i]
-        ran[cell] += 1
-        _add(sums, cell, 0, seconds)
-        _add(sums, cell, 1, seconds * nodes[row])
-        _add(sums, cell, 2, seconds * cpus[row])
-        _add(sums, cell, 3, seconds * cards[row])
-
-
-@_compiled
-def add_metered(
-    pieces: Pieces, count: int, cards: Int32s, metered: Int64s, ran: Int64s, sums: Int64s
-) -> None:
-    """Count pieces by cell, and add up seconds × cards, what was metered, and seconds × cards of
-    runs of which nothing was.
-
-    What a run was metered is split over its pieces by their seconds, so that it adds up: a piece
-    has what the run had by its end, rounded down, less what it had by its begin.
-    """
-    begin = 0
-    while begin < count:
-        row, end, ran_s = pieces.row[begin], begin, 0
-        while end < count and pieces.row[end] == row:
-            ran_s += pieces.seconds[end]
-            end += 1
-        whole, at_s, had = metered[row], 0, 0
-        of_s = max(1, ran_s)
-        for j in range(begin, end):
-            cell, card_s = pieces.cell[j], pieces.seconds[j] * cards[row]
-            at_s += pieces.seconds[j]
-            by_end = whole
-            if end > begin + 1:
-                by_end = whole // of_s * at_s + whole % of_s * at_s // of_s
-            ran[cell] += 1
-            _add(sums, cell, 0, card_s)
-            _add(sums, cell, 1, by_end - had)
-            if whole == 0:
-                _add(sums, cell, 2, card_s)
-            had = by_end
-        begin = end
-
-
-class Charged(NamedTuple):
-    """Runs that may have been charged: by number, int32[n], their status and which one counts;
-    `paid`, a bit for each that has an account, empty where all have; int32[n] the group, empty
-    where all are in one. int64[n] their ends; where those are not known, empty, all of them ended
-    in the period `place`."""
-
-    status: Int32s
-    charged: int
-    paid: npt.NDArray[np.uint8]
-    group: Int32s
-    width: int
-    end_s: Int64s
-    place: int
-
-
-@_compiled
-def cells_of(runs: Charged, calendar: Calendar, out: Int32s) -> int:
-    """Write in which cell each run is counted, its period × width + group; -1 where in none.
-    Return how many ended in no period."""
-    edges, outside, place = calendar.edges, 0, runs.place
-    last = edges.shape[0] - 1
-    for j in range(out.shape[0]):
-        i = np.uint64(j)
-        out[i] = -1
-        if runs.status[i] != runs.charged:
-            continue
-        if runs.paid.shape[0] and not runs.paid[i >> _THREE] >> (i & _SEVEN) & _ONE_BIT:
-            continue
-        if runs.end_s.shape[0]:
-            if runs.end_s[i] < edges[0] or runs.end_s[i] >= edges[last]:
-                outside += 1
+        if begun:
+            begin_s = runs.begin_s[i]
+            ran_s = max(0, runs.elapsed_s[i] - (begin_s - runs.start_s[i]))
+            inside = edges[0] <= begin_s and begin_s <= end_s and ends_inside
+            if inside and end_s - begin_s < _LONGEST_S and ran_s < _LONGEST_S:
+                _cut_run(runs, i, ran_s, charged, calendar, groupings, figures)
                 continue
-            place = _period(calendar, runs.end_s[i])
-        out[i] = place * runs.width + (runs.group[i] if runs.group.shape[0] else 0)
-    return outside
-
-
-@_compiled
-def add_charges(cells: Int32s, metered: Int64s, charge: Int64s, runs: Int64s, sums: Int64s) -> None:
-    """Count runs by cell, and add up what they were metered and charged."""
-    for j in range(cells.shape[0]):
-        i = np.uint64(j)
-        cell = cells[i]
-        if cell >= 0:
-            runs[cell] += 1
-            _add(sums, cell, 0, metered[i])
-            _add(sums, cell, 1, charge[i])
+            apart[others] = row
+            others += 1
+        if charged:
+            _end_run(runs, i, False, True, figures)
+            _add_to(groupings, i, _period(calendar, end_s), figures)
+    return others, outside

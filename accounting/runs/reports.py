@@ -4,6 +4,7 @@ Usage is split by time at the exact boundaries of periods, whatever month it is 
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -50,8 +51,8 @@ def usage_by(table: pa.Table, by: str, timezone: str) -> dict[str, Hours]:
     """Add up usage by day, week, month, quarter or year, or in total.
 
     A run's seconds lie between billed_from_s and end_s. One that stood suspended ran for fewer
-    seconds than that, and Slurm does not record which: its elapsed seconds are spread over the
-    periods in proportion to the wall time in each, by largest remainder, so that they add up.
+    seconds than that, and Slurm does not record which: by an instant it has had its share of them
+    by wall time, rounded down, so that the days of a month add up to the month.
     Runs that never started are not counted. (`settle/hours.py` does it for a whole archive.)
 
     Args:
@@ -118,8 +119,30 @@ def split(
     seconds[head[whole]] = ran_s[whole]
     for i in np.flatnonzero(suspended & (pieces > 1)).tolist():
         cut = slice(int(head[i]), int(head[i] + pieces[i]))
-        seconds[cut] = money.apportion(int(ran_s[i]), seconds[cut].tolist())
+        by_then = list(accumulate(seconds[cut].tolist()))
+        had = [int(ran_s[i]) * wall_s // by_then[-1] for wall_s in by_then]
+        seconds[cut] = np.diff(had, prepend=0)
     return row, place, seconds
+
+
+def parts(whole: Int64s, ran_s: Int64s, row: Int64s, seconds: Int64s) -> Int64s:
+    """Split what each run was metered over its pieces by their seconds, so that it adds up: what a
+    piece has is what the run had by its end, rounded down, less what it had by its begin."""
+    parts = whole[row]
+    cut = np.flatnonzero((np.bincount(row, minlength=len(whole)) > 1)[row])
+    if len(cut):
+        own, length = row[cut], seconds[cut]
+        by_end = np.cumsum(length)
+        first = np.searchsorted(own, own)  # the pieces of a run stand together, in order
+        kind = np.int64 if int(ran_s[own].max()) < 2**31 else object
+        end_s = (by_end - (by_end - length)[first]).astype(kind)
+        of_s = np.maximum(ran_s[own], 1)
+        per_s, rest = np.divmod(parts[cut], of_s)
+        had, before = (per_s * s + rest * s // of_s for s in (end_s, end_s - length))
+        last = np.append(own[1:] != own[:-1], True)
+        had[last] = parts[cut][last]
+        parts[cut] = (had - before).astype(np.int64)
+    return parts
 
 
 def sums(seconds: Int64s, count: Int64s, place: Int64s, places: int) -> list[int]:

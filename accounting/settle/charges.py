@@ -1,31 +1,28 @@
 """Reports about money: what runs were charged, by the period in which they ended.
 
 A run is charged once, in the month of its end: so these sums are those of the statements, to the
-micro-yuan. (How much ran when, split by time, is `runs/reports.py`.) Only columns that are asked
-for are read, and rows are added up a part at a time by compiled loops.
+micro-yuan. (How much ran when, split by time, is `runs/reports.py`.) They come from the sums of
+days that are kept beside the archive.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from accounting import period
 from accounting.book import schema
 from accounting.errors import InvariantBroken
-from accounting.runs import places, reports
+from accounting.runs import places
 from accounting.runs.segment import Segment
-from accounting.settle import tallying
+from accounting.settle import summing
+from accounting.settle.summing import Asked
 from accounting.vouchers import registry
 
 OF_RUNS = ("account", "provider", "cluster", "partition", "chip", "qos", "user", "tariff")
 GROUPS = (*OF_RUNS, "unit")
 """What charges can be added up by; a unit is that of the account."""
-WITHIN_MONTHS = ("day", "week")
-"""Periods of which a month of the archive has several."""
 Key = tuple[str, str]
 """A period, and what is added up by; nothing in place of what a run has not."""
 
@@ -45,20 +42,6 @@ class Sum:
         self.charge_micro += sign * charge_micro
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a report is asked for: kind of period, what to add up by (None: nothing), zone."""
-
-    by: str
-    group: str | None
-    timezone: str
-
-    @property
-    def column(self) -> str | None:
-        """The column of the archive that it is added up by."""
-        return "account" if self.group == "unit" else self.group
-
-
 def charges(conn: Connection, root: Path, asked: Asked) -> list[tuple[Key, Sum]]:
     """Add up the charges of all voucher accounts.
 
@@ -76,29 +59,22 @@ def charges(conn: Connection, root: Path, asked: Asked) -> list[tuple[Key, Sum]]
     Raises:
         InvariantBroken: A segment is missing, or they do not come to what the book has.
     """
-    sums = summed(root, places.files(conn), asked)
+    files = places.files(conn)
+    sums = summed(root, files, asked)
     if asked.group == "unit":
         sums = _by_unit(conn, sums)
-    insist_on_book(conn, sums)
+    insist_on_book(
+        conn, sums if asked.days is None else summed(root, files, replace(asked, days=None))
+    )
     return [(key, sums[key]) for key in sorted(sums) if sums[key] != Sum()]
 
 
 def summed(root: Path, files: Sequence[Segment], asked: Asked) -> dict[Key, Sum]:
     """Add up the charged rows of files."""
-    if not files:
-        return {}
-    from accounting.settle import cutting  # numba takes its time; only who counts shall wait for it
-
-    months = sorted({file.month for file in files})
-    begins = [period.bounds(month, asked.timezone) for month in months]
-    names, edges = reports.periods(begins[0][0], begins[-1][1] - 1, asked.by, asked.timezone)
-    of = None
-    if asked.by not in WITHIN_MONTHS:
-        number = np.searchsorted(edges, [begin_s for begin_s, _ in begins], side="right") - 1
-        of = dict(zip(months, number.tolist(), strict=True))
-    parts = tallying.footers(root, files)
-    cells = cutting.charges(root, parts, cutting.Asked(edges, asked.column), of)
-    return {(names[cell.period], cell.group or ""): Sum(*cell.counts, *cell.sums) for cell in cells}
+    if asked.group == "unit":
+        asked = replace(asked, group="account")
+    cells = summing.added_up(root, files, asked, ("charged", "charged_gflops_s", "charge_micro"))
+    return {(cell.period, cell.group): Sum(*cell.figures) for cell in cells}
 
 
 def _by_unit(conn: Connection, sums: dict[Key, Sum]) -> dict[Key, Sum]:

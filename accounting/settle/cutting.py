@@ -1,106 +1,274 @@
-"""Add many rows up by period and group: what reports about machines and about money have in common.
+"""Add up what the runs of a file had on each day: compiled loops over rows as they are read.
 
-Rows come as they are read, words of columns as numbers; compiled loops (`rates/kernels.py`) find
-periods, cut runs at their edges and add up, without Python's lock. Sums are exact: halves of 64
-bits are added apart and put together at the end. It loads numba: import it where it is used.
+Words of columns become numbers; the loops (`rates/kernels.py`) find days, cut runs at midnights and
+add up, without Python's lock. Sums are exact: halves of 64 bits are added apart and put together at
+the end. It loads numba: import it where it is used.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from accounting import period
 from accounting.errors import InvariantBroken
 from accounting.rates import kernels, rating
-from accounting.runs import usage
+from accounting.runs import reports, usage
 from accounting.runs.usage import Int64s
-from accounting.settle import tallying
+from accounting.settle import daysums, grouping, tallying
 
 Int32s = npt.NDArray[np.int32]
 
-TIMES = ("start_s", "billed_from_s", "end_s", "elapsed_s")
-"""What is read of runs that are cut."""
-CHARGED = ("account", "status", "gflops_s", "charge_micro")
-"""What is read of charges."""
-_NO_GROUPS: Int32s = np.empty(0, np.int32)
-_NO_ENDS: Int64s = np.empty(0, np.int64)
+COLUMNS = (
+    "start_s", "billed_from_s", "end_s", "elapsed_s", "nodes", "cpus", "cards", "status",
+    "gflops_s", "charge_micro", *dict.fromkeys(sum(daysums.GROUPINGS, ())),
+)  # fmt: skip
+"""What is read of each run."""
+_BEFORE_S, _AFTER_S = 40 * 86_400, 2 * 86_400
+"""What of the days around the month in which runs ended has a place of its own; what ran before
+that is added up plainly."""
 _CELL_BITS = 12
-_CELLS_MAX = 2**20
+_LOW, _BITS, _MOST = 2**32 - 1, 32, 2**31 - 1
+_KINDS_MAX = 2**20
 
 
-def calendar(edges: Int64s) -> kernels.Calendar:
-    """Lay periods out for looking up: cells of an hour and more, few enough to be at hand."""
-    shift = _CELL_BITS
-    while (int(edges[-1]) - int(edges[0])) >> shift >= _CELLS_MAX:
-        shift += 1
-    at_s = np.arange(edges[0], edges[-1], 1 << shift)
-    cells = np.searchsorted(edges, at_s, side="right") - 1
-    return kernels.Calendar(edges, shift, cells.astype(np.int32))
+def by_day(
+    root: Path, part: tallying.Part, parts: Sequence[tallying.Part], timezone: str
+) -> list[pa.Table]:
+    """Add up what the runs of a file had on each day, less what the rows had that they take the
+    place of: all files together have what runs had as they were told last.
+
+    Args:
+        root: Root of the archive.
+        part: The file.
+        parts: All files of its cluster.
+        timezone: Zone of the days.
+
+    Returns:
+        For each of `daysums.GROUPINGS` a table of the schema `daysums.SCHEMA`, in which a day and
+        group may stand in several rows.
+
+    Raises:
+        InvariantBroken: A file is missing or cannot be read, or a run ended in no day near.
+    """
+    own = _Counter(part.file.month, timezone)
+    for rows in tallying.batches(root, part, COLUMNS):
+        own.count(rows)
+    changed = tallying.again(root, [part])
+    less: dict[str, _Counter] = {}
+    if changed.num_rows:
+        for month, rows in tallying.replaced(root, parts, changed, COLUMNS):
+            less.setdefault(month, _Counter(month, timezone)).count(rows)
+    found = [own.tables(1), *(counter.tables(-1) for counter in less.values())]
+    return [pa.concat_tables(each).unify_dictionaries() for each in zip(*found, strict=True)]
 
 
-class Words:
-    """Numbers the words of a column, the same in all of its parts and for all threads."""
-
-    def __init__(self) -> None:
-        self.number: dict[str | None, int] = {}
-        self._lock = Lock()
-
-    def of(self, column: pa.DictionaryArray) -> Int32s:
-        """Return the number of each row's word; null has one of its own."""
-        words = [*column.dictionary.to_pylist(), None]
-        with self._lock:
-            own = [self.number.setdefault(word, len(self.number)) for word in words]
-        code = column.indices.fill_null(-1) if column.null_count else column.indices
-        numbered: Int32s = np.array(own, np.int32).take(code.to_numpy())
-        return numbered
+def of_rows(rows: pa.Table, replaced: pa.Table, timezone: str) -> list[pa.Table]:
+    """Add up rows as `by_day` does it, where they and those that they take the place of are at
+    hand."""
+    found = []
+    for sign, table in ((1, rows), (-1, replaced)):
+        for month, own in grouping.by_month(table, timezone):
+            counter = _Counter(month, timezone)
+            whole = own.select(COLUMNS).unify_dictionaries().combine_chunks()
+            for batch in whole.to_batches():
+                counter.count(batch)
+            found.append(counter.tables(sign))
+    return [pa.concat_tables(each).unify_dictionaries() for each in zip(*found, strict=True)]
 
 
-class Sums:
-    """Counts and exact sums by period and group, as one thread adds them up.
+class _Words:
+    """Numbers what stands in some columns together, the same in all batches."""
 
-    A row or piece stands in the cell period × `width` + group; `width` grows with the groups.
-    `counts` are int64[cells] each, `halves` int64[cells, figures, 2].
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = columns
+        self.number: dict[tuple[str | None, ...], int] = {}
+
+    def of(self, rows: pa.RecordBatch) -> Int32s:
+        """Return the number of what stands in each row."""
+        joint: Int64s = np.zeros(rows.num_rows, np.int64)
+        words, size = [], 1
+        for name in self.columns:
+            column = rows.column(name)
+            words.append([*column.dictionary.to_pylist(), None])
+            code = column.indices
+            code = code.fill_null(len(words[-1]) - 1) if column.null_count else code
+            joint = joint * len(words[-1]) + code.to_numpy()
+            size *= len(words[-1])
+        if size > _KINDS_MAX:
+            found, joint = np.unique(joint, return_inverse=True)
+            size = len(found)
+            place = np.arange(size)
+        else:
+            place = found = np.flatnonzero(np.bincount(joint, minlength=size))
+        of_kind = np.zeros(size, np.int32)
+        of_kind[place] = [
+            self.number.setdefault(kind, len(self.number)) for kind in _kinds(found, words)
+        ]
+        return of_kind.take(joint)
+
+
+def _kinds(
+    found: Int64s, words: Sequence[Sequence[str | None]]
+) -> Iterator[tuple[str | None, ...]]:
+    """Return the words of joint numbers."""
+    columns = []
+    for each in reversed(words):
+        found, place = np.divmod(found, len(each))
+        columns.append([each[i] for i in place.tolist()])
+    return zip(*reversed(columns), strict=True)
+
+
+class _Sums:
+    """Counts and halves of sums by day and group, as `kernels.Cells` has them.
+
+    What is counted stands in the cell day × `width` + group; `width` grows with the groups.
     """
 
-    def __init__(self, periods: int, counted: int, summed: int) -> None:
-        self._periods, self.width = periods, 1
-        self.counts = [np.zeros(periods, np.int64) for _ in range(counted)]
-        self.halves = np.zeros((periods, summed, 2), np.int64)
+    def __init__(self, days: int) -> None:
+        self._days, self.width = days, 1
+        self.sums = np.zeros((days, len(daysums.COUNTED) + 2 * len(daysums.SUMMED)), np.int64)
 
     def widen(self, groups: int) -> None:
         """Make room for as many groups."""
         if groups > self.width:
-            width = max(groups, self.width + self.width // 4)
-            self.counts = [self._wider(count, width) for count in self.counts]
-            self.halves = self._wider(self.halves, width)
-            self.width = width
+            width, figures = max(groups, self.width + self.width // 4), self.sums.shape[1]
+            new = np.zeros((self._days, width, figures), np.int64)
+            new[:, : self.width] = self.sums.reshape(self._days, self.width, figures)
+            self.sums, self.width = new.reshape(-1, figures), width
 
-    def _wider(self, old: Int64s, width: int) -> Int64s:
-        new = np.zeros((self._periods, width, *old.shape[1:]), np.int64)
-        new[:, : self.width] = old.reshape(self._periods, self.width, *old.shape[1:])
-        return new.reshape(-1, *old.shape[1:])
+    def cells(self) -> tuple[Int64s, Int64s, Int64s, Int64s]:
+        """Return the cells in which something is, as days and groups, and halves of the figures,
+        low and high, int64[cells, figures]."""
+        counted, summed = len(daysums.COUNTED), len(daysums.SUMMED)
+        found = np.flatnonzero(np.logical_or.reduce([*self.sums.T[:counted]]))
+        counts, low, high = np.split(self.sums[found], [counted, counted + summed], axis=1)
+        low = np.concatenate([counts & _LOW, low], axis=1)
+        high = np.concatenate([counts >> _BITS, high], axis=1)
+        return *np.divmod(found, self.width), low, high
 
-    def add(self, other: "Sums") -> None:
-        """Add what another thread has."""
-        self.widen(other.width)
-        other.widen(self.width)
-        for mine, theirs in zip(self.counts, other.counts, strict=True):
-            mine += theirs
-        self.halves += other.halves
 
-    def rows(self) -> Iterator[tuple[int, int, list[int], list[int]]]:
-        """Yield period, group, counts and sums of each cell in which something was counted."""
-        found = np.flatnonzero(np.any([count != 0 for count in self.counts], axis=0))
-        counts = np.stack([count[found] for count in self.counts], axis=1).tolist()
-        for cell, own, sums in zip(
-            found.tolist(), counts, self.halves[found].tolist(), strict=True
-        ):
-            yield *divmod(cell, self.width), own, [(high << 32) + low for low, high in sums]
+class _Counter:
+    """Adds up the rows of a file, by each of `daysums.GROUPINGS`."""
+
+    def __init__(self, month: str, timezone: str) -> None:
+        begin_s, end_s = period.bounds(month, timezone)
+        begin_s, end_s = begin_s - _BEFORE_S, end_s + _AFTER_S
+        self._month, self._timezone = month, timezone
+        _, self._edges = reports.periods(begin_s, end_s, "day", timezone)
+        self._calendar = calendar(self._edges)
+        self._words = [_Words(columns) for columns in daysums.GROUPINGS]
+        self._sums = [_Sums(len(self._edges) - 1) for _ in daysums.GROUPINGS]
+        self._apart: list[pa.RecordBatch] = []
+
+    def count(self, rows: pa.RecordBatch) -> None:
+        """Add up some rows; runs that the loops are not sure of are left apart."""
+        groupings = []
+        for words, own in zip(self._words, self._sums, strict=True):
+            group = words.of(rows)
+            own.widen(len(words.number))
+            groupings.append(kernels.Cells(group, own.width, own.sums))
+        apart = np.empty(rows.num_rows, np.int64)
+        others, outside = kernels.add_up(_runs(rows), self._calendar, (*groupings,), apart)
+        if outside:
+            raise InvariantBroken(
+                f"archive: runs of {self._month} ended in no month near it; run svoucher archive "
+                "verify"
+            )
+        if others:
+            self._apart.append(rows.take(pa.array(apart[:others])))
+
+    def tables(self, sign: int) -> list[pa.Table]:
+        """Return what was added up, or what is to be taken off."""
+        apart = None
+        if self._apart:
+            apart = pa.Table.from_batches(self._apart).unify_dictionaries()
+        found = []
+        for words, sums in zip(self._words, self._sums, strict=True):
+            day, group, low, high = sums.cells()
+            parts = _rows(
+                self._edges[day], group, [*words.number], words.columns, (low, high), sign
+            )
+            if apart is not None:
+                parts += _plainly(apart, words.columns, self._timezone, sign)
+            found.append(pa.concat_tables(parts).unify_dictionaries())
+        return found
+
+
+def _rows(
+    day_s: Int64s,
+    group: Int64s,
+    kinds: Sequence[tuple[str | None, ...]],
+    columns: Sequence[str],
+    halves: tuple[Int64s, Int64s],
+    sign: int,
+) -> list[pa.Table]:
+    """Make rows of sums; what int64 does not hold comes in several."""
+    low, high = (sign * half for half in halves)
+    low, high = low & _LOW, high + (low >> _BITS)
+    tables = [daysums.SCHEMA.empty_table()]
+    while len(day_s):
+        part = np.clip(high, -_MOST - 1, _MOST)
+        figures = (part << _BITS) + low
+        arrays = {"day_s": pa.array(day_s)}
+        for name in daysums.WORDS:
+            if name in columns:
+                place = columns.index(name)
+                arrays[name] = usage.words([kind[place] for kind in kinds], group)
+            else:
+                arrays[name] = pa.nulls(len(day_s), daysums.SCHEMA.field(name).type)
+        arrays |= {name: pa.array(figures[:, i].copy()) for i, name in enumerate(daysums.FIGURES)}
+        tables.append(pa.table(arrays).select(daysums.SCHEMA.names).cast(daysums.SCHEMA))
+        left = np.flatnonzero((high != part).any(axis=1))
+        day_s, group, high = day_s[left], group[left], (high - part)[left]
+        low = np.zeros_like(high)
+    return tables
+
+
+def _plainly(runs: pa.Table, columns: Sequence[str], timezone: str, sign: int) -> list[pa.Table]:
+    """Add up what runs had on each day as the definitions say it, whatever they are."""
+    begin_s, end_s = (usage.numbers(runs.column(name)) for name in ("billed_from_s", "end_s"))
+    ran_s = usage.billable_s(runs)
+    _, edges = reports.periods(int(begin_s.min()), int(end_s.max()), "day", timezone)
+    row, day, seconds = reports.split(begin_s, end_s, ran_s, edges)
+    words = _Words(columns)
+    group = words.of(runs.combine_chunks().to_batches()[0])
+    width = len(words.number)
+    nodes, cpus, cards = (
+        usage.numbers(runs.column(name))[row] for name in ("nodes", "cpus", "cards")
+    )
+    metered = usage.numbers(runs.column("gflops_s"))
+    begun, over = (np.searchsorted(edges, at_s, "right") - 1 for at_s in (begin_s, end_s))
+    places = [day * width + group[row], begun * width + group, over * width + group]
+    cells, where = np.unique(np.concatenate(places), return_inverse=True)
+    ran, started, ended = np.split(where, np.cumsum([len(each) for each in places[:2]]))
+    figures = {
+        "ran": (ran, np.ones_like(row)),
+        "started": (started, np.ones_like(begun)),
+        "ended": (ended, np.ones_like(over)),
+        "wall_s": (ran, seconds),
+        "node_s": (ran, seconds.astype(object) * nodes),
+        "cpu_s": (ran, seconds.astype(object) * cpus),
+        "card_s": (ran, seconds.astype(object) * cards),
+        "gflops_s": (ran, reports.parts(metered, ran_s, row, seconds)),
+        "unmetered_card_s": (ran, seconds.astype(object) * np.where(metered[row] == 0, cards, 0)),
+    }
+    sums = np.zeros((len(cells), len(daysums.FIGURES)), object)
+    for name, (at, values) in figures.items():
+        np.add.at(sums[:, daysums.FIGURES.index(name)], at, values.astype(object))
+    halves = (sums & _LOW).astype(np.int64), (sums >> _BITS).astype(np.int64)
+    of_day, of_group = np.divmod(cells, width)
+    return _rows(edges[of_day], of_group, [*words.number], columns, halves, sign)
+
+
+def calendar(edges: Int64s) -> kernels.Calendar:
+    """Lay days out for looking up: a cell for each hour and more."""
+    at_s = np.arange(edges[0], edges[-1], 1 << _CELL_BITS)
+    cells = np.searchsorted(edges, at_s, side="right") - 1
+    return kernels.Calendar(edges, _CELL_BITS, cells.astype(np.int32))
 
 
 def numbers(column: pa.Array) -> npt.NDArray[Any]:
@@ -110,184 +278,33 @@ def numbers(column: pa.Array) -> npt.NDArray[Any]:
     return found[column.offset : column.offset + len(column)]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is added up, the same for all threads.
-
-    Attributes:
-        edges: int64[p + 1], between the periods.
-        group: The column that it is added up by, a word in each row; None: by nothing.
-        words: Numbers of the words in it.
-    """
-
-    edges: Int64s
-    group: str | None = None
-    words: Words = field(default_factory=Words)
-
-    def groups(self, rows: pa.RecordBatch) -> Int32s:
-        """Return the number of each row's group; nothing where all are in one."""
-        return self.words.of(rows.column(self.group)) if self.group else _NO_GROUPS
-
-
-class Cell(NamedTuple):
-    """What there is of a period and a group: counts, and exact sums."""
-
-    period: int
-    group: str | None
-    counts: list[int]
-    sums: list[int]
-
-
-class Found(NamedTuple):
-    """What was added up; the rows that have to be cut plainly, if there are any; when the first run
-    began and the last one ended, the other way round where none ever began."""
-
-    cells: list[Cell]
-    apart: pa.Table | None
-    span: tuple[int, int]
-
-
-class _Split:
-    """Adds up what runs had in each period in which they ran, for one thread."""
-
-    def __init__(
-        self, asked: Asked, had: Sequence[str], figures: int, add: Callable[..., None]
-    ) -> None:
-        """Say of which columns a kernel makes so many figures: add(pieces, count, *had, …)."""
-        room = tallying.BATCH_ROWS + len(asked.edges) + 1
-        self._asked, self._had, self._add = asked, had, add
-        self._calendar = calendar(asked.edges)
-        self._pieces = kernels.Pieces(
-            np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int64)
-        )
-        self._others = np.empty(room, np.int64)
-        self.sums = Sums(len(asked.edges) - 1, counted=3, summed=figures)
-        self.apart: list[pa.RecordBatch] = []
-        self.span = np.array([2**63 - 1, -(2**63)])
-
-    def count(self, rows: pa.RecordBatch, _month: str) -> None:
-        """Add up some runs; those that the kernel is not sure of are left apart."""
-        group = self._asked.groups(rows)
-        self.sums.widen(len(self._asked.words.number))
-        ran, started, ended = self.sums.counts
-        runs, row = _runs(rows, group, self.sums.width), 0
-        had = [numbers(rows.column(name)) for name in self._had]
-        while row < rows.num_rows:
-            row, count, others = kernels.cut_runs(
-                runs, row, self._calendar, self._pieces, started, ended, self._others, self.span
-            )
-            self._add(self._pieces, count, *had, ran, self.sums.halves)
-            if others:
-                self.apart.append(rows.take(pa.array(self._others[:others])))
-
-
-def hours(root: Path, parts: Sequence[tallying.Part], asked: Asked) -> Found:
-    """Add up seconds of runs, alone and times nodes, cores and cards; count how many runs ran,
-    started and ended.
-
-    Raises:
-        InvariantBroken: A file is missing or cannot be read.
-    """
-    return _split(root, parts, asked, ["nodes", "cpus", "cards"], 4, kernels.add_hours)
-
-
-def metered(root: Path, parts: Sequence[tallying.Part], asked: Asked) -> Found:
-    """Add up card-seconds, GFLOPS-seconds, and card-seconds of runs of which no GFLOPS are known;
-    counts and errors as of `hours`."""
-    return _split(root, parts, asked, ["cards", "gflops_s"], 3, kernels.add_metered)
-
-
-def _split(
-    root: Path, parts: Sequence[tallying.Part], asked: Asked, had: Sequence[str], figures: int,
-    add: Callable[..., None],
-) -> Found:  # fmt: skip
-    group = [asked.group] if asked.group else []
-    columns = [*TIMES, *had, *group]
-    counters = tallying.tally(root, parts, columns, lambda: _Split(asked, had, figures, add))
-    apart = [rows for counter in counters for rows in counter.apart]
-    first_s = min(int(counter.span[0]) for counter in counters)
-    return Found(
-        _cells(asked, [counter.sums for counter in counters]),
-        pa.Table.from_batches(apart).unify_dictionaries() if apart else None,
-        (first_s, max(int(counter.span[1]) for counter in counters)),
-    )
-
-
-def _cells(asked: Asked, sums: Sequence[Sums]) -> list[Cell]:
-    first, *others = sums
-    for other in others:
-        first.add(other)
-    words = list(asked.words.number) or [None]
-    return [Cell(period, words[group], *own) for period, group, *own in first.rows()]
-
-
-class _Charges:
-    """Adds charged rows up by the period of their end, for one thread."""
-
-    def __init__(self, asked: Asked, places: Mapping[str, int] | None) -> None:
-        self._asked, self._places = asked, places
-        self._calendar = calendar(asked.edges)
-        self._cells = np.empty(tallying.BATCH_ROWS, np.int32)
-        self.sums = Sums(len(asked.edges) - 1, counted=1, summed=2)
-
-    def count(self, rows: pa.RecordBatch, month: str) -> None:
-        """Add up the rows that are charged to an account."""
-        group = self._asked.groups(rows)
-        self.sums.widen(len(self._asked.words.number))
-        status = rows.column("status")
-        words = status.dictionary.to_pylist()
-        charged = kernels.Charged(
-            numbers(status.indices),
-            words.index(rating.CHARGED) if rating.CHARGED in words else -1,
-            _bits(rows.column("account")),
-            group,
-            self.sums.width,
-            _NO_ENDS if self._places else numbers(rows.column("end_s")),
-            self._places[month] if self._places else 0,
-        )
-        cells = self._cells[: rows.num_rows]
-        if kernels.cells_of(charged, self._calendar, cells):
-            raise InvariantBroken(
-                f"archive: runs of {month} ended in no month that there is; run svoucher audit"
-            )
-        metered, charge = (numbers(rows.column(name)) for name in ("gflops_s", "charge_micro"))
-        kernels.add_charges(cells, metered, charge, self.sums.counts[0], self.sums.halves)
-
-
-def charges(
-    root: Path,
-    parts: Sequence[tallying.Part],
-    asked: Asked,
-    places: Mapping[str, int] | None,
-) -> list[Cell]:
-    """Count runs that were charged to an account, and add up what they were metered and charged.
-
-    Args:
-        root: Root of the archive.
-        parts: Of which files.
-        asked: What for.
-        places: The period of each month; None: it takes the ends of runs to tell.
-
-    Raises:
-        InvariantBroken: A file is missing or cannot be read, or a run ended in no period.
-    """
-    columns = dict.fromkeys([*CHARGED, *([] if places else ["end_s"]), asked.group or "account"])
-    counters = tallying.tally(root, parts, [*columns], lambda: _Charges(asked, places))
-    return _cells(asked, [counter.sums for counter in counters])
-
-
-def _runs(rows: pa.RecordBatch, group: Int32s, width: int) -> kernels.Runs:
+def _runs(rows: pa.RecordBatch) -> kernels.Runs:
     """Take the columns of runs as they are; where a begin is known and a start is not, or the bits
     that tell begin in the middle of a byte, nulls are filled in."""
-    start, begin, end, elapsed = (
-        rows.column(name) for name in ("start_s", "billed_from_s", "end_s", "elapsed_s")
-    )
+    start, begin, status = (rows.column(name) for name in ("start_s", "billed_from_s", "status"))
     begun = _bits(begin)
     started_s = numbers(start)
     if not np.array_equal(begun, _bits(start)):
         started_s = start.fill_null(usage.NEVER).to_numpy()
+    words = status.dictionary.to_pylist()
+    end_s, elapsed_s, gflops_s, charge_micro = (
+        numbers(rows.column(name)) for name in ("end_s", "elapsed_s", "gflops_s", "charge_micro")
+    )
+    nodes, cpus, cards = (numbers(rows.column(name)) for name in ("nodes", "cpus", "cards"))
     return kernels.Runs(
-        started_s, numbers(begin), numbers(end), numbers(elapsed), begun, group, width
+        started_s,
+        numbers(begin),
+        end_s,
+        elapsed_s,
+        nodes,
+        cpus,
+        cards,
+        gflops_s,
+        charge_micro,
+        begun,
+        _bits(rows.column("account")),
+        numbers(status.indices),
+        words.index(rating.CHARGED) if rating.CHARGED in words else -1,
     )
 
 

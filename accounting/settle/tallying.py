@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -59,29 +60,12 @@ def footers(root: Path, files: Sequence[Segment]) -> list[Part]:
         return [Part(file, groups) for file, groups in zip(files, found, strict=True)]
 
 
-def span(root: Path, parts: Iterable[Part]) -> tuple[int, int] | None:
-    """Return an instant before which no run of some files started, and one after which none
-    ended; None where none of them ever started."""
-    found = []
-    for part in parts:
-        for group in part.groups:
-            starts, ends = group.starts, group.ends
-            if picking.EVER in (starts, ends):  # the footer does not say it
-                starts, ends = _times(root, Part(part.file, [group]))
-            if starts is not None:
-                found.append((starts[0], ends[1]))
-    return (min(a for a, _ in found), max(b for _, b in found)) if found else None
-
-
-def _times(root: Path, part: Part) -> tuple[tuple[int, int] | None, tuple[int, int]]:
-    """Return the bounds of starts and ends by the columns themselves."""
-    table = pa.Table.from_batches(_batches(root, part, ["start_s", "end_s"]))
-    (first, last), ends = (tuple(pc.min_max(column).as_py().values()) for column in table.columns)
-    return (None if first is None else (first, last)), ends
-
-
 def tally(
-    root: Path, parts: Sequence[Part], columns: Sequence[str], counter: Callable[[], C]
+    root: Path,
+    parts: Sequence[Part],
+    columns: Sequence[str],
+    counter: Callable[[], C],
+    changed: pa.Table | None = None,
 ) -> list[C]:
     """Count the rows of files that no other row takes the place of.
 
@@ -90,6 +74,7 @@ def tally(
         parts: All files of the clusters that are asked about.
         columns: What is read of each run.
         counter: Makes what one thread counts with.
+        changed: The rows that take the place of others, where `parts` are not all of them.
 
     Returns:
         What each thread has counted.
@@ -97,7 +82,7 @@ def tally(
     Raises:
         InvariantBroken: A file is missing or cannot be read.
     """
-    changed = _changed(root, parts)
+    changed = again(root, parts) if changed is None else changed
     left, lock = _shares(parts), Lock()
 
     def work() -> C:
@@ -130,20 +115,46 @@ def _rows(
     root: Path, part: Part, columns: Sequence[str], changed: pa.Table
 ) -> Iterator[pa.RecordBatch]:
     """Read the rows of a part that count."""
-    bounds = [group.jobs for group in part.groups]
-    first, last = min(a for a, _ in bounds), max(b for _, b in bounds)
-    jobs = usage.numbers(changed.column("job_id"))
-    begin, end = np.searchsorted(jobs, first), np.searchsorted(jobs, last, "right")
-    again = changed.slice(begin, end - begin)
-    names = [*dict.fromkeys([*columns, *_KEY])] if again.num_rows else [*columns]
-    for rows in _batches(root, part, names):
-        if again.num_rows:
-            rows = _without(rows, again)
+    own = _near(changed, part.groups)
+    names = [*dict.fromkeys([*columns, *_KEY])] if own.num_rows else [*columns]
+    for rows in batches(root, part, names):
+        if own.num_rows:
+            rows = rows.filter(pa.array(~_outdated(rows, own)))
         if rows.num_rows:
             yield rows
 
 
-def _batches(root: Path, part: Part, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def replaced(
+    root: Path, parts: Iterable[Part], changed: pa.Table, columns: Sequence[str]
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Read the rows that others take the place of, with the month in which they ended.
+
+    Args:
+        root: Root of the archive.
+        parts: All files of the cluster.
+        changed: The keys of the others, as `again` returns them.
+        columns: What is read of each row.
+    """
+    names = [*dict.fromkeys([*columns, *_KEY])]
+    for part in parts:
+        near = [group for group in part.groups if _near(changed, [group]).num_rows]
+        for rows in batches(root, Part(part.file, near), names) if near else ():
+            found = rows.filter(pa.array(_outdated(rows, changed)))
+            if found.num_rows:
+                yield part.file.month, found
+
+
+def _near(changed: pa.Table, groups: Sequence[Group]) -> pa.Table:
+    """Return those of some rows, by their jobs, that are of jobs of row groups."""
+    bounds = [group.jobs for group in groups]
+    first, last = min(a for a, _ in bounds), max(b for _, b in bounds)
+    jobs = usage.numbers(changed.column("job_id"))
+    begin, end = np.searchsorted(jobs, first), np.searchsorted(jobs, last, "right")
+    return changed.slice(begin, end - begin)
+
+
+def batches(root: Path, part: Part, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Read columns of a part, all of its rows, a few at a time."""
     schema = pa.schema([usage.STORED.field(name) for name in columns])
     numbers = [group.number for group in part.groups]
     with archive.opened(root, part.file) as source:
@@ -154,28 +165,27 @@ def _batches(root: Path, part: Part, columns: Sequence[str]) -> Iterator[pa.Reco
             yield rows if rows.schema.types == schema.types else rows.cast(schema)
 
 
-def _changed(root: Path, parts: Iterable[Part]) -> pa.Table:
+def again(root: Path, parts: Iterable[Part]) -> pa.Table:
     """Return the keys of rows that take the place of others, by their jobs."""
     schema = pa.schema([usage.STORED.field(name) for name in _KEY])
     found = [schema.empty_table()]
     for part in parts:
         groups = [group for group in part.groups if group.revisions[1] > 0]
         if groups:
-            for rows in _batches(root, Part(part.file, groups), _KEY):
-                again = rows.filter(pc.greater(rows.column("revision"), 0))
-                found.append(usage.conform(pa.Table.from_batches([again]), schema))
+            for rows in batches(root, Part(part.file, groups), _KEY):
+                own = rows.filter(pc.greater(rows.column("revision"), 0))
+                found.append(usage.conform(pa.Table.from_batches([own]), schema))
     return pa.concat_tables(found).unify_dictionaries().combine_chunks().sort_by("job_id")
 
 
-def _without(rows: pa.RecordBatch, again: pa.Table) -> pa.RecordBatch:
-    """Leave out the rows that others take the place of."""
-    jobs = usage.numbers(again.column("job_id"))
+def _outdated(rows: pa.RecordBatch, changed: pa.Table) -> npt.NDArray[np.bool_]:
+    """Mark the rows that others take the place of."""
+    jobs = usage.numbers(changed.column("job_id"))
+    marks = np.zeros(rows.num_rows, np.bool_)
     some = np.flatnonzero(np.isin(rows.column("job_id").to_numpy(), jobs))
-    if not len(some):
-        return rows
-    own = pa.Table.from_batches([rows.select(_KEY).take(pa.array(some))])
-    few = usage.numbers(own.column("job_id"))
-    first, last = np.searchsorted(jobs, few.min()), np.searchsorted(jobs, few.max(), "right")
-    kept = np.ones(rows.num_rows, np.bool_)
-    kept[some] = ~grouping.outdated(own, again.slice(first, last - first))
-    return rows.filter(pa.array(kept))
+    if len(some):
+        own = pa.Table.from_batches([rows.select(_KEY).take(pa.array(some))])
+        few = usage.numbers(own.column("job_id"))
+        first, last = np.searchsorted(jobs, few.min()), np.searchsorted(jobs, few.max(), "right")
+        marks[some] = grouping.outdated(own, changed.slice(first, last - first))
+    return marks

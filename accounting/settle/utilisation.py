@@ -13,7 +13,7 @@ there are cards and no PFLOPS.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,16 +22,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy.engine import Connection
 
-from accounting import money
+from accounting import money, period
 from accounting.errors import TariffMissing
 from accounting.rates import pricelists
 from accounting.rates.tariff import Tariff
-from accounting.runs import capacity, nodes, places, reports, usage
+from accounting.runs import capacity, nodes, picking, places, reports, usage
 from accounting.runs.capacity import IN_ALL, NODE, Capacity
 from accounting.runs.nodes import WHYS
 from accounting.runs.segment import Segment
 from accounting.runs.usage import Int64s
-from accounting.settle import tallying
+from accounting.settle import summing, tallying
 
 MFLOPS_PER_GFLOPS = 1_000
 
@@ -50,6 +50,10 @@ class Allocated:
         """Add what others had."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
+
+    def times(self, factor: int) -> "Allocated":
+        """Return so many times as much."""
+        return Allocated(*(factor * value for value in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -182,24 +186,95 @@ def utilisation(
     return rows
 
 
+FIGURES = ("card_s", "gflops_s", "unmetered_card_s", "ran")
+"""What `Allocated` has, in its order."""
+
+
 def allocated(
     root: Path, files: Sequence[Segment], asked: Asked
 ) -> tuple[Counted, list[tuple[int, int]]]:
-    """Return what runs had, and when the first of them began and the last one ended."""
-    from accounting.settle import cutting  # numba takes its time; only who counts shall wait for it
-
-    parts = tallying.footers(root, files)
-    span = tallying.span(root, parts)
-    if span is None:
+    """Return what runs had; and when the first of them began and the last one ended, to the second
+    where that is asked for in total, else to the period."""
+    days = summing.Asked(asked.by, asked.timezone, "partition")
+    cells = summing.added_up(root, files, days, [*FIGURES, "ended"])
+    had = {
+        (Place(cell.period), cell.group): Allocated(*cell.figures[:-1])
+        for cell in cells
+        if cell.figures[-2]
+    }
+    if not had:
         return {}, []
+    if asked.by == reports.TOTAL:
+        span = _span(root, files)
+    else:
+        first, last = (
+            period.bounds(cell.period, asked.timezone)[0] for cell in (cells[0], cells[-1])
+        )
+        span = first, last
     listed, edges = asked.places(*span)
-    cells, apart, span = cutting.metered(root, parts, cutting.Asked(edges, "partition"))
-    had = {} if apart is None else counted(asked, apart)
-    for place, partition, (pieces, *_), (card_s, gflops_s, unmetered_card_s) in cells:
-        if pieces:
-            own = had.setdefault((listed[place], partition or ""), Allocated())
-            own.add(Allocated(card_s, gflops_s, unmetered_card_s, pieces))
-    return had, [span] if span[0] <= span[1] else []
+    if listed[0].rest:
+        return {(listed[0], partition): own for (_, partition), own in had.items()}, [span]
+    for i, place in enumerate(listed):
+        if place.rest:
+            _cut(root, files, asked, int(edges[i + 1]), had)
+    return {key: own for key, own in had.items() if own.pieces}, [span]
+
+
+def _cut(root: Path, files: Sequence[Segment], asked: Asked, until_s: int, had: Counted) -> None:
+    """Cut what ran in the period in which the last note was made, and after that, at it."""
+    parts = tallying.footers(root, files)
+    noted_s = asked.noted_s or 0
+    near = [
+        tallying.Part(part.file, groups)
+        for part in parts
+        if (groups := [group for group in part.groups if group.ends[1] >= noted_s])
+    ]
+    columns = [*reports.COLUMNS, "start_s", "partition", "gflops_s"]
+    changed = tallying.again(root, parts)
+    for late in tallying.tally(root, near, columns, lambda: _Late(asked, until_s), changed):
+        for key, own in late.had.items():
+            had.setdefault(key, Allocated()).add(own)
+
+
+class _Late:
+    """What changes when runs that ended after the last note are cut at it, for one thread."""
+
+    def __init__(self, asked: Asked, until_s: int) -> None:
+        self._asked, self._until_s = asked, until_s
+        self.had: Counted = {}
+
+    def count(self, rows: pa.RecordBatch, _month: str) -> None:
+        """Take some runs off as they are uncut, and add them cut."""
+        near = pc.and_(
+            pc.greater_equal(rows.column("end_s"), self._asked.noted_s),
+            pc.fill_null(pc.less(rows.column("billed_from_s"), self._until_s), False),
+        )
+        late = pa.Table.from_batches([rows.filter(near)])
+        for key, own in counted(replace(self._asked, noted_s=None), late).items():
+            self.had.setdefault(key, Allocated()).add(own.times(-1))
+        for key, own in counted(self._asked, late).items():
+            self.had.setdefault(key, Allocated()).add(own)
+
+
+def _span(root: Path, files: Sequence[Segment]) -> tuple[int, int]:
+    """Return when the first run began and the last one ended."""
+    parts = tallying.footers(root, files)
+    spans = tallying.tally(root, parts, ["billed_from_s", "end_s"], _Span)
+    return min(each.begin_s for each in spans), max(each.end_s for each in spans)
+
+
+class _Span:
+    """When the first run began and the last one ended, of those of one thread."""
+
+    def __init__(self) -> None:
+        self.begin_s, self.end_s = picking.EVER[::-1]
+
+    def count(self, rows: pa.RecordBatch, _month: str) -> None:
+        """Look at some runs."""
+        ran = rows.filter(pc.is_valid(rows.column("billed_from_s")))
+        if ran.num_rows:
+            self.begin_s = min(self.begin_s, pc.min(ran.column("billed_from_s")).as_py())
+            self.end_s = max(self.end_s, pc.max(ran.column("end_s")).as_py())
 
 
 def counted(asked: Asked, runs: pa.Table) -> Counted:
@@ -218,7 +293,7 @@ def counted(asked: Asked, runs: pa.Table) -> Counted:
     pieces = np.bincount(where, minlength=size)
     figures = (
         reports.sums(seconds, cards[row], where, size),
-        reports.sums(_parts(gflops_s, ran_s, row, seconds), np.ones_like(row), where, size),
+        reports.sums(reports.parts(gflops_s, ran_s, row, seconds), np.ones_like(row), where, size),
         reports.sums(seconds, np.where(gflops_s == 0, cards, 0)[row], where, size),
         pieces.tolist(),
     )
@@ -226,24 +301,6 @@ def counted(asked: Asked, runs: pa.Table) -> Counted:
         (places_[i // len(words)], words[i % len(words)]): Allocated(*(each[i] for each in figures))
         for i in np.flatnonzero(pieces).tolist()
     }
-
-
-def _parts(whole: Int64s, ran_s: Int64s, row: Int64s, seconds: Int64s) -> Int64s:
-    """Split what each run was metered over its pieces by their seconds, so that it adds up: what a
-    piece has is what the run had by its end, rounded down, less what it had by its begin."""
-    parts = whole[row]
-    cut = np.flatnonzero((np.bincount(row, minlength=len(whole)) > 1)[row])
-    if len(cut):
-        own, length = row[cut], seconds[cut]
-        by_end = np.cumsum(length)
-        first = np.searchsorted(own, own)  # the pieces of a run stand together, in order
-        kind = np.int64 if int(ran_s[own].max()) < 2**31 else object
-        end_s = (by_end - (by_end - length)[first]).astype(kind)
-        of_s = np.maximum(ran_s[own], 1)
-        per_s, rest = np.divmod(parts[cut], of_s)
-        had, before = (per_s * s + rest * s // of_s for s in (end_s, end_s - length))
-        parts[cut] = (had - before).astype(np.int64)
-    return parts
 
 
 def _together(parts: Iterable[Allocated]) -> Allocated:

@@ -21,7 +21,7 @@ from accounting.policy import Policy
 from accounting.rates import rating
 from accounting.runs import archive, places, resized, usage
 from accounting.runs.segment import Segment
-from accounting.settle import grouping, owners
+from accounting.settle import daysums, grouping, owners
 from accounting.settle.pricing import Pricing
 
 THREADS = 2
@@ -61,7 +61,7 @@ def write_rows(
     of_hold: Mapping[str, str],
     timezone: str,
 ) -> list[Written]:
-    """Write rows of the schema STORED as a segment for each month.
+    """Write rows of the schema STORED as a segment for each month, and keep its sums of days.
 
     Args:
         root: Root of the usage archive.
@@ -71,9 +71,13 @@ def write_rows(
         of_hold: Account of each hold that they name and the book knows.
         timezone: Where months begin.
     """
+    from accounting.settle import cutting  # numba takes its time; only who writes shall wait for it
+
     found = []
     for month, own in grouping.by_month(rows, timezone):
         segment = archive.write(root, cluster, month, own)
+        replaced = grouping.superseded(own, before)
+        daysums.keep(root, segment, timezone, cutting.of_rows(own, replaced, timezone))
         charged = usage.marks(own.column("status"), rating.CHARGED)
         found.append(
             Written(
@@ -81,7 +85,7 @@ def write_rows(
                 int((usage.numbers(own.column("revision")) == 0).sum()),
                 int(usage.marks(own.column("status"), rating.UNRATED).sum()),
                 int((charged & own.column("account").is_null().to_numpy()).sum()),
-                _charges(segment, own, before, timezone),
+                _charges(segment, own, replaced, timezone),
                 _ends(own, of_hold),
             )
         )
@@ -89,10 +93,10 @@ def write_rows(
 
 
 def _charges(
-    segment: Segment, rows: pa.Table, before: pa.Table, timezone: str
+    segment: Segment, rows: pa.Table, replaced: pa.Table, timezone: str
 ) -> list[dict[str, Any]]:
     """Sum what a segment changes on each account, net of what earlier revisions charged."""
-    sums = grouping.accrued(rows, grouping.superseded(rows, before), timezone)
+    sums = grouping.accrued(rows, replaced, timezone)
     return [
         {
             "path": segment.path,

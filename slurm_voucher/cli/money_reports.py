@@ -3,6 +3,7 @@
 Those that read runs count them by the period in which they ended, and say so.
 """
 
+from datetime import date
 from pathlib import Path
 
 import click
@@ -16,13 +17,18 @@ from accounting.forms.paper import Kind, Table, pflops_h, shown
 from accounting.money import MICRO_PER_FEN, yuan, yuan_micro
 from accounting.runs import reports
 from accounting.settle import charges, queueing, utilisation
+from accounting.settle.summing import Asked
 from slurm_voucher.charts import reports as drawn
 from slurm_voucher.charts.chart import Chart
 from slurm_voucher.cli.charting import Drawing, chart_options, draw
 from slurm_voucher.cli.exporting import export_paper
 from slurm_voucher.cli.output import Show, output_options, show_counted
-from slurm_voucher.cli.site import PATH, YEAR, Site, pass_site
+from slurm_voucher.cli.site import DAYS, PATH, YEAR, Site, pass_site
 
+Days = tuple[date, date] | None
+days_option = click.option(
+    "--days", type=DAYS, metavar="DAY..DAY", help="Only these days.  [default: all that there are]"
+)
 OF_VOUCHERS = "by day of issue, as of now"
 
 
@@ -92,19 +98,24 @@ def _rows(table: Table) -> list[dict[str, str]]:
     "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, reports.TOTAL])
 )
 @click.option("--group", type=click.Choice(charges.GROUPS), help="What to add up by besides.")
+@days_option
 @chart_options
 @output_options
 @pass_site
-def charges_report(site: Site, by: str, group: str | None, drawing: Drawing, show: Show) -> None:
+def charges_report(
+    site: Site, by: str, group: str | None, days: Days, drawing: Drawing, show: Show
+) -> None:
     """Report what was charged, by the period in which runs ended, as statements do.
 
     \b
     Example: svoucher report charges --by month --group partition --json
     """
-    asked = charges.Asked(by, group, site.policy.timezone)
+    asked = Asked(by, site.policy.timezone, group, days)
     with site.read() as conn:
         found = charges.charges(conn, site.config.archive, asked)
     how = f"by end of the run ({site.policy.timezone})"
+    if days is not None:
+        how = f"by end of the run ({site.policy.timezone}), {days[0]} to {days[1]}"
     if drawing.wanted:
         draw(site, drawing, "Charges", how, [drawn.charges(found, group)])
         return

@@ -10,11 +10,13 @@ from accounting.forms.paper import Kind, pflops_h, shown
 from accounting.runs import places, reports
 from accounting.runs.nodes import WHYS
 from accounting.settle import hours, utilisation
+from accounting.settle.summing import Asked
 from accounting.settle.utilisation import Used
 from accounting.vouchers import registry
 from slurm_voucher.charts import reports as drawn
 from slurm_voucher.cli import money_reports
 from slurm_voucher.cli.charting import Drawing, chart_options, draw
+from slurm_voucher.cli.money_reports import Days, days_option
 from slurm_voucher.cli.output import Show, output_options, show_counted
 from slurm_voucher.cli.site import CLUSTER, Site, pass_site
 
@@ -34,6 +36,7 @@ for command in money_reports.COMMANDS:
     "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, reports.TOTAL])
 )
 @click.option("--group", type=click.Choice(hours.GROUPS), help="What to add up by besides.")
+@days_option
 @click.option("--timezone", help="Zone of the periods.  [default: the policy's]")
 @chart_options
 @output_options
@@ -43,6 +46,7 @@ def usage_report(
     cluster: str,
     by: str,
     group: str | None,
+    days: Days,
     timezone: str | None,
     drawing: Drawing,
     show: Show,
@@ -62,10 +66,12 @@ def usage_report(
             )
         files, units = places.files(conn, cluster=cluster), registry.unit_by_account(conn)
     column = "account" if group == "unit" else group
-    used = hours.usage(site.config.archive, files, by, name, column)
+    used = hours.usage(site.config.archive, files, Asked(by, name, column, days))
     if group == "unit":
         used = hours.by_unit(used, units)
     how = f"split by time ({name})"
+    if days is not None:
+        how = f"split by time ({name}), {days[0]} to {days[1]}"
     found = [
         {"period": of, **({group: word or None} if group else {}), **own.row()}
         for (of, word), own in used.items()
