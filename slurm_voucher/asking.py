@@ -40,13 +40,14 @@ class Wanted:
 
     Attributes:
         asked: The fields that say so.
-        memory_unsaid: Whether memory is priced and the job does not say how much it needs.
+        unsaid: Whether memory is priced and the job does not say how much it needs, or it costs
+            less on fewer of the nodes that it may get.
     """
 
     options: tuple[estimate.Most, ...]
     provider: str
     asked: Mapping[str, str]
-    memory_unsaid: bool = False
+    unsaid: bool = False
 
     @property
     def tasks(self) -> int:
@@ -58,7 +59,7 @@ class Wanted:
         """Whether it is not known what the job will be given: the dearest is held for."""
         cards = (card for option in self.options for card in option.kind.gres.split(",") if card)
         untyped = any(":" not in card for card in cards)
-        return len(self.options) > 1 or self.memory_unsaid or untyped
+        return len(self.options) > 1 or self.unsaid or untyped
 
 
 class Terms(NamedTuple):
@@ -94,6 +95,9 @@ def wanted(rules: Rules, fields: Mapping[str, str]) -> Wanted:
         )
     kinds = (option.kind for option in options if option.kind.mem_mb is None)
     unsaid = any(rules.prices.weighs_memory(kind.cluster, kind.partition) for kind in kinds)
+    if not unsaid:
+        few = zip(options, estimate.fewest(fields, rules.cluster), strict=True)
+        unsaid = not all(quoting.alike(rules.prices, one.kind, less.kind) for one, less in few)
     # what a job was given once says nothing of what it can be given when it is changed
     asked = {key: value for key, value in fields.items() if key != "tres_alloc"}
     return Wanted(options, providers.pop(), asked, unsaid)

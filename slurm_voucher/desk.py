@@ -168,8 +168,8 @@ class Desk:
 
     def modify(
         self, job_id: int, changed: Mapping[str, str], now_s: int
-    ) -> tuple[Held, Position] | None:
-        """Raise the hold of a changed job; None for a job that has no hold.
+    ) -> tuple[Held, Position, bool] | None:
+        """Raise the hold of a changed job; return the same as `place`, or None: it has no hold.
 
         Raises:
             VoucherError: It may not be, or what is left does not cover the difference.
@@ -192,7 +192,7 @@ class Desk:
             self._admit(more, by, now_s)
         self._raised[held.id] = raised
         self._waiting.append(Change(held.account, now_s, raised=raised, more=more))
-        return raised, self._where(held.account)
+        return raised, self._where(held.account), want.vague
 
     def drop(self, hold_id: str, uid: int, now_s: int) -> None:
         """Give a hold back that was taken a moment ago; the job will not be."""

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import gcd
 
 from accounting.errors import InvalidInput, NotEligible
 from accounting.rates.basis import Kind, asked, read_gres
@@ -62,6 +63,16 @@ def options(fields: Mapping[str, str], cluster: Cluster) -> tuple[Most, ...]:
         InvalidInput: A field cannot be read.
     """
     return tuple(_most(fields, cluster, each) for each in _partitions(fields, cluster.partitions))
+
+
+def fewest(fields: Mapping[str, str], cluster: Cluster) -> tuple[Most, ...]:
+    """Return `options` of a job that gets the fewest nodes that it may.
+
+    Raises:
+        NotEligible, InvalidInput: As `options` does.
+    """
+    low = number(fields, "min_nodes") or 1
+    return options({**fields, "max_nodes": str(low)}, cluster)
 
 
 def _most(fields: Mapping[str, str], cluster: Cluster, partition: Partition) -> Most:
@@ -305,9 +316,10 @@ def _cpus(
     per_task = [int(cpus) for cpus in _CPUS.findall(fields.get("tres_per_task", ""))]
     per_task.append(number(fields, "cpus_per_task") or 1)
     wanted = (number(fields, "min_cpus") or 1, number(fields, "max_cpus") or 1)
-    per_node = nodes * (number(fields, "pn_min_cpus") or 1)
+    least = number(fields, "pn_min_cpus") or 1
     per_card = cards * (_for_a_card(fields.get("cpus_per_tres", "")) or partition.cpus_per_card)
-    cpus = max(tasks * max(per_task), *wanted, per_node, per_card)
+    by_task = tasks * max(per_task)
+    cpus = max(by_task, *wanted, nodes * least, per_card)
     most_mb = partition.mem_per_cpu_max_mb
     if most_mb:  # Slurm gives more cores instead of more memory for each
         per_node = -(-(number(fields, "mem_per_node_mb") or 0) // most_mb)
@@ -316,7 +328,9 @@ def _cpus(
     alone = fields.get("cores_alone") or partition.core_alone
     each = partition.threads if alone else 1
     together = partition.together  # on each node a job's last core, or socket, is wholly its own
-    spare = nodes * max(together - each, 0)
+    by_more = per_card or most_mb or least > max(per_task) or cpus > by_task
+    step = each * (1 if by_more else max(per_task))  # what falls on a node is a multiple of it
+    spare = nodes * (together - gcd(step, together))
     return (cpus * each + spare) // together * together
 
 

@@ -66,6 +66,7 @@ class Looker:
             unnamed_self_pay=config.without_voucher == SELF_PAY,
             end_running=config.end_running,
         )
+        self._telling = ending.Telling()
         self._told: Rules | None = None
 
     def look(self) -> Looked:
@@ -95,7 +96,11 @@ class Looker:
             raise BookUnavailable(f"book: {reason}; the next look tries again") from None
         done.problems += acting.carry_out(done.acts)
         ended = ending.carry_out(
-            done.endings, self._config.end_running, int(time.time()), now.policy.timezone
+            done.endings,
+            self._config.end_running,
+            int(time.time()),
+            now.policy.timezone,
+            self._telling,
         )
         done.problems += ended.problems
         new, self._told = None if now == self._told else now, now

@@ -132,8 +132,8 @@ class Voucherd:
         if found is None:
             self._insist_on_no_voucher(job_id, fields, now_s)
             return ""
-        raised, after = found
-        return _held(raised.account, raised.tasks * raised.task_micro, after)
+        raised, after, vague = found
+        return _held(raised.account, raised.tasks * raised.task_micro, after, vague=vague)
 
     def _insist_on_no_voucher(self, job_id: int, fields: protocol.Fields, now_s: int) -> None:
         """Let a job without a hold be changed, as long as that is no way around one; root may."""

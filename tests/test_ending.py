@@ -58,6 +58,7 @@ class Site:
         self.settings = EndRunning(frozenset(accounts), grace_s, command)
         self.rows = {row["job_id"]: row for row in rows}
         self.memory, self.at_s = reconcile.Memory(), 0
+        self.telling = ending.Telling()
 
     def look(self, after_s=10, choices=None):
         """Look once, and do what is to be done."""
@@ -69,7 +70,9 @@ class Site:
         for act in done.acts:
             number, _, part = str(act.comment_of).partition("_")[0].partition("+")
             self.rows[int(number) + int(part or 0)]["admin_comment"] = act.comment
-        return ending.carry_out(done.endings, self.settings, NOW_S + self.at_s, POLICY.timezone)
+        return ending.carry_out(
+            done.endings, self.settings, NOW_S + self.at_s, POLICY.timezone, self.telling
+        )
 
     def marked(self, job_id: int) -> None:
         """Let the queue show what scontrol was told last."""
@@ -315,19 +318,55 @@ def test_heterogeneous_job_is_ended_as_a_whole(site, slurm) -> None:
     assert own.told() == ["scancel 120"]
 
 
-@pytest.mark.parametrize(("most", "told"), [("TOLD_MAX", 2), ("TELL_S", 1)])
-def test_one_look_tells_of_so_many(site, slurm, monkeypatch, most: str, told: int) -> None:
-    """A look tells of no more than TOLD_MAX jobs, and of one alone where its command is slow: the
-    next one tells of the others."""
-    monkeypatch.setattr(ending, most, {"TOLD_MAX": 2, "TELL_S": 0}[most])
+def several(site, slurm, number: int) -> Site:
+    """A site with so many jobs that run and are not covered any more."""
     rows = [
         running(ONE, 1, admin_comment=mark(f"{n:032x}", CARD_HOUR)) | {"job_id": n}
-        for n in (1, 2, 3)
+        for n in range(1, number + 1)
     ]
     own = Site(site, slurm, *rows)
     own.look()
     freeze(site, date(2024, 7, 1))
-    assert len(own.look().told) == told
+    return own
+
+
+def test_one_look_tells_of_so_many(site, slurm, monkeypatch) -> None:
+    """A look tells of no more than TOLD_MAX jobs."""
+    monkeypatch.setattr(ending, "TOLD_MAX", 2)
+    assert len(several(site, slurm, 3).look().told) == 2
+
+
+STALLS = """
+import pathlib, sys, time
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.01)
+pathlib.Path(sys.argv[1]).with_name("heard").open("a").write(sys.stdin.read())
+"""
+
+
+def test_stalled_command_keeps_no_look_waiting(site, slurm, monkeypatch) -> None:
+    """A look goes on without a command that stalls; the look after its end marks the job by the
+    instant that was told, and the next one tells of another."""
+    monkeypatch.setattr(ending, "TELL_S", 0.05)
+    own = several(site, slurm, 2)
+    stalls = (sys.executable, "-c", STALLS, str(slurm.folder / "go"))
+    own.settings = replace(own.settings, command=stalls)
+    assert [own.look(), own.look()] == [ending.Done(), ending.Done()]
+
+    (slurm.folder / "go").touch()
+    under_way = own.telling._under_way
+    assert under_way is not None
+    under_way.result(10)
+    monkeypatch.setattr(ending, "TELL_S", 10)
+    [first] = own.look().told
+    [heard] = (slurm.folder / "heard").read_text().splitlines()
+    one = json.loads(heard)
+    assert first.startswith(f"job {one['job']} of user")
+    assert f"it is ended at {one['ends']} if" in first
+    assert f"@{one['ends']}" in own.told()[-1]
+    own.marked(int(one["job"]))
+    [second] = own.look().told
+    assert second.startswith(f"job {3 - int(one['job'])} of user")
 
 
 # --- settings ----------------------------------------------------------------------------------

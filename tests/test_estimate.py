@@ -234,6 +234,10 @@ def test_more_memory_than_a_core_may_have_is_more_cores() -> None:
         ("num_tasks=4 min_nodes=2 max_nodes=2", "CORE", 6),
         ("num_tasks=5 min_nodes=2 max_nodes=2", "CORE", 6),
         ("num_tasks=4 min_nodes=2 max_nodes=2", "SOCKET", 96),
+        ("num_tasks=4 cpus_per_task=2 min_nodes=2 max_nodes=2", "CORE", 8),
+        ("num_tasks=4 cpus_per_task=3 min_nodes=2 max_nodes=2", "CORE", 14),
+        ("num_tasks=4 cpus_per_task=2 min_nodes=2 max_nodes=2 pn_min_cpus=3", "CORE", 10),
+        ("num_tasks=4 cpus_per_task=2 min_nodes=2 max_nodes=2 min_cpus=9", "CORE", 10),
     ],
 )
 def test_what_jobs_do_not_share(fields: str, unit: str, cpus: int) -> None:
@@ -533,3 +537,24 @@ def test_memory_that_a_job_does_not_name_is_held_as_the_dearest() -> None:
 
     assert (vague(PRICES), vague(weighs)) == (False, True)
     assert not vague(weighs, mem_per_node_mb="1000")
+
+
+@pytest.mark.parametrize(
+    ("fields", "vague"),
+    [
+        ({"tres_per_node": f"{CARD}:1", "min_nodes": "1", "max_nodes": "2"}, True),
+        ({"tres_per_node": f"{CARD}:1", "min_nodes": "2", "max_nodes": "2"}, False),
+        ({"tres_per_node": f"{CARD}:1", "num_tasks": "3"}, True),
+        ({"tres_per_job": f"{CARD}:4", "min_nodes": "1", "max_nodes": "2"}, False),
+        ({"tres_per_job": f"{CARD}:4", "min_nodes": "1", "max_nodes": "2", "exclusive": "1"}, True),
+        ({"tres_per_node": f"{CARD}:1", "req_nodes": "ai[1-2]"}, False),
+        ({"min_nodes": "2", "max_nodes": "4", "tres_alloc": "cpu=1,node=3"}, False),
+    ],
+)
+def test_the_most_nodes_are_held_for_and_the_sentence_says_so(
+    fields: dict[str, str], vague: bool
+) -> None:
+    """Where fewer nodes would cost less it is not known what a job will be given."""
+    want = asking.wanted(asking.Rules(CLUSTER, PRICES, POLICY), {"partition": "ai"} | fields)
+
+    assert want.vague is vague

@@ -74,7 +74,7 @@ def most(
     """
     if limit_s <= 0:
         raise ValueError(f"a time limit is above 0 s, not {limit_s}")
-    found = basis(tariff, _within(tariff, _dearest_types(tariff, kind)))
+    found = _basis(tariff, kind)
     steps = _from_now(found.steps, now_s, limit_s)
     for step in steps:
         if step.problem:
@@ -89,6 +89,21 @@ def most(
         basis=found,
         tariff=tariff.version,
     )
+
+
+def alike(tariff: Tariff, one: Kind, other: Kind) -> bool:
+    """Tell whether a second of one costs as much as one of the other, whenever it is.
+
+    Raises:
+        UsageInvalid: The cards cannot be read.
+    """
+    first, second = _basis(tariff, one), _basis(tariff, other)
+    rates = [step.rate * second.unit for step in first.steps]
+    return rates == [step.rate * first.unit for step in second.steps]
+
+
+def _basis(tariff: Tariff, kind: Kind) -> Basis:
+    return basis(tariff, _within(tariff, _dearest_types(tariff, kind)))
 
 
 def _dearest_types(tariff: Tariff, kind: Kind) -> Kind:

@@ -109,6 +109,7 @@ CORES = [  # on each node one more, where the number there is not known: a core 
     (("--gpus=dcu_z100:4", "--cpus-per-gpu=6", "-N2"), 38),
     (("--gres=gpu:dcu_z100:2", "--ntasks-per-gpu=4", "-N1"), 8),
     (("-w", "sc[1-2]", "--ntasks-per-node=2"), 6),
+    (("-N2", "-n4", "-c2"), 8),
     (("--exclusive", "-n1"), 64),
 ]
 
