@@ -1,8 +1,10 @@
 """svoucher against what nobody means: odd figures, odd names, odd files, a full disk."""
 
 import gzip
+import json
 import os
 import pwd
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -118,7 +120,7 @@ def test_text_and_segments_that_cannot_be_read(home: Home, tmp_path) -> None:
     file = tmp_path / "rows.psv"
     file.write_text(f"{HEADER}\n{GOOD}\n")
     home.ok("import", str(file), "--cluster", "pozidriv")
-    one_line(home.run("balance", "\udcff"), 3, "UTF-8")
+    assert "can be seen" in home.run("balance", "\udcff").stderr
     [segment] = (home.path / "archive").rglob("*.parquet")
     segment.write_bytes(b"nonsense")
     one_line(home.run("jobs"), 5, segment.name, "restore it")
@@ -180,3 +182,49 @@ def test_the_audit_survives_what_is_no_number(home: Home, forged: str) -> None:
         book.execute(f"UPDATE {forged}")
     book.close()
     one_line(home.run("audit"), 5, "findings, 0 are allowed")
+
+
+UNSET = (
+    "balance ''",
+    "members ''",
+    "holds ''",
+    "close 2026-10 --account ''",
+    "close 2026-10 --provider ' '",
+    "claim open 2026-Q3 --provider cdaicc --claimant ''",
+    "claim submit C-1 -o ''",
+    "refund 7 --reason x --cluster ''",
+    "policy show ''",
+    "statement show ''",
+)
+"""What a shell makes of a name that is not set."""
+
+
+@pytest.mark.parametrize("words", UNSET)
+def test_a_name_that_is_not_set_is_not_all_of_them(home: Home, words: str) -> None:
+    """An empty name is wrong usage: it closes no month of everybody, and writes no file."""
+    an_account(home)
+    before = home.entries()
+    done = home.run(*shlex.split(words))
+
+    assert done.exit_code == 2, done.output
+    assert home.entries() == before
+
+
+def test_a_draft_steers_no_terminal(tmp_path) -> None:
+    """What a draft says it is about is written out where it is signed: others made the file."""
+    key = str(tmp_path / "treasury.key")
+    home = Home(tmp_path)
+    home.ok("key", "make", key, "--actor", "finance", "--role", "treasury")
+    draft = {"act": "claim.pay", "subject": "C-1\x1b]0;x\x07\nC-2", "body": {}}
+    (tmp_path / "draft.json").write_text(json.dumps(draft))
+    said = home.ok("act", "sign", str(tmp_path / "draft.json"), "--key", key, "-o", f"{key}.signed")
+
+    assert said.startswith(r"claim.pay C-1\x1b]0;x\x07\nC-2: signed by finance")
+
+
+def test_a_payment_is_not_to_come(home: Home) -> None:
+    """A payment of tomorrow is refused, one of today is entered."""
+    account = an_account(home)
+    words = ("--as-of", "2026-11-22", "topup", account, "5", "--reference", "B1", "--paid-on")
+    one_line(home.run(*words, "2026-11-23"), 3, "--paid-on 2026-11-23: is after today, 2026-11-22")
+    home.ok(*words, "2026-11-22")

@@ -68,6 +68,12 @@ def test_the_provider_has_its_money_once(shop: Town) -> None:
     assert money(shop) == ("130.00", "-130.00", "100.00")
 
 
+def test_a_line_that_is_named_twice(shop: Town) -> None:
+    """It is drawn for once, and 100 are said to be drawn."""
+    assert draw(shop, LINES[0], LINES[0]) == 10_000
+    assert money(shop) == ("30.00", "-130.00", "100.00")
+
+
 def test_the_rest_goes_to_the_provider(shop: Town) -> None:
     """With 40 drawn, 140 paid bring 100 to the bank and 40 to the fund."""
     draw(shop, LINES[1])

@@ -50,6 +50,8 @@ def write(source: Source, claim_id: str, out: Path) -> str:
         with partial.open("rb") as written:
             sha256 = hashlib.file_digest(written, "sha256").hexdigest()
         partial.replace(out)
+    except OSError as error:  # names the file that was asked for, and not the one beside it
+        raise OSError(error.errno, error.strerror, str(out)) from None
     finally:
         partial.unlink(missing_ok=True)
     return sha256

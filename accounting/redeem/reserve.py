@@ -68,7 +68,7 @@ def draw(conn: Connection, line_ids: Iterable[str], policy: Policy, stamp: Stamp
         )
     lock(conn)
     total = 0
-    for line_id in line_ids:
+    for line_id in dict.fromkeys(line_ids):  # one that is named twice is drawn for once
         line = find(conn, "statement_line", id=line_id)
         provider = _provider_of(conn, line.statement)
         query = select(schema.reserve_draw.c.amount_fen).filter_by(line=line_id)

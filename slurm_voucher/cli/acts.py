@@ -9,11 +9,9 @@ from accounting import period
 from accounting.book import keys, signing
 from accounting.book.ledger import canonical
 from accounting.redeem import acts
-from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import TEXT, Site, pass_site
+from slurm_voucher.cli.output import Show, output_options, say
+from slurm_voucher.cli.site import PATH, TEXT, Site, pass_site
 from slurm_voucher.cli.writing import write
-
-PATH = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group("key")
@@ -32,7 +30,7 @@ def make(file: Path, actor: str, role: str) -> None:
     Example: svoucher key make regulator.key --actor jingxin-ju --role regulator
     """
     public = signing.make_key(file, actor, role)
-    click.echo(f"key {public['key']} of {actor} ({role}): {file} is secret, {file}.pub is not")
+    say(f"key {public['key']} of {actor} ({role}): {file} is secret, {file}.pub is not")
 
 
 @key_.command("trust")
@@ -47,7 +45,7 @@ def trust(site: Site, file: Path) -> None:
     public = signing.read_json(file)
     with site.begin() as conn:
         row = signing.trust(conn, public, site.stamp())
-    click.echo(f"key {row['key_id']} of {row['actor']} ({row['role']}) is trusted")
+    say(f"key {row['key_id']} of {row['actor']} ({row['role']}) is trusted")
 
 
 @key_.command("list")
@@ -153,7 +151,7 @@ def sign(draft: Path, key_file: Path, out: Path) -> None:
     act = signing.read_json(draft)
     signed = signing.sign(act, signing.read_json(key_file))
     write(out, [canonical(signed), "\n"])
-    click.echo(f"{signed['act']} {signed['subject']}: signed by {signed['actor']} in {out}")
+    say(f"{signed['act']} {signed['subject']}: signed by {signed['actor']} in {out}")
 
 
 @act_.command("accept")
@@ -169,10 +167,10 @@ def accept(site: Site, file: Path) -> None:
     act, said = acts.accept(
         site.engine, signed, acts.Place(site.policy, site.config.papers, site.stamp())
     )
-    click.echo(f"{act.verb} {act.subject} by {act.actor.name} ({act.actor.role}): {said}")
+    say(f"{act.verb} {act.subject} by {act.actor.name} ({act.actor.role}): {said}")
 
 
 def write_draft(act: dict[str, object], out: Path) -> None:
     """Write a drafted act where its signer can read it first."""
     write(out, [json.dumps(act, ensure_ascii=False, indent=1, sort_keys=True), "\n"])
-    click.echo(f"{act['act']} {act['subject']}: drafted in {out}; next: svoucher act sign {out}")
+    say(f"{act['act']} {act['subject']}: drafted in {out}; next: svoucher act sign {out}")

@@ -10,9 +10,8 @@ from accounting.book import signing
 from accounting.book.ledger import canonical
 from accounting.errors import InvalidInput, InvariantBroken
 from accounting.proof import audit, evidence
-from slurm_voucher.cli.acts import PATH
 from slurm_voucher.cli.output import Show, output_options, show_json
-from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.site import PATH, Site, pass_site
 from slurm_voucher.cli.writing import write
 
 

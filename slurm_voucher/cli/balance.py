@@ -6,11 +6,11 @@ import click
 
 from accounting.errors import InvalidInput
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.site import TEXT, Site, pass_site
 
 
 @click.command("balance")
-@click.argument("account", required=False)
+@click.argument("account", required=False, type=TEXT)
 @output_options
 @pass_site
 def balance_(site: Site, account: str | None, show: Show) -> None:

@@ -12,10 +12,10 @@ from accounting.forms import claim as form
 from accounting.money import MICRO_PER_FEN, yuan
 from accounting.redeem import funding, owing, paying, redemption, reserve, reviewing, withdrawing
 from accounting.vouchers.registry import find
-from slurm_voucher.cli.acts import PATH, write_draft
+from slurm_voucher.cli.acts import write_draft
 from slurm_voucher.cli.exporting import export_paper, paper_options
 from slurm_voucher.cli.output import Show, output_options, say, show_json
-from slurm_voucher.cli.site import AMOUNT, DAY, QUARTER, TEXT, Site, pass_site
+from slurm_voucher.cli.site import AMOUNT, DAY, PATH, QUARTER, TEXT, Site, pass_site
 
 
 @click.group("claim")
@@ -25,8 +25,10 @@ def claim_() -> None:
 
 @claim_.command("open")
 @click.argument("quarter", type=QUARTER)
-@click.option("--provider", required=True)
-@click.option("--claimant", help="The unit that claims, where the rules say that units do.")
+@click.option("--provider", required=True, type=TEXT)
+@click.option(
+    "--claimant", type=TEXT, help="The unit that claims, where the rules say that units do."
+)
 @pass_site
 def open_claim(site: Site, quarter: str, provider: str, claimant: str | None) -> None:
     """Open a claim over every line that is paid, invoiced and not yet claimed.
@@ -43,8 +45,10 @@ def open_claim(site: Site, quarter: str, provider: str, claimant: str | None) ->
 
 @claim_.command("owe")
 @click.argument("quarter", type=QUARTER)
-@click.option("--provider", required=True)
-@click.option("--claimant", help="The unit that claims, where the rules say that units do.")
+@click.option("--provider", required=True, type=TEXT)
+@click.option(
+    "--claimant", type=TEXT, help="The unit that claims, where the rules say that units do."
+)
 @pass_site
 def owe(site: Site, quarter: str, provider: str, claimant: str | None) -> None:
     """Say that no claim follows: what credits leave below zero is owed to the treasury.
@@ -58,7 +62,7 @@ def owe(site: Site, quarter: str, provider: str, claimant: str | None) -> None:
 
 
 @claim_.command("repay")
-@click.argument("claim")
+@click.argument("claim", type=TEXT)
 @click.argument("amount", type=AMOUNT)
 @click.option("--reference", required=True, type=TEXT, help="The bank's own number.")
 @click.option("--paid-on", type=DAY, help="Day of the payment.  [default: today]")
@@ -69,7 +73,7 @@ def repay(site: Site, claim: str, amount: int, reference: str, paid_on: date | N
     \b
     Example: svoucher claim repay C-cdaicc-2027-Q1-1 35.00 --reference ICBC-20270410-0007
     """
-    day = paid_on or site.today
+    day = site.paid_on(paid_on)
     with site.begin() as conn:
         left = owing.repay(conn, claim, amount, reference, day, site.stamp())
     click.echo(f"claim {claim}: {yuan(amount)} yuan repaid, {yuan(left)} is still owed")
@@ -102,7 +106,7 @@ def list_claims(site: Site, show: Show) -> None:
 
 
 @claim_.command("show")
-@click.argument("claim")
+@click.argument("claim", type=TEXT)
 @pass_site
 def show_claim(site: Site, claim: str) -> None:
     """Print a claim.
@@ -143,7 +147,7 @@ def _print_claim(site: Site, claim_id: str) -> None:
 
 
 @claim_.command("submit")
-@click.argument("claim")
+@click.argument("claim", type=TEXT)
 @click.option("-o", "--out", required=True, type=PATH, help="Where the evidence packet goes.")
 @pass_site
 def submit(site: Site, claim: str, out: Path) -> None:
@@ -159,7 +163,7 @@ def submit(site: Site, claim: str, out: Path) -> None:
         source = backing.Source(conn, site.config.archive, site.policy)
         sha256 = packing.write(source, claim, out)
         redemption.submit(conn, claim, sha256, site.stamp())
-    click.echo(f"claim {claim}: submitted with packet {out}, SHA-256 {sha256}")
+    say(f"claim {claim}: submitted with packet {out}, SHA-256 {sha256}")
 
 
 @claim_.command("withdraw")
@@ -219,7 +223,7 @@ def prove(packet: Path, run: str) -> None:
 
 
 @claim_.command("review")
-@click.argument("claim")
+@click.argument("claim", type=TEXT)
 @click.option(
     "--refuse", "refused", multiple=True, metavar="LINE=REASON", help="Refuse a line; repeatable."
 )
@@ -230,7 +234,7 @@ def prove(packet: Path, run: str) -> None:
     metavar="LINE=AMOUNT:REASON",
     help="Approve less of a line; repeatable. The rest can be claimed again.",
 )
-@click.option("--reason", default="service given as stated", show_default=True)
+@click.option("--reason", type=TEXT, default="service given as stated", show_default=True)
 @click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
 @pass_site
 def review(
@@ -274,7 +278,7 @@ def _approved(text: str) -> tuple[str, tuple[int, str]]:
 
 
 @claim_.command("pay")
-@click.argument("claim")
+@click.argument("claim", type=TEXT)
 @click.option(
     "--reference", required=True, type=TEXT, help="The treasury's own number of the payment."
 )
@@ -297,7 +301,7 @@ def reserve_() -> None:
 
 
 @reserve_.command("grant")
-@click.argument("provider")
+@click.argument("provider", type=TEXT)
 @click.argument("amount", type=AMOUNT)
 @click.option(
     "--reference", required=True, type=TEXT, help="The treasury's own number of the grant."
@@ -316,7 +320,7 @@ def grant(site: Site, provider: str, amount: int, reference: str, out: Path) -> 
 
 
 @reserve_.command("draw")
-@click.argument("lines", nargs=-1, required=True)
+@click.argument("lines", nargs=-1, required=True, type=TEXT)
 @pass_site
 def draw(site: Site, lines: tuple[str, ...]) -> None:
     """Draw advance money for statement lines that are deducted and not yet paid.
@@ -326,11 +330,11 @@ def draw(site: Site, lines: tuple[str, ...]) -> None:
     """
     with site.begin() as conn:
         drawn = reserve.draw(conn, lines, site.policy, site.stamp())
-    click.echo(f"{yuan(drawn)} yuan drawn for {len(lines)} lines")
+    click.echo(f"{yuan(drawn)} yuan drawn for {len(set(lines))} lines")
 
 
 @reserve_.command("return")
-@click.argument("provider")
+@click.argument("provider", type=TEXT)
 @click.argument("amount", type=AMOUNT)
 @click.option("--reference", required=True, type=TEXT, help="The bank's own number.")
 @click.option("--paid-on", type=DAY, help="Day of the payment.  [default: today]")
@@ -341,14 +345,14 @@ def give_back(site: Site, provider: str, amount: int, reference: str, paid_on: d
     \b
     Example: svoucher reserve return cdaicc 40.00 --reference ICBC-20270410-0008
     """
-    day = paid_on or site.today
+    day = site.paid_on(paid_on)
     with site.begin() as conn:
         left = reserve.give_back(conn, provider, amount, reference, day, site.stamp())
     click.echo(f"reserve {provider}: {yuan(amount)} yuan returned, {yuan(left)} is still out")
 
 
 @reserve_.command("show")
-@click.argument("provider")
+@click.argument("provider", type=TEXT)
 @pass_site
 def show_reserve(site: Site, provider: str) -> None:
     """Show what the fund of a provider holds.
@@ -366,7 +370,7 @@ def show_reserve(site: Site, provider: str) -> None:
 
 
 @reserve_.command("statement")
-@click.argument("provider")
+@click.argument("provider", type=TEXT)
 @output_options
 @pass_site
 def reserve_statement(site: Site, provider: str, show: Show) -> None:

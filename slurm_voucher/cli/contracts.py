@@ -19,8 +19,8 @@ def contract_() -> None:
 
 @contract_.command("sign")
 @click.argument("contract", type=TEXT)
-@click.option("--unit", required=True)
-@click.option("--provider", required=True)
+@click.option("--unit", required=True, type=TEXT)
+@click.option("--provider", required=True, type=TEXT)
 @click.option("--fee", required=True, type=AMOUNT, help="Contract fee, yuan.")
 @click.option("--signed-on", required=True, type=DAY)
 @click.option("--until", required=True, type=DAY, help="Last day of the contract.")

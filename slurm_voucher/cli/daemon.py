@@ -16,7 +16,7 @@ from accounting.period import clock
 from accounting.vouchers import holds
 from slurm_voucher import looking, partitions, queue, rebinding, serving
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import CLUSTER, DAYS, Site, pass_site
+from slurm_voucher.cli.site import CLUSTER, DAYS, TEXT, Site, pass_site
 
 
 @click.command("serve")
@@ -32,7 +32,7 @@ def serve_(site: Site) -> None:
 
 
 @click.command("holds")
-@click.argument("account", required=False)
+@click.argument("account", required=False, type=TEXT)
 @click.option(
     "--unsecured",
     is_flag=True,
@@ -87,7 +87,7 @@ def _unsecured(snapshot: queue.Snapshot, live: Mapping[str, Any]) -> list[dict[s
 
 @click.command("rebind")
 @click.argument("job", type=int)
-@click.argument("account")
+@click.argument("account", type=TEXT)
 @pass_site
 def rebind_(site: Site, job: int, account: str) -> None:
     """Move a waiting job to another voucher account.

@@ -7,11 +7,11 @@ import click
 
 from slurm_voucher.cli.balance import no_account
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.site import TEXT, Site, pass_site
 
 
 @click.command("members")
-@click.argument("account", required=False)
+@click.argument("account", required=False, type=TEXT)
 @output_options
 @pass_site
 def members_(site: Site, account: str | None, show: Show) -> None:

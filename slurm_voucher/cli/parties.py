@@ -74,7 +74,7 @@ def member_() -> None:
 @member_.command("add")
 @click.argument("unit", type=TEXT)
 @click.option("--cluster", required=True, type=CLUSTER)
-@click.option("--user", help="Login name on this machine; or give --uid.")
+@click.option("--user", type=TEXT, help="Login name on this machine; or give --uid.")
 @click.option("--uid", type=UID)
 @click.option("--from", "from_day", type=DAY, help="First day.  [default: today]")
 @click.option("--until", type=DAY, help="Last day.  [default: open]")
@@ -111,7 +111,7 @@ def add_member(
 @member_.command("end")
 @click.argument("unit", type=TEXT)
 @click.option("--cluster", required=True, type=CLUSTER)
-@click.option("--user", help="Login name on this machine; or give --uid.")
+@click.option("--user", type=TEXT, help="Login name on this machine; or give --uid.")
 @click.option("--uid", type=UID)
 @click.option("--until", required=True, type=DAY, help="Last day.")
 @pass_site
@@ -146,7 +146,7 @@ def _uid(user: str) -> int:
 
 
 @click.command("topup")
-@click.argument("account", required=False)
+@click.argument("account", required=False, type=TEXT)
 @click.argument("amount", type=AMOUNT, required=False)
 @click.option("--reference", type=TEXT, help="The bank's own number of the payment.")
 @click.option("--paid-on", type=DAY, help="Day of the payment.  [default: today]")
@@ -185,7 +185,7 @@ def topup_(
             account,
             amount_fen=amount,
             reference=reference,
-            paid_on=paid_on or site.today,
+            paid_on=site.paid_on(paid_on),
             stamp=site.stamp(),
         )
     click.echo(f"account {account}: {yuan(amount)} yuan paid in, reference {reference}")

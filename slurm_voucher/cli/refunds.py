@@ -15,8 +15,10 @@ from slurm_voucher.cli.site import TEXT, Site, pass_site
 @click.command("refund")
 @click.argument("job", type=TEXT)
 @click.option("--reason", required=True, type=TEXT, help="Why; it stands in the book.")
-@click.option("--cluster", help="Where, if the number stands for several.")
-@click.option("--start", help="Which of its runs, by when it began: 2026-11-22T08:00:00+08:00.")
+@click.option("--cluster", type=TEXT, help="Where, if the number stands for several.")
+@click.option(
+    "--start", type=TEXT, help="Which of its runs, by when it began: 2026-11-22T08:00:00+08:00."
+)
 @pass_site
 def refund_(site: Site, job: str, reason: str, cluster: str | None, start: str | None) -> None:
     """Give a run back (退费): what it cost returns to voucher and unit.

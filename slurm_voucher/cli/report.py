@@ -18,7 +18,7 @@ from slurm_voucher.cli import money_reports
 from slurm_voucher.cli.charting import Drawing, chart_options, draw
 from slurm_voucher.cli.money_reports import Days, days_option
 from slurm_voucher.cli.output import Show, output_options, show_counted
-from slurm_voucher.cli.site import CLUSTER, Site, pass_site
+from slurm_voucher.cli.site import CLUSTER, TEXT, Site, pass_site
 
 
 @click.group("report")
@@ -31,7 +31,7 @@ for command in money_reports.COMMANDS:
 
 
 @report_.command("usage")
-@click.option("--cluster", required=True)
+@click.option("--cluster", required=True, type=TEXT)
 @click.option(
     "--by", default="month", show_default=True, type=click.Choice([*period.KINDS, reports.TOTAL])
 )

@@ -15,7 +15,7 @@ from accounting.period import clock
 from accounting.rates import chips, pricelists, tariff
 from accounting.vouchers import entitling, examples, registry
 from slurm_voucher.cli.output import Show, output_options
-from slurm_voucher.cli.site import Site, pass_site
+from slurm_voucher.cli.site import TEXT, Site, pass_site
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -152,7 +152,7 @@ def policy_() -> None:
 
 
 @policy_.command("show")
-@click.argument("name", required=False)
+@click.argument("name", required=False, type=TEXT)
 @pass_site
 def show_policy(site: Site, name: str | None) -> None:
     """Show the rules in force as they were loaded, or a policy that comes with the program.
@@ -194,7 +194,7 @@ def insist_on_examples(rules: policies.Policy, source: str) -> None:
 
 
 @policy_.command("explain")
-@click.argument("application")
+@click.argument("application", type=TEXT)
 @output_options
 @pass_site
 def explain(site: Site, application: str, show: Show) -> None:

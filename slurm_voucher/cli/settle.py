@@ -13,7 +13,7 @@ from accounting.settle.settlement import Scope
 from accounting.vouchers import holds
 from accounting.vouchers.registry import find
 from slurm_voucher.cli.output import plain, say
-from slurm_voucher.cli.site import MONTH, Site, pass_site
+from slurm_voucher.cli.site import MONTH, TEXT, Site, pass_site
 from slurm_voucher.cli.statements import print_statement
 from slurm_voucher.sources import running
 from slurm_voucher.sources.running import Running
@@ -24,8 +24,10 @@ NAMED_MAX = 20
 
 @click.command("close")
 @click.argument("month", type=MONTH)
-@click.option("--provider", help="Only this provider's statements.  [default: every provider's]")
-@click.option("--account", help="Only this voucher account's statement.")
+@click.option(
+    "--provider", type=TEXT, help="Only this provider's statements.  [default: every provider's]"
+)
+@click.option("--account", type=TEXT, help="Only this voucher account's statement.")
 @pass_site
 def close_(site: Site, month: str, provider: str | None, account: str | None) -> None:
     """Close a month: one statement for each account with charges. Twice is once.

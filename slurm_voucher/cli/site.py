@@ -145,6 +145,18 @@ class Site:
         """The day in the book."""
         return period.day_of(self.effective_s, self.policy.timezone)
 
+    def paid_on(self, day: date | None) -> date:
+        """Return the day of a payment: today, if no other one is said. What is to come is none.
+
+        Raises:
+            InvalidInput: The day is to come.
+        """
+        if day is not None and day > self.today:
+            raise InvalidInput(
+                f"--paid-on {day}: is after today, {self.today}; record a payment when it was made"
+            )
+        return day or self.today
+
     def stamp(self, role: str = "operator", name: str | None = None) -> Stamp:
         """Return who acts now: whoever runs the command, unless somebody is named."""
         from accounting.book.ledger import Actor, Stamp
@@ -210,6 +222,15 @@ class _Cluster(click.ParamType):  # type: ignore[type-arg]  # generic only for t
         if CLUSTER_NAME.fullmatch(value) is None:
             self.fail(f"{value!r} is no name of a cluster; use A-Z a-z 0-9 _ . -", param, ctx)
         return str(value)
+
+
+class _File(click.Path):
+    """A file's path: what a shell makes of a name that is not set is none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not os.fspath(value):
+            self.fail("'' is no path; name a file", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class _Amount(click.ParamType):  # type: ignore[type-arg]  # generic only for type checkers
@@ -294,6 +315,6 @@ UID = click.IntRange(0, 2**32 - 2)
 AMOUNT = _Amount()
 PART = _Part()
 STATED = _Stated()
-PATH = click.Path(path_type=Path, dir_okay=False)
+PATH = _File(path_type=Path, dir_okay=False)
 MONTH = _Period("month")
 QUARTER = _Period("quarter")

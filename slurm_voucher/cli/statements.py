@@ -50,7 +50,7 @@ def list_statements(site: Site, show: Show) -> None:
 
 
 @statement_.command("show")
-@click.argument("statement")
+@click.argument("statement", type=TEXT)
 @pass_site
 def show_statement(site: Site, statement: str) -> None:
     """Print a statement.
@@ -108,7 +108,7 @@ def invoice_() -> None:
 
 
 @invoice_.command("request")
-@click.argument("statement")
+@click.argument("statement", type=TEXT)
 @pass_site
 def request(site: Site, statement: str) -> None:
     """Print an invoice request (开票申请) over a statement's cash part, or its fee if that is so.
@@ -123,7 +123,7 @@ def request(site: Site, statement: str) -> None:
 
 
 @invoice_.command("record")
-@click.argument("statement")
+@click.argument("statement", type=TEXT)
 @click.argument("number", type=TEXT)
 @pass_site
 def record(site: Site, statement: str, number: str) -> None:
@@ -141,7 +141,7 @@ def record(site: Site, statement: str, number: str) -> None:
 
 
 @invoice_.command("red")
-@click.argument("statement")
+@click.argument("statement", type=TEXT)
 @click.argument("number", type=TEXT)
 @click.option("--invoice", type=TEXT, help="Which invoice it takes back of, if of several.")
 @pass_site

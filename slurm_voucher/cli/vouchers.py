@@ -38,8 +38,8 @@ from slurm_voucher.cli.writing import write
 
 
 @click.command("apply")
-@click.argument("contract")
-@click.option("--category", help="Which one.  [default: the first that it fits]")
+@click.argument("contract", type=TEXT)
+@click.option("--category", type=TEXT, help="Which one.  [default: the first that it fits]")
 @click.option("--project", type=TEXT, help="The project that it is for.")
 @click.option(
     "--fact",
@@ -102,7 +102,7 @@ def apply_(
 
 
 @click.command("review")
-@click.argument("application")
+@click.argument("application", type=TEXT)
 @click.option("--confirm/--refuse", "confirm", required=True, help="What the regulator decides.")
 @click.option("--reason", default="", help="Why; needed to refuse.")
 @click.option("-o", "--out", required=True, type=PATH, help="Where the draft goes.")
@@ -344,7 +344,7 @@ def repay(site: Site, debt: str, amount: int, reference: str, paid_on: date | No
             debt,
             amount_fen=amount,
             reference=reference,
-            paid_on=paid_on or site.today,
+            paid_on=site.paid_on(paid_on),
             programme=site.policy.name,
             stamp=site.stamp(),
         )
