@@ -74,9 +74,8 @@ _STATED = (
 _LAST_TURN = select(func.max(schema.hold.c.turn))
 _ENTER = {
     dialect: "INSERT INTO hold (id, cluster, account, uid, asked_s, expires_s, tasks, "  # noqa: S608
-    "live, turn, task_micro, task_eligible_micro, request) VALUES ("
-    + ", ".join([mark] * 12)
-    + ") ON CONFLICT (id) DO NOTHING"
+    f"live, turn, task_micro, task_eligible_micro, request) VALUES ({', '.join([mark] * 12)}) "
+    "ON CONFLICT (id) DO NOTHING"
     for dialect, mark in (("sqlite", "?"), ("postgresql", "%s"))
 }
 """Past SQLAlchemy, which took as long as SQLite to enter a hold."""
