@@ -24,6 +24,7 @@ from accounting.rates import pricelists
 from accounting.runs import archive, usage
 from accounting.runs.segment import Segment
 from accounting.settle import grouping, pricing, refunding, stating, stored
+from accounting.vouchers import debts, holds
 
 _LINE = ("usage_month", "cluster", "partition", "qos", "chip", "tariff", "runs", "gflops_s",
          "charge_micro", "eligible_micro", "fee_fen", "deduction_fen", "refund")  # fmt: skip
@@ -175,6 +176,10 @@ def _statement(
     draws = {row["voucher"]: row["amount_fen"] for row in rows.get("deduction", ())}
     if draws != stated.draws_fen:
         yield paper["id"], f"{stated.draws_fen} fen are drawn by voucher, written is {draws}"
+    gone = holds.taken_back(copy)
+    relief, _ = debts.given_back(copy, paper["account"], stated.draws_fen, gone, policy.name)
+    if rows.get("debt_relief", []) != relief.get("debt_relief", []):
+        yield paper["id"], "what it takes off debts comes out otherwise"
     parts = rows.get("deduction_month", [])
     if parts != stating.month_rows(paper["id"], stated):
         yield paper["id"], "what its vouchers bear of each month comes out otherwise"

@@ -150,8 +150,7 @@ def _settle(
         row["receivable_fen"] = due_fen - paid_fen
         owed_fen = owed.get(account, 0) // MICRO_PER_FEN
         postings = _statement_postings(row, said.draws_fen, provider, due_fen, owed_fen)
-        back_fen = -sum(fen for voucher, fen in said.draws_fen.items() if voucher in gone)
-        relief, lowered = debts.lowered(conn, account, back_fen, policy.name)
+        relief, lowered = debts.given_back(conn, account, said.draws_fen, gone, policy.name)
         key, rows = f"statement:{account}:{month}", _rows(row, said) | relief
         entries.append(Entry(key, "statement", stamp, rows, postings + lowered))
     write_all(conn, entries)

@@ -10,7 +10,7 @@ Example:
     city gives 10.00 back to the unit.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Set
 from datetime import date
 from typing import Any
 
@@ -111,6 +111,23 @@ def lowered(conn: Connection, account: str, amount_fen: int, programme: str) -> 
         return {}, []
     rows = [{"debt": debt, "amount_fen": fen} for debt, fen in parts.items()]
     return {"debt_relief": rows}, due(_unit_of(conn, account), programme, -sum(parts.values()))
+
+
+def given_back(
+    conn: Connection, account: str, draws_fen: Mapping[str, int], gone: Set[str], programme: str
+) -> Moved:
+    """Return rows and postings that lower what an account owes by what a statement gives back to
+    vouchers that were taken back.
+
+    Args:
+        conn: The book.
+        account: Whose statement.
+        draws_fen: What it draws from each voucher.
+        gone: Those that were taken back before.
+        programme: Whose money it is: the policy's name.
+    """
+    back_fen = -sum(fen for voucher, fen in draws_fen.items() if voucher in gone)
+    return lowered(conn, account, back_fen, programme)
 
 
 def lowered_by(conn: Connection, seq: int) -> dict[str, int]:
