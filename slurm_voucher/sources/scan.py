@@ -134,12 +134,14 @@ _B1, _B2, _B3, _B4 = np.uint64(8), np.uint64(16), np.uint64(24), np.uint64(32)
 _B5, _B6, _B7 = np.uint64(40), np.uint64(48), np.uint64(56)
 _0 = np.uint64(0)
 _ZERO, _FEED, _BAR = np.uint8(0), np.uint8(10), np.uint8(124)
+_SPACE, _DOT, _EQUALS = np.uint8(32), np.uint8(46), np.uint8(61)
 _1, _2, _3, _4 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 _5, _6, _7, _8 = np.uint64(5), np.uint64(6), np.uint64(7), np.uint64(8)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _FIFTEEN = np.uint64(15)
 _ZEROS = np.uint64(0x3030303030303030)
 _HIGH = np.uint64(0xF0F0F0F0F0F0F0F0)
+_HIGHEST = np.uint64(0x8080808080808080)
 _SIXES = np.uint64(0x0606060606060606)
 
 
@@ -356,12 +358,14 @@ def _duration(text: Bytes, low: int, high: int) -> int:
 
 
 @_compiled
-def _bears(text: Bytes, low: int, high: int, byte: int) -> bool:
-    """Tell whether a byte stands in a text."""
-    for i in range(low, high):  # noqa: SIM110 - compiled
-        if text[np.uint64(i)] == byte:
-            return True
-    return False
+def _first(text: Bytes, low: int, high: int, byte: np.uint8) -> int:
+    """Return where a byte first stands in a text; its end where it does not."""
+    while low < high:
+        found = marked(text, np.uint64(low), byte)
+        if found:
+            return min(low + int(np.int64(lowest(found))), high)
+        low += WIDTH
+    return high
 
 
 @_compiled
@@ -451,10 +455,13 @@ def _split(text: Bytes, low: int, rules: Rules, starts: Longs) -> tuple[int, boo
 @_compiled
 def _any_high(text: Bytes, low: int, high: int) -> bool:
     """Tell whether a text is more than ASCII."""
-    found = np.uint8(0)
-    for i in range(low, high):
-        found |= text[np.uint64(i)]
-    return bool(found >= 128)
+    found = _0
+    while high - low >= 8:
+        found |= _eight(text, low)
+        low += 8
+    if low < high:
+        found |= _rest(text, low, high - low)
+    return bool(found & _HIGHEST != _0)
 
 
 @_compiled
@@ -549,7 +556,7 @@ def _comment(
         return 1
     if _any_high(text, low, high):
         return 0
-    if not _bears(text, low, high, 61):
+    if _first(text, low, high, _EQUALS) == high:
         return 1
     voucher, voucher_end, hold, hold_end, held = _marks(text, low, high)
     if voucher == UNSURE:
@@ -597,12 +604,11 @@ def _row(
             out.ints[CLUSTER, r] = _word(text, low, high, words)
             if out.ints[CLUSTER, r] < 0:
                 return _FULL
-    if _bears(text, starts[at.job_id], starts[at.job_id + 1] - 1, 46):
+    low, high = starts[at.job_id], starts[at.job_id + 1] - 1
+    if _first(text, low, high, _DOT) < high:
         return STEP
     low, high = starts[at.state], starts[at.state + 1] - 1
-    first = low
-    while first < high and text[first] != 32:
-        first += 1
+    first = _first(text, low, high, _SPACE)
     if first == low or first - low > 64 or _any_high(text, low, high):
         return _NOT_SURE
     state = _word(text, low, first, words)
