@@ -25,6 +25,7 @@ ROWS = """
     waiting
     ending clawback amending returning
     items tables
+    curves
     rating quoting explaining drawdown ordering owners
     onepass
     grouping

@@ -30,6 +30,7 @@ class Items:
 
     Attributes:
         bases: What the tariff says of each item.
+        span: For runs within which all of this is good.
         firsts: int64[k + 1], first slot of each item.
         slots: int64[m, 6]: first second; the first after it; rate in micro-yuan per `unit`
             seconds, -1: not known, -2: free; first and last row of the calendar and the band in
@@ -43,6 +44,7 @@ class Items:
     """
 
     bases: list[Basis]
+    span: tuple[int, int]
     firsts: Int64s
     slots: Int64s
     steps: list[Step]
@@ -78,9 +80,10 @@ class Grown:
             more_s = 0 if known is None else _AHEAD_S
             self._span = min(first_s, begin_s), max(last_s, end_s + more_s)
             calendar, self._rows = _calendars(list(_plans(bases)), *self._span)
-            self._items = _laid_out(bases, calendar, self._rows)
+            self._items = _laid_out(bases, self._span, calendar, self._rows)
         else:
-            self._items = _joined(known, _laid_out(new, known.calendar, self._rows))
+            more = _laid_out(new, self._span, known.calendar, self._rows)
+            self._items = _joined(known, more)
         return self._items
 
     def _reaches(self, begin_s: int, end_s: int) -> bool:
@@ -93,7 +96,9 @@ def _plans(bases: Sequence[Basis]) -> dict[Plan, None]:
     return {step.price.plan: None for step in steps if step.price and step.price.plan}
 
 
-def _laid_out(bases: list[Basis], calendar: Int64s, rows: dict[Plan, tuple[int, int]]) -> Items:
+def _laid_out(
+    bases: list[Basis], span: tuple[int, int], calendar: Int64s, rows: dict[Plan, tuple[int, int]]
+) -> Items:
     """Put bases into arrays, beside a calendar."""
     units, longest_s, slots, firsts = [], [], [], [0]
     for found in bases:
@@ -112,7 +117,8 @@ def _laid_out(bases: list[Basis], calendar: Int64s, rows: dict[Plan, tuple[int, 
     speed = np.array([divmod(each, MFLOPS_PER_GFLOPS) for each in mflops], np.int64).reshape(-1, 2)
     slot_array = np.array(slots, np.int64).reshape(-1, 6)
     steps = [step for found in bases for step in found.steps]
-    return Items(list(bases), first, slot_array, steps, calendar, unit_, longest_, speed, most_)
+    more = steps, calendar, unit_, longest_, speed, most_
+    return Items(list(bases), span, first, slot_array, *more)
 
 
 def _joined(known: Items, more: Items) -> Items:
@@ -122,7 +128,7 @@ def _joined(known: Items, more: Items) -> Items:
     arrays = [np.concatenate([getattr(known, name), getattr(more, name)]) for name in names]
     slots = np.concatenate([known.slots, more.slots])
     bases, steps = known.bases + more.bases, known.steps + more.steps
-    return Items(bases, firsts, slots, steps, known.calendar, *arrays)
+    return Items(bases, known.span, firsts, slots, steps, known.calendar, *arrays)
 
 
 def _most_s(mflops: int) -> int:

@@ -92,63 +92,6 @@ def _dearest(
     return best, inside, outside
 
 
-@_compiled
-def price_runs(
-    which: npt.NDArray[np.bool_],
-    item: Int64s,
-    spans: Int64s,
-    firsts: Int64s,
-    slots: Int64s,
-    calendar: Int64s,
-    unit: Int64s,
-    out: Int64s,
-) -> None:
-    """Price some runs over the slots of their items; `rating.rate` documents the arrays."""
-    for i in range(item.shape[0]):
-        if not which[i]:
-            continue
-        first, last = firsts[item[i]], firsts[item[i] + 1]
-        span = spans[i]
-        while first + 1 < last and slots[first, UNTIL] <= span[0]:
-            first += 1
-        total, eligible, problem, free, paid = 0, 0, -1, -1, False
-        for j in range(first, last):
-            if slots[j, FROM] >= span[1]:
-                break
-            seconds = _seconds(slots[j], calendar, span[0], span[1])
-            if seconds == 0:
-                continue
-            if slots[j, RATE] == UNKNOWN:
-                problem = j
-                break
-            if slots[j, RATE] == FREE:
-                free = j if free < 0 else free
-                continue
-            paid = True
-            total += slots[j, RATE] * seconds
-            eligible += slots[j, RATE] * _valid(slots[j], calendar, span)
-        if problem < 0 and not paid:
-            problem = free
-        if problem >= 0:
-            out[i, 0] = -1 - problem
-            out[i, 1] = 0
-            continue
-        left, below = span[2], _HIGHEST
-        while left > 0 and below >= 0:
-            below, inside, outside = _dearest(slots, calendar, first, last, span, below)
-            cut = min(left, inside)
-            eligible -= cut * below
-            cut += min(left - cut, outside)
-            total -= cut * below
-            left -= cut
-        out[i, 0] = (2 * total + unit[item[i]]) // (2 * unit[item[i]])
-        out[i, 1] = (2 * eligible + unit[item[i]]) // (2 * unit[item[i]])
-        if total > 0 and out[i, 0] < span[5]:
-            out[i, 0] = span[5]
-            if eligible == total:
-                out[i, 1] = span[5]
-
-
 CELL_S = 1_800
 """Seconds of a cell. Prices and bands mostly change at whole half hours: one look-up finds them."""
 
@@ -254,6 +197,80 @@ def _upto(tables: Tables, line: int, at_s: int) -> int:
             place += _TWO
     place += np.uint32(line)
     return tables.lines[place] + tables.lines[place + _ONE] * at_s  # type: ignore[no-any-return]
+
+
+@_compiled
+def _by_curve(curves: Tables, item: int, from_s: int, until_s: int, unit: int) -> int:
+    """Return what an interval costs by the curve of an item, rounded half up."""
+    line, base_s = curves.items[ITEM * item], curves.base_s
+    cost = _upto(curves, line, until_s - base_s) - _upto(curves, line, from_s - base_s)
+    return (2 * cost * curves.items[ITEM * item + 1] + unit) // (2 * unit)  # type: ignore[no-any-return]
+
+
+@_compiled
+def price_runs(
+    which: npt.NDArray[np.bool_],
+    item: Int64s,
+    spans: Int64s,
+    firsts: Int64s,
+    slots: Int64s,
+    calendar: Int64s,
+    unit: Int64s,
+    curves: Tables,
+    out: Int64s,
+) -> None:
+    """Price some runs by the curves of their items, or over their slots; `items.Items` and
+    `rating.rate` document the arrays."""
+    for i in range(item.shape[0]):
+        if not which[i]:
+            continue
+        span = spans[i]
+        if curves.items[ITEM * item[i]] >= 0 and span[2] == 0 and span[5] == 0:
+            out[i, 0] = _by_curve(curves, item[i], span[0], span[1], unit[item[i]])
+            out[i, 1] = 0
+            from_s, until_s = max(span[0], span[3]), min(span[1], span[4])
+            if from_s < until_s:
+                out[i, 1] = _by_curve(curves, item[i], from_s, until_s, unit[item[i]])
+            continue
+        first, last = firsts[item[i]], firsts[item[i] + 1]
+        while first + 1 < last and slots[first, UNTIL] <= span[0]:
+            first += 1
+        total, eligible, problem, free, paid = 0, 0, -1, -1, False
+        for j in range(first, last):
+            if slots[j, FROM] >= span[1]:
+                break
+            seconds = _seconds(slots[j], calendar, span[0], span[1])
+            if seconds == 0:
+                continue
+            if slots[j, RATE] == UNKNOWN:
+                problem = j
+                break
+            if slots[j, RATE] == FREE:
+                free = j if free < 0 else free
+                continue
+            paid = True
+            total += slots[j, RATE] * seconds
+            eligible += slots[j, RATE] * _valid(slots[j], calendar, span)
+        if problem < 0 and not paid:
+            problem = free
+        if problem >= 0:
+            out[i, 0] = -1 - problem
+            out[i, 1] = 0
+            continue
+        left, below = span[2], _HIGHEST
+        while left > 0 and below >= 0:
+            below, inside, outside = _dearest(slots, calendar, first, last, span, below)
+            cut = min(left, inside)
+            eligible -= cut * below
+            cut += min(left - cut, outside)
+            total -= cut * below
+            left -= cut
+        out[i, 0] = (2 * total + unit[item[i]]) // (2 * unit[item[i]])
+        out[i, 1] = (2 * eligible + unit[item[i]]) // (2 * unit[item[i]])
+        if total > 0 and out[i, 0] < span[5]:
+            out[i, 0] = span[5]
+            if eligible == total:
+                out[i, 1] = span[5]
 
 
 @_compiled

@@ -6,6 +6,7 @@ the rows.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from accounting.rates.basis import FIRST_S, LAST_S, MFLOPS_PER_GFLOPS, Basis, Ki
 from accounting.rates.definition import CHARGED, FREE, LARGEST, UNRATED, Rating, Window, define
 from accounting.rates.tariff import Tariff
 from accounting.runs import usage
+
+if TYPE_CHECKING:
+    from accounting.rates.curves import Curves
 
 __all__ = ["CHARGED", "COLUMNS", "FREE", "UNRATED", "Rating", "Window", "define", "rate"]
 
@@ -62,7 +66,7 @@ def rate(
     answers.settle(~fit, UNRATED, definition.BAD_TIMES)
     answers.settle(billed_s == 0, FREE, definition.NO_SECOND)
 
-    amounts = _priced(answers, known, item, spans, counted)
+    amounts = _priced(answers, seen, known, item, spans, counted)
     over = billed_s > known.most_s.take(item)
     answers.replace(over, UNRATED, definition.TOO_LARGE)
     amounts[over] = 0
@@ -79,6 +83,7 @@ class Seen:
         self.chips: list[str | None] = []
         self._number: dict[Kind, int] = {}
         self._grown = items.Grown()
+        self._curves: Curves | None = None
 
     def numbers(self, kinds: Sequence[Kind]) -> Int64s:
         """Return the number of each kind; what was not seen yet gets the next one."""
@@ -88,6 +93,21 @@ class Seen:
                 self.bases.append(basis(self.tariff, kind))
                 self.chips.append(self.bases[-1].chip)
         return np.array([self._number[kind] for kind in kinds], np.int64)
+
+    def price(self, which: Bools, item: Int64s, spans: Int64s, known: items.Items) -> Int64s:
+        """Price some of the rows as int64[n, 2]; 0 stands for the others, -1 - s for those that
+        the step behind slot s does not price."""
+        out = np.zeros((len(item), 2), np.int64)
+        if not which.any():
+            return out
+        # numba takes its time; only who rates shall wait for it
+        from accounting.rates import curves, kernels
+
+        if self._curves is None:
+            self._curves = curves.Curves()
+        arrays = known.firsts, known.slots, known.calendar, known.unit
+        kernels.price_runs(which, item, spans, *arrays, self._curves.tables(known), out)
+        return out
 
     def items(self, begin_s: int, end_s: int) -> items.Items:
         """Return all of them in arrays, good for runs within [begin, end)."""
@@ -281,13 +301,18 @@ def _dense(codes: Int64s | pa.ChunkedArray) -> tuple[Int64s, int]:
 
 
 def _priced(
-    answers: _Answers, known: items.Items, item: Int64s, spans: Int64s, counted: Int64s
+    answers: _Answers,
+    seen: Seen,
+    known: items.Items,
+    item: Int64s,
+    spans: Int64s,
+    counted: Int64s,
 ) -> Int64s:
     """Price the open rows as int64[n, 2], charge and eligible part; settle those without price."""
     open_ = answers.open()
     small = open_ & (counted[:, 1] - counted[:, 0] <= known.longest_s.take(item))
     large = np.flatnonzero(open_ & ~small)
-    amounts = _by_kernel(known, small, item, counted)
+    amounts = seen.price(small, item, counted, known)
     for code in np.unique(amounts[amounts[:, 0] < 0, 0]).tolist():
         step = known.steps[-1 - code]
         status, reason = (UNRATED, step.problem) if step.problem else (FREE, step.free)
@@ -306,19 +331,6 @@ def _priced(
         else:
             amounts[i] = pair
     return amounts
-
-
-def _by_kernel(known: items.Items, which: Bools, item: Int64s, spans: Int64s) -> Int64s:
-    """Price some of the rows as int64[n, 2]; 0 stands for the others, -1 - s for those that the
-    step behind slot s does not price."""
-    out = np.zeros((len(item), 2), np.int64)
-    if not which.any():
-        return out
-    from accounting.rates import kernels  # numba takes its time; only who rates shall wait for it
-
-    arrays = known.firsts, known.slots, known.calendar, known.unit
-    kernels.price_runs(which, item, spans, *arrays, out)
-    return out
 
 
 def _result(answers: _Answers, seen: Seen, item: Int64s, figures: Sequence[Int64s]) -> pa.Table:

@@ -33,7 +33,8 @@ _CHARGE_MAX_MICRO = 2**51
 """Below it the kernel divides exactly."""
 _SUM_MAX_MICRO = 2**61
 """As much again is left for what each run is rounded up by."""
-_NEVER_S = 2**62
+NEVER_S = 2**62
+"""End of the last interval."""
 
 Line = list[tuple[int, int]]
 """From when on a second costs how much."""
@@ -102,8 +103,8 @@ def build(
         base_s=base_s,
         longest_s=longest_s,
         odd=any((start - base_s) % CELL_S for start in starts),
-        cells=_cells(starts, base_s, span[1]),
-        ends=np.array([*(start - base_s for start in starts[1:]), _NEVER_S], np.int64),
+        cells=cells(starts, base_s, span[1]),
+        ends=np.array([*(start - base_s for start in starts[1:]), NEVER_S], np.int64),
         lines=np.concatenate([np.zeros(2 * len(starts), np.int64), *straight][bool(straight) :]),
         items=items.ravel(),
         partition=np.array(partition, np.uint32),
@@ -157,7 +158,8 @@ def _straight(line: Line, starts: Sequence[int], base_s: int) -> Int64s:
     return np.array(found, np.int64)
 
 
-def _cells(starts: Sequence[int], base_s: int, end_s: int) -> npt.NDArray[np.unsignedinteger]:
+def cells(starts: Sequence[int], base_s: int, end_s: int) -> npt.NDArray[np.unsignedinteger]:
+    """Return twice the number of the interval that holds at the begin of each cell."""
     begins = np.arange(base_s, end_s + CELL_S + 1, CELL_S)
     small = 2 * len(starts) <= np.iinfo(np.uint16).max
     found = 2 * np.searchsorted(np.array(starts), begins, side="right") - 2
