@@ -19,12 +19,13 @@ from delivery import (
     open_claim,
     pay_out,
     review,
+    run,
     submit,
     take,
     yuan,
 )
 from homes import an_account, furnished
-from town import PROVIDER, Town, stamp
+from town import ACCOUNT, PROVIDER, Town, stamp
 
 from accounting import policy
 from accounting.book import ledger
@@ -90,6 +91,14 @@ def test_the_fund_is_a_limit(shop: Town) -> None:
         draw(shop, LINES[1])
 
     assert money(shop) == ("30.00", "-130.00", "100.00")
+
+
+def test_a_line_with_no_deduction(shop: Town) -> None:
+    """Nothing is drawn for a line of which the unit pays all, or that gives back."""
+    take(shop, run(9, 3600, "2025-01-10T12:00:00+08:00"))
+    close(shop, "2025-01")
+    with pytest.raises(Refused, match=r"0\.00 yuan is deducted on .*/1, more than 0\.00 is needed"):
+        draw(shop, f"S-{ACCOUNT}-2025-01/1")
 
 
 def test_all_or_nothing(shop: Town) -> None:

@@ -78,7 +78,12 @@ def draw(conn: Connection, line_ids: Iterable[str], policy: Policy, stamp: Stamp
             continue
         _insist_unpaid(conn, line_id)
         fund_fen = ledger.balance(conn, "reserve.fund", provider) // MICRO_PER_FEN
-        if not 0 < line.deduction_fen <= fund_fen:
+        if line.deduction_fen <= 0:
+            raise Refused(
+                f"reserve {provider}: {yuan(line.deduction_fen)} yuan is deducted on {line_id}, "
+                "more than 0.00 is needed; draw for a line that the city owes something for"
+            )
+        if line.deduction_fen > fund_fen:
             raise Refused(
                 f"reserve {provider}: {yuan(line.deduction_fen)} yuan wanted for {line_id}, "
                 f"{yuan(fund_fen)} is in the fund; wait for the next payout"
