@@ -11,7 +11,7 @@ from town import ACCOUNT, CONTRACT, NOW, POLICY, UNIT, VOUCHER, instant
 from accounting.book import keys, ledger, schema, signing
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.redeem import acts
-from accounting.vouchers import certificate
+from accounting.vouchers import certificate, clawback
 
 
 def make(town, voucher=VOUCHER, role="system"):
@@ -52,6 +52,17 @@ def test_it_is_made_without_a_trace(town):
         assert ledger.head(conn) == before
     with pytest.raises(InvalidInput, match="not a signed act"):
         acts.accept(town.engine, make(town), acts.Place(POLICY, town.archive, towns.stamp()))
+
+
+def test_none_is_made_of_a_voucher_that_was_taken_back(town):
+    """Who was found out gets no fresh paper that says 50,000.00."""
+    with town.begin() as conn:
+        draft = clawback.draft(conn, VOUCHER, "forged contract")
+    act = town.signed(draft)
+    with town.begin() as conn:
+        clawback.accept(conn, act, POLICY, towns.stamp())
+    with pytest.raises(NotAllowed, match=f"voucher {VOUCHER}: was taken back"):
+        make(town)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ ROWS = """
     policy prices resized packet upgrading
     terms footprint discounts reading
     tariff signing registry
-    basis keys pricelists granting papers freezing payments certificate
+    basis keys pricelists granting papers freezing payments
     holds examples
     nearing pace
-    definition releasing spending unitfacts credit cancelling debts
+    definition releasing spending unitfacts credit cancelling debts certificate
     entitling
     issuing applying
     waiting

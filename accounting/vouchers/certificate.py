@@ -13,6 +13,7 @@ from accounting import period
 from accounting.book import ledger, signing
 from accounting.errors import InvalidInput, NotAllowed
 from accounting.policy import Policy
+from accounting.vouchers import holds
 from accounting.vouchers.registry import find
 
 KIND = "voucher"
@@ -25,9 +26,14 @@ def make(
 
     Raises:
         InvalidInput: The voucher is unknown.
-        NotAllowed: This is not the book's key in force.
+        NotAllowed: This is not the book's key in force, or the voucher was taken back.
     """
     voucher = find(conn, "voucher", id=voucher_id)
+    if voucher.id in holds.taken_back(conn):
+        raise NotAllowed(
+            f"voucher {voucher.id}: was taken back, 0.00 yuan of it can be used; a certificate is "
+            "made of one that is in force"
+        )
     contract = find(conn, "contract", account=voucher.account)
     unit = find(conn, "unit", id=contract.unit)
     book, (seq, head_hash) = ledger.identity(conn), ledger.head(conn)
