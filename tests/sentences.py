@@ -20,7 +20,7 @@ from accounting.forms import standing
 from accounting.rates import chips
 from accounting.settle import charges, pricing
 from slurm_voucher import cli, words
-from slurm_voucher.charts import chart
+from slurm_voucher.charts import chart, page
 from slurm_voucher.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +50,7 @@ RAISED = [
 ]  # fmt: skip
 """Of these only what they raise."""
 NOT_SAID = re.compile(
-    r"[A-Z]{2,} |from |svoucher: \{|\[[A-Z]{2,}|%|users|uid|policy \{|演练|, deduct|.* min$"
+    r"[A-Z]{2,} |from |svoucher: \{|\[[A-Z]{2,}|%|users|uid|policy \{|演练|, deduct|[)] ON |.* min$"
 )
 """How SQL, logs, options and names begin: what is no sentence, or for nobody who asks."""
 GROUPS = tuple(sorted({*charges.GROUPS, *standing.GROUPS}))
@@ -65,6 +65,7 @@ VALUES = {
     "figure": ("unknown",),
     "group": GROUPS,
     "title": ("Charges", "Vouchers"),
+    "tool": (*page.TOOLS, page.POINTED_AT),
     "series": ("all", "charge", "issued", chart.OTHERS, "vouchers"),
     "measure": ("yuan", "hours", "percent", "PFLOPS·hours", "runs"),
     "verdict": ("accepted", "refused"),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 import xml.etree.ElementTree as ET
 from decimal import Decimal
@@ -17,6 +18,7 @@ from town import POLICY, UNIT, Town
 from accounting.forms import programme, standing
 from accounting.runs.nodes import WHYS
 from accounting.settle.utilisation import Allocated, Available, Used
+from slurm_voucher import words
 from slurm_voucher.charts import page, picture, reports, terminal
 from slurm_voucher.charts.chart import OTHERS, SERIES_MAX, Chart, Kind, Series, series
 from slurm_voucher.cli.cells import width_of
@@ -330,3 +332,18 @@ def test_the_table_is_as_before(home: Home) -> None:
     assert [(row["unit"], row["issued"], row["left"]) for row in rows] == [
         ("shuzhi", "100,000.00", "100,000.00")
     ]
+
+
+def test_what_the_mouse_says_is_in_the_readers_language(home: Home, tmp_path, monkeypatch) -> None:
+    """Hints of a page's tools are Chinese where the page is, and not Bokeh's own words."""
+    page_file = tmp_path / "v.html"
+    wanted = {"zh_CN.UTF-8": {"平移", "滚轮缩放", "框选放大", "复位", "保存为图片", "显示数值"},
+              "C": {*page.TOOLS, page.POINTED_AT}}  # fmt: skip
+    for language, hints in wanted.items():
+        monkeypatch.setenv("LC_ALL", language)
+        words.start()
+        home.ok("report", "vouchers", "--group", "unit", "--html", str(page_file))
+        found = re.findall(r'"description":("[^"]*")', page_file.read_text(encoding="utf-8"))
+        assert {*map(json.loads, found)} == hints
+    monkeypatch.undo()
+    words.start()

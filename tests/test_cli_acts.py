@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import told
 from homes import Home, furnished, one_line
 
 from accounting.book import signing
@@ -71,7 +72,7 @@ def test_a_refused_act_is_listed(home: Home) -> None:
     act = signed(home, "regulator", "key", "revoke", key_id(home, "treasury"), "--reason", "x")
     one_line(home.run("act", "accept", act), 1, "was revoked by entry")
 
-    [row] = json.loads(home.ok("key", "refusals", "--json"))
+    [row] = told.rows("key-refusals", home.ok("key", "refusals", "--json"))
     assert (row["act"], row["subject"]) == ("key.revoke", key_id(home, "treasury"))
     assert "was revoked by entry" in row["why"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import delivery
 import msgspec
 import pytest
+import told
 import town as towns
 from delivery import (
     DECEMBER,
@@ -283,12 +284,15 @@ def test_a_low_fund_is_said(tmp_path: Path) -> None:
         with engine.begin() as conn:
             ledger.write(conn, ledger.Entry(key, code, at, {}, postings))
     engine.dispose()
-    told = home.run("--as-of", "2026-11-22", "reserve", "statement", "cdaicc", "--csv")
-    assert told.stdout.splitlines() == [
+    asked = ("--as-of", "2026-11-22", "reserve", "statement", "cdaicc")
+    rows = told.rows("reserve-statement", home.run(*asked, "--json").stdout)
+    assert [row["of"] for row in rows] == ["R-1", "S-1/1"]
+    done = home.run(*asked, "--csv")
+    assert done.stdout.splitlines() == [
         "day,what,of,amount,fund",
         "2026-11-20,granted,R-1,130.00,130.00",
         "2026-11-20,drawn,S-1/1,-100.00,30.00",
     ]
-    assert "reserve cdaicc: lasts for 0 days at the pace of its draws, 30 are wanted" in told.stderr
+    assert "reserve cdaicc: lasts for 0 days at the pace of its draws, 30 are wanted" in done.stderr
     shown = home.run("--as-of", "2026-11-22", "reserve", "show", "cdaicc")
     assert "lasts for 0 days" in shown.stderr

@@ -3,6 +3,8 @@
 import json
 import shlex
 import shutil
+import sqlite3
+import zipfile
 from collections.abc import Iterator
 
 import click
@@ -37,7 +39,8 @@ NOTHING = [
     "key refusals", "waiting list", "voucher debts", "holds", "archive verify", "audit",
     f"claim verify {CLAIM}.zip", "reserve statement cdaicc",
 ]  # fmt: skip
-"""What has nothing to tell there, and then prints an empty list."""
+"""What has nothing to tell there, and then prints an empty list; with rows they are held to their
+schemas below, in test_cli_acts, test_cli_registry and test_reserve."""
 ELSEWHERE = {"quote": "test_userport.py", "reconcile": "test_comparing.py"}
 """What asks Slurm: the tests that hold it to its schema."""
 
@@ -100,6 +103,43 @@ def test_a_listing_keeps_to_its_schema(quarter: Home, asked: str) -> None:
     assert bool(rows) == (asked in ROWS)
     if rows:
         told.same_as_csv(rows, quarter.ok(*words, "--csv"))
+
+
+def test_what_a_hold_and_a_finding_look_like(quarter: Home, tmp_path) -> None:
+    """A book with a hold, an archive with a strange file and without one of its own, and a packet
+    in which a figure was changed: the rows keep to their schemas, exit 5 where there are findings.
+    """
+    home = Home(tmp_path / "home")
+    shutil.copytree(quarter.path, home.path)
+    with sqlite3.connect(home.path / "book.db") as book:
+        book.execute(
+            "INSERT INTO hold (id, cluster, account, uid, asked_s, expires_s, tasks, live, turn, "
+            "task_micro, task_eligible_micro, request) VALUES "
+            "(?, 'chengdu', 'CD26-0001', 1001, 1800000000, 1800000300, 1, 1, 1, 5, 5, '{}')",
+            ("0" * 32,),
+        )
+    book.close()
+    [held] = told.rows("holds", home.ok("--as-of", DAY, "holds", "--json"))
+    assert (held["account"], held["held"]) == ("CD26-0001", "0.000005")
+
+    own = next((home.path / "archive" / "usage").rglob("*.parquet"))
+    own.rename(own.with_name("0123456789abcdef.parquet"))
+    for words in ("archive verify", "audit"):
+        done = home.run("--as-of", DAY, *words.split(), "--json")
+        assert done.exit_code == 5, done.output
+        assert done.stdout, done.stderr
+        assert told.rows(schema_of(words), done.stdout)
+
+    packet = tmp_path / f"{CLAIM}.zip"
+    with zipfile.ZipFile(f"{CLAIM}.zip") as whole, zipfile.ZipFile(packet, "w") as other:
+        for name in whole.infolist():
+            content = whole.read(name)
+            if name.filename.endswith(".csv"):
+                content = content.replace(b"CD26-0001", b"CD26-0009")
+            other.writestr(name, content)
+    done = home.run("claim", "verify", str(packet), "--json")
+    assert done.exit_code == 5, done.output
+    assert told.rows("claim-verify", done.stdout)
 
 
 @pytest.mark.parametrize("group", hours.GROUPS)

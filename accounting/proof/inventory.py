@@ -55,7 +55,8 @@ def findings(conn: Connection, root: Path, timezone: str) -> Iterator[Finding]:
         if not wrong:
             sound.append(file)
     yield from _unknown(conn, root, files)
-    yield from _sums(root, files, sound, timezone)
+    if len(sound) == len(files):  # what takes the place of others is counted with them
+        yield from _sums(root, files, timezone)
     for cluster in sorted({file.cluster for file in sound}):
         yield from _keys(root, [file for file in sound if file.cluster == cluster])
     yield from _months(conn, files, timezone)
@@ -81,11 +82,9 @@ def _unknown(conn: Connection, root: Path, files: Sequence[Segment]) -> Iterator
             yield Finding("unknown", path, "is of no segment; the next run puts it in quarantine")
 
 
-def _sums(
-    root: Path, files: Sequence[Segment], sound: Sequence[Segment], timezone: str
-) -> Iterator[Finding]:
+def _sums(root: Path, files: Sequence[Segment], timezone: str) -> Iterator[Finding]:
     """Yield sums of days that are not what the runs of their file come to."""
-    for file, differ in zip(sound, summing.differ(root, files, sound, timezone), strict=True):
+    for file, differ in zip(files, summing.differ(root, files, timezone), strict=True):
         if differ:
             path = daysums.where(file.path, timezone)
             yield Finding("sums", path, "are not what its runs come to; delete it, it is made anew")

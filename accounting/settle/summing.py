@@ -23,6 +23,7 @@ from accounting.settle.daysums import GROUPINGS, SCHEMA, WORDS
 
 THREADS = min(4, os.cpu_count() or 1)
 _LOW, _BITS = 2**32 - 1, 32
+_SIZE_MAX = 2**24
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def added_up(
     order = sorted(range(len(words)), key=words.__getitem__)
     rank = np.empty(len(words), np.int64)
     rank[order] = np.arange(len(words))
-    cells, where = np.unique(place * len(words) + rank[code], return_inverse=True)
+    cells, where = _numbered(place * len(words) + rank[code], len(names) * len(words))
     begins = np.isin(day_s, np.maximum(edges, first_s))
     summed = []
     for name in figures:
@@ -98,6 +99,16 @@ def added_up(
         for cell, *own in found
         if any(own)
     ]
+
+
+def _numbered(key: Int64s, size: int) -> tuple[Int64s, Int64s]:
+    """Return the keys below `size` that there are, in order, and which of them each one is."""
+    if size > _SIZE_MAX:
+        return np.unique(key, return_inverse=True)
+    found = np.flatnonzero(np.bincount(key, minlength=size))
+    number = np.zeros(size, np.int64)
+    number[found] = np.arange(len(found))
+    return found, number[key]
 
 
 def _sums(values: Int64s, where: Int64s, cells: int) -> list[int]:
@@ -142,20 +153,16 @@ def _one(word: str, rows: int) -> pa.DictionaryArray:
     return usage.words([word], np.zeros(rows, np.int64))
 
 
-def differ(
-    root: Path, files: Sequence[Segment], some: Sequence[Segment], timezone: str
-) -> Iterator[bool]:
-    """Tell of files whether what is kept of them is other than what their runs come to.
+def differ(root: Path, files: Sequence[Segment], timezone: str) -> Iterator[bool]:
+    """Tell of each file whether what is kept of it is other than what its runs come to.
 
     Args:
         root: Root of the archive.
         files: All files of their clusters.
-        some: Of which.
         timezone: Zone of the days.
     """
-    names = SCHEMA.names
-    for file in some:
-        kept = [daysums.kept(root, file, timezone, i, names) for i in range(len(GROUPINGS))]
+    for file in files:
+        kept = [daysums.kept(root, file, timezone, i, SCHEMA.names) for i in range(len(GROUPINGS))]
         [made] = _counted(root, files, [file], timezone)
         yield any(
             own is not None and _in_order(own) != _in_order(other)

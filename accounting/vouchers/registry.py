@@ -19,13 +19,22 @@ from accounting.policy import UNIT_KINDS, Policy
 
 _MEMBER_KEY = ("unit", "cluster", "uid", "from_s")
 
+_ADVICE = {
+    "application": "check the number that svoucher apply has told",
+    "statement": "see svoucher statement list",
+    "statement_line": "see svoucher statement list",
+    "voucher": "see svoucher voucher list",
+}
+"""What helps where a name is given by the book, and nobody registers it."""
+
 
 def find(conn: Connection, table: str, **key: object) -> Any:
     """Return the one row of a table with these values, or raise InvalidInput that names it."""
     row = conn.execute(select(schema.COVERED[table]).filter_by(**key)).one_or_none()
     if row is None:
         named = " ".join(str(value) for value in key.values())
-        raise InvalidInput(f"{table} {named}: not in the book; check the name or register it first")
+        advice = _ADVICE.get(table, "check the name or register it first")
+        raise InvalidInput(f"{table} {named}: not in the book; {advice}")
     return row
 
 

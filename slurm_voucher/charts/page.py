@@ -11,17 +11,33 @@ from typing import Any
 from bokeh.embed import file_html
 from bokeh.layouts import column
 from bokeh.models import (
+    BoxZoomTool,
     ColumnDataSource,
     DataRange1d,
     DatetimeTickFormatter,
     HoverTool,
     NumeralTickFormatter,
+    PanTool,
+    ResetTool,
+    SaveTool,
+    WheelZoomTool,
 )
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 from jinja2 import Template
 
 from slurm_voucher.charts.chart import COLOURS, TICKS_MAX, Chart, Kind, around, lowest
+from slurm_voucher.words import word
+
+TOOLS = {
+    "move": PanTool,
+    "zoom with the wheel": WheelZoomTool,
+    "zoom into a box": BoxZoomTool,
+    "as at first": ResetTool,
+    "save as a picture": SaveTool,
+}
+"""What can be done with a chart, by what is said of it where the mouse points."""
+POINTED_AT = "show figures"
 
 PAGE = Template(
     """<!DOCTYPE html>
@@ -69,7 +85,7 @@ def _figure(chart: Chart) -> figure:
         sizing_mode="stretch_width",
         y_axis_label=chart.unit,
         y_range=DataRange1d(start=lowest(chart)),
-        tools="pan,wheel_zoom,box_zoom,reset,save",
+        tools=[tool(description=word("tool", said)) for said, tool in TOOLS.items()],
         **({"x_axis_type": "datetime"} if days else {"x_range": around(len(chart.at))}),
     )
     drawn.toolbar.logo = None
@@ -143,7 +159,9 @@ def _source(
 
 
 def _hover(drawn: figure, on: Any) -> None:
-    drawn.add_tools(HoverTool(renderers=[on], tooltips=[("", "@at"), ("", "@name"), ("", "@said")]))
+    told = [("", "@at"), ("", "@name"), ("", "@said")]
+    said = word("tool", POINTED_AT)
+    drawn.add_tools(HoverTool(renderers=[on], tooltips=told, description=said))
 
 
 DRAWS = {Kind.BARS: _bars, Kind.STEPS: _steps, Kind.LINES: _lines}

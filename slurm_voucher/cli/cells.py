@@ -16,4 +16,6 @@ class Cells:
 
 def width_of(text: str) -> int:
     """Count the columns of a terminal that a text takes."""
+    if text.isascii():
+        return len(text)
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -80,6 +80,7 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
         terminal.show(cells)
         return
+    lines = []
     for row in [cells.names, *cells.rows]:
         padded = [
             " " * (width - width_of(text)) + text
@@ -87,7 +88,8 @@ def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
             else text + " " * (width - width_of(text))
             for text, width, is_right in zip(row, cells.widths, cells.right, strict=True)
         ]
-        click.echo("  ".join(padded).rstrip())
+        lines.append("  ".join(padded).rstrip())
+    click.echo("\n".join(lines))
 
 
 def _cells(rows: Sequence[Mapping[str, Any]]) -> Cells:
