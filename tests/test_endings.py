@@ -6,6 +6,7 @@ Each runs in a process of its own, as people run it.
 import json
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -127,6 +128,20 @@ def test_a_book_that_another_one_writes(home: Home, monkeypatch) -> None:
         book.execute("BEGIN IMMEDIATE")
         one_line(home.run("provider", "add", "x", "y"), 4, "book: database is locked; try again")
         assert json.loads(home.ok("report", "vouchers", "--json")) == []
+        book.execute("ROLLBACK")
+    book.close()
+
+
+def test_a_book_that_another_one_has_for_itself(home: Home, tmp_path, monkeypatch) -> None:
+    """Who only reads waits for nobody but him who lets nobody read, and then says to try again."""
+    monkeypatch.setitem(ledger.connect.__kwdefaults__, "patience_ms", 50)
+    other = Home(tmp_path / "other")
+    shutil.copytree(home.path, other.path)
+    with sqlite3.connect(other.path / "book.db", isolation_level=None) as book:
+        book.execute("PRAGMA locking_mode = EXCLUSIVE")
+        book.execute("BEGIN EXCLUSIVE")
+        book.execute("UPDATE hold SET live = live")
+        one_line(other.run("report", "vouchers"), 4, "locked by another command; try again")
         book.execute("ROLLBACK")
     book.close()
 

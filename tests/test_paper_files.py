@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from accounting.errors import InvalidInput
-from accounting.forms.paper import Column, Field, Kind, Paper, Table
+from accounting.forms.paper import Column, Field, Kind, Paper, Table, amount
 from slurm_voucher.papers import files, fonts, pdf
 
 TEXTS = "-SUM(A1)", "=1+1", "+86 28", "@x", "成都（一）"
@@ -241,3 +242,27 @@ def test_the_sites_own_font(home: Home, tmp_path) -> None:
     done = home.run("statement", "export", STATEMENT, "--to", str(tmp_path / "t.pdf"))
     one_line(done, 3, "/etc/hostname is no font with Chinese", "fonts-noto-cjk")
     config.unlink()
+
+
+def test_a_page_of_stamps_alone_says_what_is_signed(tmp_path) -> None:
+    """Where boxes for stamps have a page of their own, the paper and its amounts stand above them;
+    where they do not, nothing is said twice."""
+    few = paper(1)
+    amounts = (*few.fields, *amount("申请金额", 101_068))
+    for rows, page in ((1, 1), (26, 2)):
+        described = replace(paper(rows), fields=amounts)
+        files.write(described, tmp_path / "a.pdf", force=True, font=readingback.FONT)
+        pages = readingback.pages(tmp_path / "a.pdf")
+        assert len(pages) == page
+        assert ("本页为《登记表》（编号：R-1）签章页" in pages[-1]) == (page == 2)
+        assert pages[-1].count("人民币壹仟零壹拾元零陆角捌分") == 1
+
+
+def test_a_number_of_many_digits_stays_whole(tmp_path) -> None:
+    """An invoice's twenty digits have an apostrophe, fifteen do not, and amounts never."""
+    described = paper(1, 1, ("26512000000012345678",))
+    files.write(described, tmp_path / "a.csv", force=True)
+    text = (tmp_path / "a.csv").read_text(encoding="utf-8-sig")
+    assert "单位,'26512000000012345678\n" in text
+    files.write(paper(1, 1, ("265120000000123",)), tmp_path / "a.csv", force=True)
+    assert "单位,265120000000123\n" in (tmp_path / "a.csv").read_text(encoding="utf-8-sig")

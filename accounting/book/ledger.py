@@ -259,6 +259,8 @@ def _check_there(engine: Engine, any_schema: bool) -> None:
             version = schema_version(conn)
     except DBAPIError as error:
         reason = str(error.orig).splitlines()[0]
+        if reason == "database is locked":
+            raise BookUnavailable(f"book {where}: locked by another command; try again") from None
         raise BookUnavailable(f"book {where}: {reason}; run svoucher check") from None
     if version != schema.VERSION and not any_schema:
         older = version in range(1, schema.VERSION)

@@ -1,7 +1,8 @@
 """A paper as comma-separated values, in UTF-8 with the mark that spreadsheets look for.
 
 Text that a spreadsheet would take for a formula has an apostrophe before it: names come from
-outside.
+outside. So has a number of an invoice or a credit code of digits alone, of which a spreadsheet
+keeps fifteen.
 """
 
 import csv
@@ -12,6 +13,7 @@ from accounting.forms.paper import Cell, Kind, Paper, Table, decimal, shown
 from slurm_voucher.papers.words import SUM, marks
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+EXACT_DIGITS = 15
 
 
 def content(paper: Paper, font: Path | None = None) -> bytes:
@@ -49,4 +51,5 @@ def _cell(value: Cell, kind: Kind) -> str:
 
 
 def _text(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text
+    long = text.isdecimal() and len(text) > EXACT_DIGITS
+    return f"'{text}" if long or text.startswith(FORMULA) else text

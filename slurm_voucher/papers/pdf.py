@@ -237,12 +237,14 @@ class _Pages(FPDF):
         self.ln(4)
 
     def write_seals(self, seals: Sequence[str]) -> None:
-        """Draw a box for each stamp, all of them on one page."""
+        """Draw a box for each stamp, all of them on one page; on one of their own it is said again
+        what is signed: nobody stamps an empty page."""
         if not seals:
             return
         height = (SEAL_LINES + 3) * (LINE_MM + 1)
         if self.will_page_break(height):
             self.add_page(same=True)
+            self._write_what_is_signed()
         self._say()
         width, top = self.epw / len(seals), self.get_y()
         for place, seal in enumerate(seals):
@@ -253,7 +255,17 @@ class _Pages(FPDF):
                 self.cell(text=text)
         self.set_y(top + height)
 
+    def _write_what_is_signed(self) -> None:
+        """Write which paper a page of stamps belongs to, and its amounts."""
+        self._say()
+        said = [f"本页为《{self.paper.title}》（编号：{self.paper.number}）签章页"]
+        said += [f"{f.name}：{f.value}" for f in self.paper.fields if f.name.endswith(IN_CAPITALS)]
+        for line in said:
+            self.multi_cell(w=self.epw, h=LINE_MM + 1, text=line, new_x="LMARGIN", new_y="NEXT")
+        self.ln(2)
 
+
+IN_CAPITALS = "（大写）"
 DATE = "日期：　　　　年　　　月　　　日"
 
 
