@@ -166,7 +166,7 @@ def read(
     """
     names = usage.STORED.names if columns is None else list(columns)
     schema = pa.schema([usage.STORED.field(name) for name in names])
-    found = [schema.empty_table()]
+    found: list[pa.Table] = []
     segments = list(segments)
     if job_ids is not None and segments:
         some = np.sort(usage.numbers(job_ids))
@@ -175,7 +175,7 @@ def read(
         if job_ids is not None:
             rows = rows.filter(pc.is_in(rows.column("job_id"), pc.unique(job_ids)))
         found.append(rows)
-    return pa.concat_tables(found).unify_dictionaries()
+    return pa.concat_tables(found or [schema.empty_table()]).unify_dictionaries()
 
 
 def parts(root: Path, segments: Iterable[Segment], columns: Sequence[str]) -> Iterator[pa.Table]:

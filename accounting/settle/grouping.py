@@ -134,10 +134,10 @@ def _summed(
     rows: pa.Table, timezone: str, by: Sequence[str] = _GROUP
 ) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
     """Sum the charged rows of each account by group: words stay numbers until they are few."""
-    own = pc.is_valid(rows.column("account")).to_numpy()
-    own &= usage.marks(rows.column("status"), rating.CHARGED)
     named = [name for name in by if name != "month"]
-    charged = rows.select([*named, *archive.SUMS, "end_s"]).filter(pa.array(own))
+    own = rows.select(["status", *named, *archive.SUMS, "end_s"])
+    own = own.filter(pc.is_valid(own.column("account")))  # few have one: the rest is about them
+    charged = with_status(own, rating.CHARGED).drop_columns(["status"])
     place, months = _months(charged, timezone)
     table = charged.append_column("month", usage.words(months, place))
     table = table.unify_dictionaries().combine_chunks()
