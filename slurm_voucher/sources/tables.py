@@ -151,8 +151,7 @@ def _in_order(
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             while True:
-                # one more than there are threads: none is idle while what was read is worked on
-                while len(under_way) <= THREADS and (piece := next(pieces, None)):
+                while len(under_way) < THREADS and (piece := next(pieces, None)):
                     under_way.append(pool.submit(reader.read, *piece))
                     del piece
                 if not under_way:
