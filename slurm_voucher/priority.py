@@ -5,6 +5,8 @@ one process among many it would get its turn milliseconds late on a busy host.
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 _LOWEST = 1
 """Of the kernel's real-time priorities: before all that have none, after all others."""
@@ -21,3 +23,16 @@ def come_first() -> str:
     except OSError as error:
         return str(error.strerror)
     return ""
+
+
+def threads(count: int) -> ThreadPoolExecutor:
+    """Return threads that come first: none waits for a processor with the interpreter in hand.
+
+    They have begun when this returns, and no more are added: whoever begins one waits until it has
+    had its turn, before it comes first itself: a tenth of a second on a busy host.
+    """
+    pool, begun = ThreadPoolExecutor(count, initializer=come_first), Barrier(count + 1)
+    for _ in range(count):
+        pool.submit(begun.wait)
+    begun.wait()
+    return pool

@@ -10,14 +10,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sqlalchemy.exc import OperationalError
 
 from accounting.errors import VoucherError
 from slurm_voucher import active, listening, looking, priority, protocol
 from slurm_voucher.config import Config
-from slurm_voucher.desk import Change, Desk
 from slurm_voucher.doors import Doors
 from slurm_voucher.voucherd import Voucherd, logged
 
@@ -32,6 +31,8 @@ AGAIN_S = 1
 """How long to wait before a locked book is tried again."""
 WARM_S = 1
 """How long voucherd makes itself ready before it listens: the hook waits for milliseconds."""
+THREADS = 2
+"""Beside the one that answers: one writes, and one asks whether this voucherd is active."""
 SWITCH_S = 0.00005
 """For how long the thread that writes may keep the one that answers from going on."""
 LAST_S = 3
@@ -62,6 +63,7 @@ def run(daemon: Voucherd) -> None:
 async def _serve(daemon: Voucherd, doors: Doors) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(priority.threads(THREADS))
     for sign in ENDS:  # before the socket is there to be seen
         loop.add_signal_handler(sign, stop.set)
     # slurmctld 22.05 blocks them, and so does what its SlurmctldPrimaryOnProg starts.
@@ -181,7 +183,7 @@ async def _write_book(daemon: Voucherd, asked: asyncio.Event) -> None:
             with logged("book"):
                 changes = desk.take()
                 try:
-                    desk.written(await asyncio.to_thread(_write, desk, changes))
+                    desk.written(await asyncio.to_thread(desk.write, changes))
                     desk.look_ahead()
                 except OperationalError as error:
                     desk.failed()
@@ -190,12 +192,6 @@ async def _write_book(daemon: Voucherd, asked: asyncio.Event) -> None:
                 except Exception:
                     desk.one_by_one()
                     raise
-
-
-def _write(desk: Desk, changes: Sequence[Change]) -> tuple[int, int]:
-    """Write changes, in a thread that never waits for a processor with the interpreter in hand."""
-    priority.come_first()
-    return desk.write(changes)
 
 
 async def _let_in(

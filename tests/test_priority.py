@@ -3,8 +3,12 @@
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import wait
 
 import pytest
+
+from slurm_voucher import priority
 
 ASKED = """
 import os, subprocess, sys, threading
@@ -46,3 +50,20 @@ def test_goes_on_where_it_may_not() -> None:
     other = str(os.SCHED_OTHER)
     without = ("setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice")
     assert told(*without) == [other, "Operation not permitted", other]
+
+
+def test_threads_are_there_before_they_are_needed() -> None:
+    """All have begun, and come first where they may; what they are given begins no other."""
+    before = threading.active_count()
+    with priority.threads(3) as pool:
+        there, held = threading.active_count() - before, threading.Event()
+        busy = [pool.submit(held.wait) for _ in range(3)]
+        policy = pool.submit(os.sched_getscheduler, 0)
+        after = threading.active_count() - before
+        held.set()
+        wait(busy)
+
+        assert (there, after) == (3, 3)
+        assert policy.result() & ~os.SCHED_RESET_ON_FORK == (
+            os.SCHED_RR if may_come_first() else os.SCHED_OTHER
+        )
