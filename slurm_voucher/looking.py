@@ -4,6 +4,7 @@ voucherd has it done by a process of its own. To read a long queue takes seconds
 and slurmctld waits for milliseconds; the two meet in the book alone.
 """
 
+import logging
 import re
 import socket
 import time
@@ -22,6 +23,8 @@ from slurm_voucher.asking import Rules
 from slurm_voucher.choices import Choices
 from slurm_voucher.commands import ask
 from slurm_voucher.config import SELF_PAY, Config
+
+log = logging.getLogger("voucherd")
 
 _PINGED = re.compile(r"^Slurmctld\(\w+\) at (\S+) is (UP|DOWN)", re.MULTILINE)
 
@@ -141,13 +144,32 @@ class Aside:
         await self._process.end()
 
 
+def _tell(looked: Looked) -> None:
+    """Tell what a look did: a line for each of maybe thousands of holds, so it is done here."""
+    done = looked.done
+    for word in ("rebuilt", "raised", "lowered", "expired", "voided"):
+        for hold_id in getattr(done, word):
+            log.info("hold %s: %s", hold_id, word)
+    for hold_id in done.self_paid:
+        log.info("hold %s: given back, its job goes on as self-pay", hold_id)
+    for sentence in (*looked.told, *looked.ended):
+        log.warning("%s", sentence)
+    for act in done.acts:
+        log.info("job %d: %s: %s", act.job_id, act.verb or "mark", act.comment)
+    for problem in done.problems:
+        log.error("%s", problem)
+
+
 def main() -> None:
     """Look whenever a frame with the site's settings comes, until there are no more."""
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
     looker: Looker | None = None
 
     def look(config: Config) -> Looked:
         nonlocal looker
         looker = looker or Looker(config)
-        return looker.look()
+        looked = looker.look()
+        _tell(looked)
+        return looked
 
     aside.serve(look)

@@ -162,25 +162,14 @@ class Voucherd:
         return {name: str(figure) for name, figure in figures.items()}
 
     def follow(self, looked: looking.Looked, now_s: int) -> None:
-        """Tell what a look at the queue did, and go on by the rules that it found."""
+        """Count what a look at the queue did, and go on by the rules that it found."""
         self.looked_s = now_s
         self._looks_due = max(0, self._looks_due - 1)
         if looked.rules is not None:
             self.desk.follow(looked.rules)
-        for word in ("rebuilt", "raised", "lowered", "expired", "voided"):
-            for hold_id in getattr(looked.done, word):
-                log.info("hold %s: %s", hold_id, word)
-        for hold_id in looked.done.self_paid:
-            log.info("hold %s: given back, its job goes on as self-pay", hold_id)
-        for sentence in (*looked.told, *looked.ended):
-            log.warning("%s", sentence)
         self.counts["self_paid"] += len(looked.done.self_paid)
         self.counts["ended"] += len(looked.ended)
-        for act in looked.done.acts:
-            log.info("job %d: %s: %s", act.job_id, act.verb or "mark", act.comment)
         self.desk.never_came(looked.done.unseen_of, now_s)
-        for problem in looked.done.problems:
-            log.error("%s", problem)
 
 
 @contextlib.contextmanager
