@@ -784,7 +784,7 @@ def add_up(
             continue
         if begun:
             begin_s = runs.begin_s[i]
-            ran_s = max(0, runs.elapsed_s[i] - (begin_s - runs.start_s[i]))
+            ran_s = max(np.int64(0), runs.elapsed_s[i] - (begin_s - runs.start_s[i]))
             inside = edges[0] <= begin_s and begin_s <= end_s and ends_inside
             if inside and end_s - begin_s < _LONGEST_S and ran_s < _LONGEST_S:
                 _cut_run(runs, i, ran_s, charged, calendar, groupings, figures)
