@@ -204,3 +204,21 @@ def test_the_commands(tmp_path: Path) -> None:
     done = home.run("archive", "verify", "--json")
     one_line(done, 5, "1 findings")
     assert json.loads(done.stdout)[0]["message"].endswith("is missing")
+
+
+def test_compaction_leaves_no_report_waiting(tmp_path: Path) -> None:
+    """What the days of the large file come to is there when the command has ended."""
+    home = furnished(tmp_path / "home")
+    for row in (GOOD, GOOD.replace("|7|", "|8|", 1).replace("7|", "8|", 1)):
+        (tmp_path / "jobs.psv").write_text(f"{HEADER}\n{row}\n")
+        home.ok("import", str(tmp_path / "jobs.psv"))
+    report = "report", "usage", "--by", "day", "--cluster", "pozidriv", "--json"
+    before = home.ok(*report)
+    assert "2 rows of 2 files" in home.ok("archive", "compact", "2016-12", "--cluster", "pozidriv")
+    [file] = json.loads(home.ok("archive", "list", "--files", "--json"))
+    [sums] = (home.path / "archive" / "sums" / "Asia" / "Shanghai").rglob(
+        f"{Path(file['path']).name}.sums"
+    )
+    made_ns = sums.stat().st_mtime_ns
+    assert home.ok(*report) == before
+    assert sums.stat().st_mtime_ns == made_ns

@@ -101,6 +101,21 @@ def added_up(
     ]
 
 
+def prepare(root: Path, files: Sequence[Segment], timezone: str) -> None:
+    """Add up those files of which there are no sums yet: no report has to.
+
+    Args:
+        root: Root of the archive.
+        files: All files of their clusters.
+        timezone: Zone of the days.
+
+    Raises:
+        InvariantBroken: A file is missing or cannot be read.
+    """
+    missing = [f for f in files if daysums.kept(root, f, timezone, 0, ["day_s"]) is None]
+    _made(root, files, missing, timezone)
+
+
 def _numbered(key: Int64s, size: int) -> tuple[Int64s, Int64s]:
     """Return the keys below `size` that there are, in order, and which of them each one is."""
     if size > _SIZE_MAX:

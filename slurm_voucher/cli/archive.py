@@ -5,7 +5,7 @@ import click
 from accounting.money import yuan_micro
 from accounting.proof import inventory
 from accounting.runs import places
-from accounting.settle import compacting
+from accounting.settle import compacting, summing
 from slurm_voucher.cli.output import Show, output_options, show_json
 from slurm_voucher.cli.site import CLUSTER, MONTH, Site, pass_site
 
@@ -72,6 +72,9 @@ def compact_(site: Site, month: str, cluster: str) -> None:
     if row is None:
         click.echo(f"{month} of {cluster}: stands in one file already, or there is nothing of it")
         return
+    with site.read() as conn:
+        files = places.files(conn, cluster=cluster)
+    summing.prepare(site.config.archive, files, site.policy.timezone)
     click.echo(
         f"{month} of {cluster}: {row['rows']} rows of {row['files']} files are in {row['path']} "
         f"now, {row['size_bytes']} bytes"
