@@ -164,3 +164,22 @@ def test_accounts_that_are_not_there_yet(tmp_path) -> None:
 
     assert home.ok("members", account) == home.ok("members") == "nothing to show\n"
     one_line(home.run("members", "CD99-9999"), 3, "account CD99-9999: not in the book")
+
+
+def test_what_a_limit_has_no_room_for_waits(home: Home) -> None:
+    """After 1,000,000 yuan of a unit in a year the next application waits, and is listed."""
+    came = []
+    for number, fee in (("2", "2,400,000"), ("3", "2,600,000")):
+        on = ("--on", "2026-11-20", "--paper", paper(home, number))
+        home.ok(*AT, "contract", "amend", "HT-1", "--fee", fee, *on)
+        home.ok(*AT, "apply", "HT-1", "--paper", paper(home, number))
+        came.append(act(home, "review", f"A-CD26-0001-{number}", "--confirm"))
+    assert [each.strip().rpartition(": ")[2] for each in came] == [
+        "voucher CD26-0001-2 issued", "confirmed, it waits for money"
+    ]  # fmt: skip
+    found = told.rows("waiting-list", home.ok(*AT, "waiting", "list", "--json"))
+    assert [(row["application"], row["wanted"], row["state"]) for row in found] == [
+        ("A-CD26-0001-3", "100,000.00", "waits")
+    ]
+    told.same_as_csv(found, home.ok(*AT, "waiting", "list", "--csv"))
+    audited(home)
