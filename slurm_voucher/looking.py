@@ -18,7 +18,7 @@ from accounting import policy as policies
 from accounting.book import ledger
 from accounting.errors import BookUnavailable, SlurmUnavailable
 from accounting.rates import pricelists
-from slurm_voucher import acting, aside, ending, partitions, queue, reconcile
+from slurm_voucher import acting, aside, ending, logs, partitions, queue, reconcile
 from slurm_voucher.asking import Rules
 from slurm_voucher.choices import Choices
 from slurm_voucher.commands import ask
@@ -162,7 +162,7 @@ def _tell(looked: Looked) -> None:
 
 def main() -> None:
     """Look whenever a frame with the site's settings comes, until there are no more."""
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
+    logs.begin()
     looker: Looker | None = None
 
     def look(config: Config) -> Looked:

@@ -24,6 +24,7 @@ from accounting.errors import InvalidInput, NotAllowed, Unavailable, VoucherErro
 from slurm_voucher import (
     answers,
     aside,
+    logs,
     looking,
     munge,
     partitions,
@@ -313,6 +314,6 @@ async def serve(config: Config) -> None:
 
 def main() -> None:
     """Read the site's settings from standard input, and serve."""
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
+    logs.begin()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(pickle.load(sys.stdin.buffer)))  # noqa: S301 - from voucherd

@@ -1,6 +1,5 @@
 """svoucher serve, reconcile: the holds beside Slurm's queue."""
 
-import logging
 import time
 from collections.abc import Mapping
 from datetime import date
@@ -14,7 +13,7 @@ from accounting.errors import SlurmUnavailable
 from accounting.money import yuan, yuan_micro
 from accounting.period import clock
 from accounting.vouchers import holds
-from slurm_voucher import looking, partitions, queue, rebinding, serving
+from slurm_voucher import logs, looking, partitions, queue, rebinding, serving
 from slurm_voucher.cli.output import Show, output_options
 from slurm_voucher.cli.site import CLUSTER, DAYS, TEXT, Site, pass_site
 
@@ -27,7 +26,7 @@ def serve_(site: Site) -> None:
     \b
     Example: svoucher serve
     """
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
+    logs.begin()
     serving.serve(site.config)
 
 

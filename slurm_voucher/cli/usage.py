@@ -1,6 +1,5 @@
 """svoucher import, collect, rate: usage in, from a file or from slurmdbd."""
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from accounting.money import yuan_micro
 from accounting.runs.nodes import Note
 from accounting.settle import charging, stored
 from accounting.settle.charging import Taken
-from slurm_voucher import noting, sweeping, watching
+from slurm_voucher import logs, noting, sweeping, watching
 from slurm_voucher.cli import progress
 from slurm_voucher.cli.output import say
 from slurm_voucher.cli.site import CLUSTER, DAY, Site, pass_site
@@ -223,7 +222,7 @@ def collect_(
     if watch:
         if all_states or skip_bad or nodes or since is not None:
             raise click.UsageError("--watch sweeps by itself; leave the other options out")
-        logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level="INFO")
+        logs.begin()
         watched = Watch(site.engine, site.config, cluster, lambda: site.stamp("system"))
         watching.watch(watched, every, least)
         return
