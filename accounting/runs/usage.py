@@ -172,10 +172,26 @@ def split(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
 
 
 def _filled(column: pa.Array | pa.ChunkedArray, null: int) -> npt.NDArray[Any]:
-    """Return whole numbers with a stand-in for null; without a copy where there is none."""
-    filled: npt.NDArray[Any]
-    filled = (pc.fill_null(column, null) if column.null_count else column).to_numpy()
-    return filled
+    """Return whole numbers with a stand-in for null; without a copy where there is none.
+
+    Bits that tell what is null become numbers of ones alone or none at all: Arrow's fill_null
+    goes from one null to the next, which takes many times as long where there are many.
+    """
+    if not column.null_count:
+        found: npt.NDArray[Any] = column.to_numpy()
+        return found
+    whole = as_one(column)
+    valid, values = whole.buffers()
+    begin, end = whole.offset, whole.offset + len(whole)
+    numbers_ = np.frombuffer(values, whole.type.to_pandas_dtype(), end)[begin:]
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), count=end, bitorder="little")[begin:]
+    instead = numbers_.dtype.type(null)
+    ones = bits.astype(numbers_.dtype)
+    np.negative(ones, out=ones)
+    kept: npt.NDArray[Any] = numbers_ ^ instead
+    kept &= ones
+    kept ^= instead
+    return kept
 
 
 def words(of_code: Sequence[str | None], code: npt.NDArray[np.integer]) -> pa.DictionaryArray:
