@@ -5,6 +5,7 @@ add up, without Python's lock. Sums are exact: halves of 64 bits are added apart
 the end. It loads numba: import it where it is used.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from accounting import period
 from accounting.errors import InvariantBroken
@@ -30,6 +32,7 @@ COLUMNS = (
 _BEFORE_S, _AFTER_S = 40 * 86_400, 2 * 86_400
 """What of the days around the month in which runs ended has a place of its own; what ran before
 that is added up plainly."""
+_ALWAYS = (0, 2**62)
 _CELL_BITS = 12
 _LOW, _BITS, _MOST = 2**32 - 1, 32, 2**31 - 1
 _KINDS_MAX = 2**20
@@ -54,14 +57,14 @@ def by_day(
     Raises:
         InvariantBroken: A file is missing or cannot be read, or a run ended in no day near.
     """
-    own = _Counter(part.file.month, timezone)
+    own = _Counter(part.file.month, timezone, _ALWAYS)
     for rows in tallying.batches(root, part, COLUMNS):
         own.count(rows)
     changed = tallying.again(root, [part])
     less: dict[str, _Counter] = {}
     if changed.num_rows:
         for month, rows in tallying.replaced(root, parts, changed, COLUMNS):
-            less.setdefault(month, _Counter(month, timezone)).count(rows)
+            less.setdefault(month, _Counter(month, timezone, _ALWAYS)).count(rows)
     found = [own.tables(1), *(counter.tables(-1) for counter in less.values())]
     return [pa.concat_tables(each).unify_dictionaries() for each in zip(*found, strict=True)]
 
@@ -72,12 +75,20 @@ def of_rows(rows: pa.Table, replaced: pa.Table, timezone: str) -> list[pa.Table]
     found = []
     for sign, table in ((1, rows), (-1, replaced)):
         for month, own in grouping.by_month(table, timezone):
-            counter = _Counter(month, timezone)
+            counter = _Counter(month, timezone, _span(own))
             whole = own.select(COLUMNS).unify_dictionaries().combine_chunks()
             for batch in whole.to_batches():
                 counter.count(batch)
             found.append(counter.tables(sign))
     return [pa.concat_tables(each).unify_dictionaries() for each in zip(*found, strict=True)]
+
+
+def _span(rows: pa.Table) -> tuple[int, int]:
+    """Return when the first of some runs began and the last one ended."""
+    end_s = usage.numbers(rows.column("end_s"))
+    begin_s = pc.min(rows.column("billed_from_s")).as_py()
+    first_s = int(end_s.min())
+    return min(first_s, first_s if begin_s is None else begin_s), int(end_s.max()) + 1
 
 
 class _Words:
@@ -89,15 +100,13 @@ class _Words:
 
     def of(self, rows: pa.RecordBatch) -> Int32s:
         """Return the number of what stands in each row."""
-        joint: Int64s = np.zeros(rows.num_rows, np.int64)
-        words, size = [], 1
+        joint: Int64s = np.zeros(1, np.int64)
+        words: list[list[str | None]] = []
         for name in self.columns:
-            column = rows.column(name)
-            words.append([*column.dictionary.to_pylist(), None])
-            code = column.indices
-            code = code.fill_null(len(words[-1]) - 1) if column.null_count else code
-            joint = joint * len(words[-1]) + code.to_numpy()
-            size *= len(words[-1])
+            code, listed = usage.split(rows.column(name))
+            words.append([None, *listed])
+            joint = joint * len(words[-1]) + (code + 1)
+        size = math.prod(map(len, words))
         if size > _KINDS_MAX:
             found, joint = np.unique(joint, return_inverse=True)
             size = len(found)
@@ -154,9 +163,10 @@ class _Sums:
 class _Counter:
     """Adds up the rows of a file, by each of `daysums.GROUPINGS`."""
 
-    def __init__(self, month: str, timezone: str) -> None:
+    def __init__(self, month: str, timezone: str, span: tuple[int, int]) -> None:
+        """Take the month in which the runs ended, and a span that no run reaches beyond."""
         begin_s, end_s = period.bounds(month, timezone)
-        begin_s, end_s = begin_s - _BEFORE_S, end_s + _AFTER_S
+        begin_s, end_s = max(span[0], begin_s - _BEFORE_S), min(span[1], end_s + _AFTER_S)
         self._month, self._timezone = month, timezone
         _, self._edges = reports.periods(begin_s, end_s, "day", timezone)
         self._calendar = calendar(self._edges)
@@ -209,10 +219,10 @@ def _rows(
     """Make rows of sums; what int64 does not hold comes in several."""
     low, high = (sign * half for half in halves)
     low, high = low & _LOW, high + (low >> _BITS)
-    tables = [daysums.SCHEMA.empty_table()]
+    tables: list[pa.Table] = []
     while len(day_s):
         part = np.clip(high, -_MOST - 1, _MOST)
-        figures = (part << _BITS) + low
+        figures = np.ascontiguousarray(((part << _BITS) + low).T)
         arrays = {"day_s": pa.array(day_s)}
         for name in daysums.WORDS:
             if name in columns:
@@ -220,12 +230,12 @@ def _rows(
                 arrays[name] = usage.words([kind[place] for kind in kinds], group)
             else:
                 arrays[name] = pa.nulls(len(day_s), daysums.SCHEMA.field(name).type)
-        arrays |= {name: pa.array(figures[:, i].copy()) for i, name in enumerate(daysums.FIGURES)}
+        arrays |= dict(zip(daysums.FIGURES, map(pa.array, figures), strict=True))
         tables.append(pa.table(arrays).select(daysums.SCHEMA.names).cast(daysums.SCHEMA))
         left = np.flatnonzero((high != part).any(axis=1))
         day_s, group, high = day_s[left], group[left], (high - part)[left]
         low = np.zeros_like(high)
-    return tables
+    return tables or [daysums.SCHEMA.empty_table()]
 
 
 def _plainly(runs: pa.Table, columns: Sequence[str], timezone: str, sign: int) -> list[pa.Table]:

@@ -12,6 +12,7 @@ of all files are those of the runs as they were told last, whatever was correcte
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,7 +41,13 @@ SCHEMA = pa.schema(
 FOLDER, SUFFIX = "sums", ".sums"
 VERSION = b"1"
 """Of what is kept; another one is added up anew."""
-_WRITTEN = {"compression": "zstd", "write_statistics": False, "write_page_checksum": True}
+_WRITTEN: dict[str, Any] = {
+    "compression": "snappy",
+    "use_dictionary": WORDS,
+    "column_encoding": dict.fromkeys(("day_s", *FIGURES), "DELTA_BINARY_PACKED"),
+    "write_statistics": False,
+    "write_page_checksum": True,
+}
 
 
 def where(path: str, timezone: str) -> str:

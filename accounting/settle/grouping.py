@@ -56,6 +56,8 @@ def _months(rows: pa.Table, timezone: str) -> tuple[npt.NDArray[np.int64], list[
     last = period.month_of(int(end_s.max()), timezone)
     while months[-1] != last:
         months.append(period.following(months[-1]))
+    if len(months) == 1:
+        return np.zeros(len(end_s), np.int64), months
     edges = [period.bounds(month, timezone)[0] for month in months]
     return np.searchsorted(np.array(edges), end_s, "right") - 1, months
 
