@@ -430,12 +430,12 @@ def test_what_accrues_is_the_sum_of_the_lines(shop: Town, taken_off: int) -> Non
     rows = rows_that_count(shop)
     lines = grouping.net(rows, rows.slice(0, taken_off), "Asia/Shanghai")
     expected: dict[tuple[str, str], tuple[int, int]] = {}
-    for line, account in lines:
+    for line, account in grouping.together([lines]):
         charge, eligible = expected.get((account, line.month), (0, 0))
         more = charge + line.charge_micro, eligible + line.eligible_micro
         expected[account, line.month] = more
 
-    found = grouping.accrued(rows, rows.slice(0, taken_off), "Asia/Shanghai")
+    found = grouping.accrued(lines)
     assert expected == found
     assert len(found) == (0 if taken_off == 5 else 2)
 

@@ -13,7 +13,7 @@ from accounting.errors import InvariantBroken
 from accounting.proof import inventory
 from accounting.runs import places
 from accounting.runs.segment import Segment
-from accounting.settle import charges, compacting, cutting, daysums, hours
+from accounting.settle import charges, compacting, cutting, hours, keeping
 from accounting.settle.summing import Asked
 
 ZONE = POLICY.timezone
@@ -28,7 +28,7 @@ def files(town: Town) -> list[Segment]:
 
 def kept(town: Town) -> list[Path]:
     """List the sums that are kept."""
-    return sorted((town.archive / daysums.FOLDER).rglob("*.sums"))
+    return sorted((town.archive / keeping.FOLDER).rglob("*.sums"))
 
 
 def usage(town: Town, asked: Asked = DAYS) -> dict[tuple[str, str], hours.Hours]:

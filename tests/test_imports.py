@@ -27,10 +27,10 @@ ROWS = """
     items tables
     curves
     rating quoting explaining drawdown ordering owners
-    onepass
+    onepass keeping
     grouping
     stored
-    tallying daysums
+    tallying daysums adding
     cutting
     summing
     pricing rerating closable eligible charges utilisation hours

@@ -20,7 +20,7 @@ from accounting.book import schema
 from accounting.errors import InvariantBroken
 from accounting.runs import archive, filing, places, usage, watermarks
 from accounting.runs.segment import Segment
-from accounting.settle import daysums, summing
+from accounting.settle import adding, daysums, grouping, keeping, summing
 
 WINDOW_ROWS = 4_000_000
 """About how many keys are compared at a time."""
@@ -56,7 +56,7 @@ def findings(conn: Connection, root: Path, timezone: str) -> Iterator[Finding]:
             sound.append(file)
     yield from _unknown(conn, root, files)
     if len(sound) == len(files):  # what takes the place of others is counted with them
-        yield from _sums(root, files, timezone)
+        yield from _sums(conn, root, files, timezone)
     for cluster in sorted({file.cluster for file in sound}):
         yield from _keys(root, [file for file in sound if file.cluster == cluster])
     yield from _months(conn, files, timezone)
@@ -82,12 +82,21 @@ def _unknown(conn: Connection, root: Path, files: Sequence[Segment]) -> Iterator
             yield Finding("unknown", path, "is of no segment; the next run puts it in quarantine")
 
 
-def _sums(root: Path, files: Sequence[Segment], timezone: str) -> Iterator[Finding]:
-    """Yield sums of days that are not what the runs of their file come to."""
-    for file, differ in zip(files, summing.differ(root, files, timezone), strict=True):
-        if differ:
-            path = daysums.where(file.path, timezone)
-            yield Finding("sums", path, "are not what its runs come to; delete it, it is made anew")
+def _sums(
+    conn: Connection, root: Path, files: Sequence[Segment], timezone: str
+) -> Iterator[Finding]:
+    """Yield sums that are kept and are not what the runs of their file come to."""
+    kinds = (
+        (daysums.KIND, summing.differ(root, files, timezone)),
+        (grouping.KIND, adding.differ(conn, root, files, timezone)),
+    )
+    for kind, differ in kinds:
+        for file, wrong in zip(files, differ, strict=True):
+            if wrong:
+                path = keeping.where(file.path, timezone, kind)
+                yield Finding(
+                    "sums", path, "are not what its runs come to; delete it, it is made anew"
+                )
 
 
 def _keys(root: Path, files: Sequence[Segment]) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from accounting.policy import Policy
 from accounting.rates import pricelists
 from accounting.runs import archive, usage
 from accounting.runs.segment import Segment
-from accounting.settle import grouping, pricing, refunding, stating, stored
+from accounting.settle import adding, grouping, pricing, refunding, stating, stored
 from accounting.vouchers import debts, holds
 
 _LINE = ("usage_month", "cluster", "partition", "qos", "chip", "tariff", "runs", "gflops_s",
@@ -43,7 +43,7 @@ def differences(conn: Connection, root: Path, policy: Policy) -> Iterator[tuple[
         conn: The book; only read.
         root: Root of the usage archive.
     """
-    sums = stored.Sums(root, policy.timezone)
+    sums = adding.Sums(root, policy.timezone, of_runs=True)
     with _MEMORY.begin() as copy:
         schema.create(copy)
         for trigger in triggers.KEEP_BALANCES:
@@ -95,12 +95,9 @@ def _charges(
         runs = archive.read(root, [segment])
         yield from _ratings(copy, segment, runs, policy, rows.get("refund", ()))
         before = stored.superseded(copy, root, runs, segments)
-        for group, account in grouping.net(runs, before, policy.timezone):
-            was = sums.get((segment.path, account, group.month), (0, 0))
-            sums[segment.path, account, group.month] = (
-                was[0] + group.charge_micro,
-                was[1] + group.eligible_micro,
-            )
+        lines = grouping.net(runs, before, policy.timezone)
+        for (account, month), charged in grouping.accrued(lines).items():
+            sums[segment.path, account, month] = charged
     posted = {
         (row["path"], row["account"], row["month"]): (row["charge_micro"], row["eligible_micro"])
         for row in rows["charge"]
@@ -161,7 +158,7 @@ def _refund(
 
 
 def _statement(
-    copy: Connection, sums: stored.Sums, rows: dict[str, Any], policy: Policy
+    copy: Connection, sums: adding.Sums, rows: dict[str, Any], policy: Policy
 ) -> Iterator[tuple[str, str]]:
     paper = rows["statement"][0]
     stated = stating.state(copy, sums, paper["account"], paper["month"], policy)

@@ -27,7 +27,7 @@ from accounting.policy import Policy
 from accounting.rates import rating
 from accounting.runs import archive, filing, places, usage, watermarks
 from accounting.runs.segment import COLUMNS
-from accounting.settle import daysums, owners, stored
+from accounting.settle import keeping, owners, stored
 from accounting.settle.writing import Writer, Written
 from accounting.vouchers import releasing
 
@@ -161,7 +161,7 @@ def tidy(engine: Engine, root: Path) -> list[str]:
     with ledger.reading(engine).begin() as conn:
         known, old = {file.path for file in places.files(conn)}, places.retired(conn)
     filing.retire(root, old)
-    daysums.tidy(root, known)
+    keeping.tidy(root, known)
     return filing.quarantine(root, known)
 
 

@@ -4,7 +4,7 @@ Sums are net of corrections: a changed run counts with its latest revision, and 
 is taken off. Nothing here writes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from accounting import period
+from accounting.errors import InvalidInput
 from accounting.rates import rating
 from accounting.runs import archive, usage
+from accounting.settle.keeping import Kind
 
 
 class Group(NamedTuple):
@@ -90,66 +92,100 @@ def outdated(stored: pa.Table, rows: pa.Table) -> "np.ndarray[tuple[int], np.dty
 
 _REVISION = ["cluster", "job_id", "submit_s", "start_s", "revision"]
 SUMMED = [*archive.SUMS, "end_s", "account", "cluster", "partition", "qos", "chip", "tariff"]
-_GROUP = ("account", "month", "cluster", "partition", "qos", "chip", "tariff")
+_BY = ("account", "month", "cluster", "partition", "qos", "chip", "tariff")
+_FIGURES = ("runs", *archive.SUMS)
+LINES = pa.schema(
+    [
+        *(pa.field(name, usage.STORED.field("account").type) for name in _BY),
+        *(pa.field(name, pa.int64(), nullable=False) for name in _FIGURES),
+    ]
+)
+"""What runs add to statements: a row for each account and group."""
+KIND = Kind(".lines", b"1", LINES)
+"""It is kept of each segment, as long as that has a file of its own."""
 
 
-def net(added: pa.Table, removed: pa.Table, timezone: str) -> list[tuple[Group, str]]:
-    """Sum charged rows by group and account, those added minus those they take the place of.
+def net(added: pa.Table, removed: pa.Table, timezone: str) -> pa.Table:
+    """Sum charged rows by account and group, those added minus those they take the place of.
 
     Groups in which nothing is left over are not there: a corrected state costs no line.
+
+    Returns:
+        A table of the schema LINES.
+
+    Raises:
+        InvalidInput: They come to more than 64 bits hold.
     """
-    if not removed.num_rows:  # of each group there is one sum, of one run or more
-        plain = sorted(_summed(added, timezone))
-        return [(Group(*key[1:], *total), key[0]) for key, total in plain]  # type: ignore[arg-type]
-    sums: dict[tuple[str, ...], list[int]] = {}
-    for rows, sign in ((added, 1), (removed, -1)):
-        for key, values in _summed(rows, timezone):
-            total = sums.setdefault(key, [0, 0, 0, 0])
-            for i, value in enumerate(values):
-                total[i] += sign * value
-    return [
-        (Group(*key[1:], *total), key[0])  # type: ignore[arg-type]  # six names, then four sums
-        for key, total in sorted(sums.items())
-        if any(total)
-    ]
+    parts = [_charged(added, timezone, 1)]
+    if removed.num_rows:
+        parts.append(_charged(removed, timezone, -1))
+    found = _summed(pa.concat_tables(parts), _BY)
+    left = np.logical_or.reduce([usage.numbers(found.column(name)) != 0 for name in _FIGURES])
+    return found if left.all() else found.filter(pa.array(left))
 
 
-def accrued(
-    added: pa.Table, removed: pa.Table, timezone: str
-) -> dict[tuple[str, str], tuple[int, int]]:
-    """Sum charge and eligible part of `net` by account and month."""
-    sums: dict[tuple[str, str], tuple[int, int]] = {}
-    amounts = (usage.numbers(added.column(name)) for name in ("charge_micro", "eligible_micro"))
-    most = max(int(each.max(initial=0)) for each in amounts)
-    if not removed.num_rows and most * added.num_rows < 2**63:
-        # no group comes to nothing, so none need be told apart from another
-        for (account, month), (_, _, charge, eligible) in _summed(added, timezone, _GROUP[:2]):
-            sums[account, month] = charge, eligible
-        return sums
-    for group, account in net(added, removed, timezone):
-        charge, eligible = sums.get((account, group.month), (0, 0))
-        sums[account, group.month] = charge + group.charge_micro, eligible + group.eligible_micro
-    return sums
+def of(lines: pa.Table, keys: Container[tuple[str, str]]) -> pa.Table:
+    """Keep the lines of some accounts and months."""
+    account, accounts = usage.split(lines.column("account"))
+    month, months = usage.split(lines.column("month"))
+    own = np.array([[(a, m) in keys for m in months] for a in accounts], np.bool_)
+    return lines.filter(pa.array(own.reshape(len(accounts), len(months))[account, month]))
 
 
-def _summed(
-    rows: pa.Table, timezone: str, by: Sequence[str] = _GROUP
-) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
-    """Sum the charged rows of each account by group: words stay numbers until they are few."""
-    named = [name for name in by if name != "month"]
+def together(tables: Sequence[pa.Table]) -> list[tuple[Group, str]]:
+    """Sum lines up, in whatever table they are, by account and group; each with its account."""
+    found = _summed(pa.concat_tables([LINES.empty_table(), *tables]), _BY)
+    words = [[word or "" for word in usage.values(found.column(name))] for name in _BY]
+    sums = (usage.values(found.column(name)) for name in _FIGURES)
+    account, *others = words
+    return list(zip(map(Group, *others, *sums), account, strict=True))
+
+
+def accrued(lines: pa.Table) -> dict[tuple[str, str], tuple[int, int]]:
+    """Sum charge and eligible part of lines by account and month."""
+    found = _summed(lines, ("account", "month"))
+    names = ("account", "month", "charge_micro", "eligible_micro")
+    account, month, charge, eligible = (usage.values(found.column(name)) for name in names)
+    keys = zip(account, month, strict=True)
+    return dict(zip(keys, zip(charge, eligible, strict=True), strict=True))
+
+
+def _charged(rows: pa.Table, timezone: str, sign: int) -> pa.Table:
+    """Return the charged rows of each account as lines of one run each, or less one."""
+    named = [name for name in _BY if name != "month"]
     own = rows.select(["status", *named, *archive.SUMS, "end_s"])
     own = own.filter(pc.is_valid(own.column("account")))  # few have one: the rest is about them
-    charged = with_status(own, rating.CHARGED).drop_columns(["status"])
+    charged = with_status(own, rating.CHARGED)
     place, months = _months(charged, timezone)
-    table = charged.append_column("month", usage.words(months, place))
-    table = table.unify_dictionaries().combine_chunks()
-    found = table.group_by(list(by), use_threads=False).aggregate(
-        [([], "count_all"), *((name, "sum") for name in archive.SUMS)]
-    )
-    names = [[word or "" for word in usage.values(found.column(name))] for name in by]
-    sums = (usage.values(found.column(f"{name}_sum")) for name in archive.SUMS)
-    counts = usage.values(found.column("count_all"))
-    yield from zip(zip(*names, strict=True), zip(counts, *sums, strict=True), strict=True)
+    columns = {name: charged.column(name) for name in (*named, *archive.SUMS)}
+    if sign < 0:
+        columns |= {name: pc.negate(columns[name]) for name in archive.SUMS}
+    columns["month"] = usage.words(months, place)
+    columns["runs"] = pa.array(np.full(charged.num_rows, sign))
+    return pa.Table.from_arrays([columns[name] for name in LINES.names], schema=LINES)
+
+
+def _summed(lines: pa.Table, by: Sequence[str]) -> pa.Table:
+    """Sum lines: words stay numbers until they are few."""
+    _must_fit(lines)
+    table = lines.unify_dictionaries().combine_chunks()
+    sums = [(name, "sum") for name in _FIGURES]
+    found = table.group_by(list(by), use_threads=False).aggregate(sums)
+    columns = [found.column(name) for name in (*by, *(f"{name}_sum" for name in _FIGURES))]
+    schema = pa.schema([LINES.field(name) for name in (*by, *_FIGURES)])
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _must_fit(lines: pa.Table) -> None:
+    """Refuse what sums of 64 bits do not hold: Arrow would go round."""
+    for name in _FIGURES:
+        values = usage.numbers(lines.column(name))
+        most = max(int(values.max(initial=0)), -int(values.min(initial=0)))
+        if most * len(values) >= 2**63 and sum(map(abs, values.tolist())) >= 2**63:
+            raise InvalidInput(
+                f"{name} of {len(values)} runs come to more than 64 bits hold; look for a price or "
+                "a run that is absurd"
+            )
 
 
 def added(groups: Iterable[Group]) -> list[Group]:

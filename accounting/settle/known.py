@@ -44,7 +44,7 @@ class Account:
         stated: What statements took: charge, eligible, fee and deduction.
         borne: What each voucher bore on statements.
         refunds: What has to be credited, by id in order.
-        unstated: Segments with charges that are on no statement yet.
+        unstated: What of that is on no statement yet, by segment: charge and eligible part.
     """
 
     account: str
@@ -54,7 +54,7 @@ class Account:
     stated: Mapping[str, Sums]
     borne: Mapping[str, Mapping[str, int]]
     refunds: Mapping[str, Mapping[str, Refund]]
-    unstated: Mapping[str, Sequence[str]]
+    unstated: Mapping[str, Mapping[str, tuple[int, int]]]
 
 
 def accounts(
@@ -83,8 +83,11 @@ def accounts(
     }
 
 
-def unstated(conn: Connection, names: Sequence[str], month: str) -> dict[str, dict[str, list[str]]]:
-    """Return which segments have charges that are on no statement yet, by account and month.
+def unstated(
+    conn: Connection, names: Sequence[str], month: str
+) -> dict[str, dict[str, dict[str, tuple[int, int]]]]:
+    """Return the charges that are on no statement yet, by account, month and segment: charge and
+    eligible part of each.
 
     A statement has the charges of its own month and of those before: what was charged meanwhile
     for a later month is still to be stated.
@@ -96,13 +99,16 @@ def unstated(conn: Connection, names: Sequence[str], month: str) -> dict[str, di
         .scalar_subquery()
     )
     query = (
-        select(charge.account, charge.month, charge.path)
+        select(
+            charge.account, charge.month, charge.path, charge.charge_micro, charge.eligible_micro
+        )
         .where(charge.account.in_(names), charge.month <= month, charge.seq > upto)
         .order_by(charge.seq, charge.path)
     )
-    found: dict[str, dict[str, list[str]]] = {}
-    for account, usage_month, path in conn.execute(query):
-        found.setdefault(account, {}).setdefault(usage_month, []).append(path)
+    found: dict[str, dict[str, dict[str, tuple[int, int]]]] = {}
+    for account, usage_month, path, micro, eligible_micro in conn.execute(query).all():
+        own = found.setdefault(account, {}).setdefault(usage_month, {})
+        own[path] = (int(micro), int(eligible_micro))
     return found
 
 

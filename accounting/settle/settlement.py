@@ -23,7 +23,7 @@ from accounting.errors import InvalidInput
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.settle import closable, known, statements, stating
-from accounting.settle.stored import Sums
+from accounting.settle.adding import Sums
 from accounting.vouchers import debts, holds
 from accounting.vouchers.registry import contracts, find
 
@@ -73,8 +73,9 @@ def close(
         sums = Sums(archive, policy.timezone)
         if not closed(conn, scope, month):
             closable.check(conn, archive, month, scope.provider, scope.account, policy, stamp)
-            for some in _some(accounts):  # what takes its time is done while no writer waits for it
-                sums.read(conn, known.unstated(conn, some, month).values())
+            # what takes its time is done while no writer waits for it
+            for some in _some(accounts, ledger.KEYS_MAX):
+                sums.read(conn, known.unstated(conn, some, month))
     for some in _some(accounts):
         with engine.begin() as conn:
             lock(conn)
@@ -91,11 +92,11 @@ def close(
         return [row["id"] for row in papers if row["account"] in own]
 
 
-def _some(accounts: Sequence[str]) -> Iterator[Sequence[str]]:
+def _some(accounts: Sequence[str], together: int = TOGETHER) -> Iterator[Sequence[str]]:
     """Yield accounts, some at a time: many cost little more than one, but all of them would keep
     every other writer out for long."""
-    for i in range(0, len(accounts), TOGETHER):
-        yield accounts[i : i + TOGETHER]
+    for i in range(0, len(accounts), together):
+        yield accounts[i : i + together]
 
 
 def closed(conn: Connection, scope: Scope, month: str) -> bool:

@@ -15,7 +15,7 @@ from accounting import money
 from accounting.errors import InvariantBroken
 from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
-from accounting.settle import drawdown, eligible, known, stored
+from accounting.settle import adding, drawdown, eligible, known
 from accounting.settle.grouping import Group
 
 
@@ -52,13 +52,13 @@ class Paper:
         return dict(total)
 
 
-def state(conn: Connection, sums: stored.Sums, account: str, month: str, policy: Policy) -> Paper:
+def state(conn: Connection, sums: adding.Sums, account: str, month: str, policy: Policy) -> Paper:
     """Work out what an account's statement of a month has to say; see `states`."""
     return states(conn, sums, [account], month, policy)[account]
 
 
 def states(
-    conn: Connection, sums: stored.Sums, accounts: Sequence[str], month: str, policy: Policy
+    conn: Connection, sums: adding.Sums, accounts: Sequence[str], month: str, policy: Policy
 ) -> dict[str, Paper]:
     """Work out what statements of a month have to say, of at most KEYS_MAX accounts.
 
@@ -70,19 +70,19 @@ def states(
         InvariantBroken: The runs in the archive do not add up to the charges in the book.
     """
     told = known.accounts(conn, accounts, month, policy)
-    sums.read(conn, (own.unstated for own in told.values()))
+    sums.read(conn, {own.account: own.unstated for own in told.values()})
     return {account: _paper(conn, sums, told[account], policy) for account in accounts}
 
 
-def _paper(conn: Connection, sums: stored.Sums, own: known.Account, policy: Policy) -> Paper:
+def _paper(conn: Connection, sums: adding.Sums, own: known.Account, policy: Policy) -> Paper:
     left_fen = {voucher.id: voucher.left_fen for voucher in own.vouchers}
     lines: list[Line] = []
     by_month: dict[str, Mapping[str, int]] = {}
     for usage_month, cumulative in sorted(own.charged.items()):
         pending = own.refunds.get(usage_month, {})
         keys = {name: refund.run for name, refund in pending.items()}
-        paths = own.unstated.get(usage_month, ())
-        groups = stored.groups(conn, sums, own.account, usage_month, paths, keys)
+        charges = own.unstated.get(usage_month, {})
+        groups = adding.groups(conn, sums, own.account, usage_month, charges, keys)
         taken = own.stated.get(usage_month, known.NOTHING)
         _check_archive(own.account, usage_month, cumulative, taken, groups)
         if not groups:
@@ -105,7 +105,7 @@ def _paper(conn: Connection, sums: stored.Sums, own: known.Account, policy: Poli
 
 
 def _intervals(
-    conn: Connection, sums: stored.Sums, own: known.Account, usage_month: str, policy: Policy
+    conn: Connection, sums: adding.Sums, own: known.Account, usage_month: str, policy: Policy
 ) -> list[int]:
     """Return what a month cost in each interval between the edges of an account's vouchers."""
     cumulative = own.charged[usage_month]
@@ -124,7 +124,7 @@ def _kept(before: Mapping[str, int], refunds: Mapping[str, known.Refund]) -> dic
 
 def month_lines(
     usage_month: str,
-    groups: Sequence[stored.Line],
+    groups: Sequence[adding.Line],
     refunds: Mapping[str, known.Refund],
     fee_fen: int,
     deduction_fen: int,
@@ -172,7 +172,7 @@ def _check_archive(
     month: str,
     cumulative: Mapping[str, int],
     stated: Mapping[str, int],
-    groups: Sequence[stored.Line],
+    groups: Sequence[adding.Line],
 ) -> None:
     new_micro = cumulative["charge"] - stated["charge"]
     found_micro = sum(group.charge_micro for group, _ in groups)

@@ -6,9 +6,7 @@ the rows of these jobs are kept.
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,8 +14,7 @@ import pyarrow.compute as pc
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from accounting.book import ledger, schema
-from accounting.errors import InvariantBroken
+from accounting.book import schema
 from accounting.rates import rating
 from accounting.runs import archive, places, resized, usage
 from accounting.runs.segment import Segment
@@ -25,9 +22,6 @@ from accounting.settle import grouping
 
 KEY = (*usage.Keys._fields, "revision")
 """Columns that tell which rows count."""
-_PLAIN = ["status", *grouping.SUMMED]
-_NET = [*dict.fromkeys([*KEY, *_PLAIN])]
-"""Columns of what `grouping.net` sums, and `superseded` looks up."""
 _NAMES = ["cluster", "job", "job_id", "submit_s"]
 THREADS = min(4, os.cpu_count() or 1)
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -172,120 +166,3 @@ def charged(
 def _is(rows: pa.Table, account: str) -> pa.ChunkedArray:
     """Mark the rows of an account."""
     return pc.fill_null(pc.equal(rows.column("account").cast(pa.string()), account), False)
-
-
-Line = tuple[grouping.Group, str | None]
-"""What a statement has a line for, and the refund that it is the credit of."""
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Sums of segments by account, each read and verified once: a close asks for every account.
-
-    What a segment adds is what its rows cost, less those that they take the place of; it does not
-    change, whatever is written later.
-    """
-
-    root: Path
-    timezone: str
-    _places: dict[str, Segment] = field(default_factory=dict)
-    _known: dict[str, dict[str, list[grouping.Group]]] = field(default_factory=dict)
-
-    def read(self, conn: Connection, unstated: Iterable[Mapping[str, Sequence[str]]]) -> None:
-        """Read segments that were not read before, some beside each other.
-
-        Args:
-            conn: The book.
-            unstated: Their paths, by month, as `known.unstated` tells them of each account.
-
-        Raises:
-            InvariantBroken: A file is missing, or is not what the book says.
-        """
-        paths = {path for by_month in unstated for some in by_month.values() for path in some}
-        wanted = sorted(paths - self._known.keys())
-        new = [
-            segment
-            for i in range(0, len(wanted), ledger.KEYS_MAX)
-            for segment in segments(
-                conn, schema.segment.c.path.in_(wanted[i : i + ledger.KEYS_MAX])
-            )
-        ]
-        self._places.update((segment.path, segment) for segment in new)
-        with ThreadPoolExecutor(THREADS) as pool:
-            plain = zip(new, pool.map(self._plain, new), strict=True)
-            self._known.update((one.path, found) for one, found in plain if found is not None)
-        for segment in new:
-            if segment.path not in self._known:
-                rows = self._rows(segment, _NET)
-                before = superseded(conn, self.root, rows)
-                self._known[segment.path] = self._by_account(rows, before)
-
-    def of(self, path: str, account: str) -> Sequence[grouping.Group]:
-        """Return what a segment that was read adds for an account."""
-        return self._known[path].get(account, ())
-
-    def place(self, path: str) -> Segment:
-        """Return a segment that was read."""
-        return self._places[path]
-
-    def _plain(self, segment: Segment) -> dict[str, list[grouping.Group]] | None:
-        """Sum a segment up whose rows take the place of no others; None: they may."""
-        if archive.has_revisions(self.root, segment):
-            return None
-        rows = self._rows(segment, _PLAIN)
-        return self._by_account(rows, rows.slice(0, 0))
-
-    def _rows(self, segment: Segment, columns: Sequence[str]) -> pa.Table:
-        rows = archive.read(self.root, [segment], [*dict.fromkeys([*columns, *archive.VERIFIED])])
-        for problem in archive.verify(self.root, segment, rows):
-            raise InvariantBroken(f"archive: {problem}; run svoucher audit")
-        return rows
-
-    def _by_account(self, rows: pa.Table, before: pa.Table) -> dict[str, list[grouping.Group]]:
-        found: dict[str, list[grouping.Group]] = {}
-        for group, account in grouping.net(rows, before, self.timezone):
-            found.setdefault(account, []).append(group)
-        return found
-
-
-def groups(
-    conn: Connection,
-    sums: Sums,
-    account: str,
-    month: str,
-    paths: Sequence[str],
-    refunds: Mapping[str, tuple[object, ...]],
-) -> list[Line]:
-    """Sum an account's runs of a month in some segments, net of corrections.
-
-    Args:
-        conn: The book.
-        sums: What segments add; these were read.
-        account: Whose.
-        month: In which they ended.
-        paths: The segments.
-        refunds: Key of the run of each refund that has to stand apart, by its id.
-    """
-    parts = [group for path in paths for group in sums.of(path, account)]
-    credits_: list[Line] = []
-    found = [sums.place(path) for path in paths]
-    for refund, key in refunds.items():
-        job = pa.chunked_array([pa.array([key[1]], pa.int64())])
-        rows = archive.read(sums.root, found, job_ids=job)
-        before = superseded(conn, sums.root, rows)
-        apart = grouping.net(
-            rows.filter(_is_run(rows, key)), before.filter(_is_run(before, key)), sums.timezone
-        )
-        own = [each for each, whose in apart if (whose, each.month) == (account, month)]
-        credits_ += [(each, refund) for each in own]
-        parts += [grouping.negative(each) for each in own]
-    plain = [each for each in grouping.added(parts) if each.month == month]
-    return [*((each, None) for each in plain), *credits_]
-
-
-def _is_run(rows: pa.Table, key: tuple[object, ...]) -> pa.ChunkedArray:
-    """Mark the revisions of a run."""
-    same = pc.equal(rows.column("cluster").cast(pa.string()), key[0])
-    for name, value in zip(usage.Keys._fields[1:], key[1:], strict=True):
-        same = pc.and_(same, pc.fill_null(pc.equal(rows.column(name), value), False))
-    return same

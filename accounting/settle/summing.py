@@ -18,7 +18,7 @@ from accounting import period
 from accounting.runs import reports, usage
 from accounting.runs.segment import Segment
 from accounting.runs.usage import Int64s
-from accounting.settle import daysums
+from accounting.settle import daysums, keeping
 from accounting.settle.daysums import GROUPINGS, SCHEMA, WORDS
 
 THREADS = min(4, os.cpu_count() or 1)
@@ -112,8 +112,15 @@ def prepare(root: Path, files: Sequence[Segment], timezone: str) -> None:
     Raises:
         InvariantBroken: A file is missing or cannot be read.
     """
-    missing = [f for f in files if daysums.kept(root, f, timezone, 0, ["day_s"]) is None]
+    missing = [f for f in files if _kept(root, f, timezone, 0, ["day_s"]) is None]
     _made(root, files, missing, timezone)
+
+
+def _kept(
+    root: Path, file: Segment, timezone: str, number: int, columns: Sequence[str]
+) -> pa.Table | None:
+    """Return columns of what is kept of a file by one of GROUPINGS, or None."""
+    return keeping.kept(root, file, timezone, daysums.KIND, number, columns)
 
 
 def _numbered(key: Int64s, size: int) -> tuple[Int64s, Int64s]:
@@ -142,7 +149,7 @@ def _tables(root: Path, files: Sequence[Segment], asked: Asked, figures: Iterabl
     number = next((i for i, columns in enumerate(GROUPINGS) if asked.group in columns), 0)
 
     def read(file: Segment) -> pa.Table | None:
-        return daysums.kept(root, file, asked.timezone, number, [*names, *by])
+        return _kept(root, file, asked.timezone, number, [*names, *by])
 
     with ThreadPoolExecutor(THREADS) as pool:
         found = [*pool.map(read, files)]
@@ -177,7 +184,7 @@ def differ(root: Path, files: Sequence[Segment], timezone: str) -> Iterator[bool
         timezone: Zone of the days.
     """
     for file in files:
-        kept = [daysums.kept(root, file, timezone, i, SCHEMA.names) for i in range(len(GROUPINGS))]
+        kept = [_kept(root, file, timezone, i, SCHEMA.names) for i in range(len(GROUPINGS))]
         [made] = _counted(root, files, [file], timezone)
         yield any(
             own is not None and _in_order(own) != _in_order(other)
@@ -202,7 +209,7 @@ def _made(
     """Add up files of which there are no sums, and keep those."""
     made = _counted(root, files, missing, timezone)
     for file, tables in zip(missing, made, strict=True):
-        daysums.keep(root, file, timezone, tables)
+        keeping.keep(root, file, timezone, daysums.KIND, tables)
     return made
 
 

@@ -21,7 +21,7 @@ from accounting.policy import Policy
 from accounting.rates import rating
 from accounting.runs import archive, places, resized, usage
 from accounting.runs.segment import Segment
-from accounting.settle import daysums, grouping, owners
+from accounting.settle import daysums, grouping, keeping, owners
 from accounting.settle.pricing import Pricing
 
 THREADS = 2
@@ -61,7 +61,7 @@ def write_rows(
     of_hold: Mapping[str, str],
     timezone: str,
 ) -> list[Written]:
-    """Write rows of the schema STORED as a segment for each month, and keep its sums of days.
+    """Write rows of the schema STORED as a segment for each month, and keep its sums.
 
     Args:
         root: Root of the usage archive.
@@ -77,7 +77,12 @@ def write_rows(
     for month, own in grouping.by_month(rows, timezone):
         segment = archive.write(root, cluster, month, own)
         replaced = grouping.superseded(own, before)
-        daysums.keep(root, segment, timezone, cutting.of_rows(own, replaced, timezone))
+        days, lines = (
+            cutting.of_rows(own, replaced, timezone),
+            grouping.net(own, replaced, timezone),
+        )
+        keeping.keep(root, segment, timezone, daysums.KIND, days)
+        keeping.keep(root, segment, timezone, grouping.KIND, [lines])
         charged = usage.marks(own.column("status"), rating.CHARGED)
         found.append(
             Written(
@@ -85,18 +90,15 @@ def write_rows(
                 int((usage.numbers(own.column("revision")) == 0).sum()),
                 int(usage.marks(own.column("status"), rating.UNRATED).sum()),
                 int((charged & own.column("account").is_null().to_numpy()).sum()),
-                _charges(segment, own, replaced, timezone),
+                _charges(segment, lines),
                 _ends(own, of_hold),
             )
         )
     return found
 
 
-def _charges(
-    segment: Segment, rows: pa.Table, replaced: pa.Table, timezone: str
-) -> list[dict[str, Any]]:
+def _charges(segment: Segment, lines: pa.Table) -> list[dict[str, Any]]:
     """Sum what a segment changes on each account, net of what earlier revisions charged."""
-    sums = grouping.accrued(rows, replaced, timezone)
     return [
         {
             "path": segment.path,
@@ -105,7 +107,7 @@ def _charges(
             "charge_micro": charge,
             "eligible_micro": eligible,
         }
-        for (account, month), (charge, eligible) in sorted(sums.items())
+        for (account, month), (charge, eligible) in sorted(grouping.accrued(lines).items())
     ]
 
 
