@@ -207,6 +207,68 @@ def _by_curve(curves: Tables, item: int, from_s: int, until_s: int, unit: int) -
     return (2 * cost * curves.items[ITEM * item + 1] + unit) // (2 * unit)  # type: ignore[no-any-return]
 
 
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_UPPER = np.uint64(32)
+
+
+@_compiled
+def number_values(
+    values: Int64s, slots: npt.NDArray[np.int32], numbers: Int64s, firsts: Int64s
+) -> int:
+    """Number values in the order in which they come; the same have the same number.
+
+    Args:
+        values: int64[n].
+        slots: int32[2**k], zeros; the number + 1 that has come to stand in each.
+        numbers: int64[n], filled in.
+        firsts: int64[2**(k - 1)], filled in: the row in which each number comes first.
+
+    Returns:
+        How many numbers there are; -1: more than there is room for.
+    """
+    mask, count = np.uint64(slots.shape[0] - 1), 0
+    for i in range(values.shape[0]):
+        place = (np.uint64(values[i]) * _MIX >> _UPPER) & mask
+        while slots[place] and values[firsts[slots[place] - 1]] != values[i]:
+            place = (place + np.uint64(1)) & mask
+        if not slots[place]:
+            if count == firsts.shape[0]:
+                return -1
+            firsts[count] = i
+            count += 1
+            slots[place] = count
+        numbers[i] = slots[place] - 1
+    return count
+
+
+@_compiled
+def span_runs(
+    start_s: Int64s, begin_s: Int64s, end_s: Int64s, elapsed_s: Int64s, first_s: int, last_s: int,
+    spans: Int64s, billed_s: Int64s, fit: npt.NDArray[np.bool_],
+) -> None:  # fmt: skip
+    """Find out when runs ran, as `rating.rate` needs it, and whether their times fit together;
+    what is returned is zeros before."""
+    for i in range(start_s.shape[0]):
+        start, begin, end, elapsed = start_s[i], begin_s[i], end_s[i], elapsed_s[i]
+        fit[i] = False
+        known = elapsed >= 0 and elapsed <= last_s
+        if known and first_s <= start and start <= begin and begin <= end and end <= last_s:
+            billed, wall = max(elapsed - (begin - start), 0), end - begin
+            fit[i] = billed <= wall
+            billed_s[i] = billed if fit[i] else 0
+            spans[0, i], spans[1, i], spans[2, i] = begin, end, wall - billed_s[i]
+
+
+@_compiled
+def whole_span(spans: Int64s, billed_s: Int64s, otherwise_s: int) -> tuple[int, int]:
+    """Return when the first of the runs that are billed begins and the last one ends."""
+    begin_s, end_s = _HIGHEST, otherwise_s
+    for i in range(billed_s.shape[0]):
+        if billed_s[i] > 0:
+            begin_s, end_s = min(begin_s, spans[i, 0]), max(end_s, spans[i, 1])
+    return min(begin_s, end_s), end_s
+
+
 @_compiled
 def price_runs(
     which: npt.NDArray[np.bool_],

@@ -27,6 +27,7 @@ __all__ = ["CHARGED", "COLUMNS", "FREE", "UNRATED", "Rating", "Window", "define"
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+_FEW_KINDS = 2**12
 COLUMNS = tuple(name for name in usage.RATED.names if name not in ("revision", "account"))
 """What `rate` returns; types as in usage.RATED."""
 
@@ -55,12 +56,15 @@ def rate(
     Returns:
         One row for each run, in the same order, with the columns COLUMNS.
     """
+    # numba takes its time; only who rates shall wait for it
+    from accounting.rates import kernels
+
     seen = seen or Seen(tariff)
     item, kinds = kinds_of(table, tariff, accounts, units)
     item = seen.numbers(kinds).take(item)
     spans, billed_s, fit = _spans(table, windows, accounts)
     counted = _counted(spans, billed_s, seen.bases, item)
-    known = seen.items(*_whole_span(counted, billed_s > 0))
+    known = seen.items(*map(int, kernels.whole_span(counted, billed_s, FIRST_S)))
     answers = _Answers(len(item))
     _settle_states(answers, table, states)
     answers.settle(~fit, UNRATED, definition.BAD_TIMES)
@@ -147,7 +151,8 @@ class _Answers:
         return unanswered
 
     def replace(self, where: Bools | int, status: str, reason: str) -> None:
-        self.row[where] = self.listed.setdefault((status, reason), len(self.listed))
+        if isinstance(where, int) or where.any():  # what no row gets is no word of the column
+            self.row[where] = self.listed.setdefault((status, reason), len(self.listed))
 
     def settle(self, where: Bools, status: str, reason: str) -> None:
         self.replace(where & self.open(), status, reason)
@@ -178,21 +183,14 @@ def _spans(
         int64[n, 6]: begin, end, unbilled seconds between, begin and end of the window, and 0;
         int64[n]: billed seconds, 0 where the times do not fit; bool[n]: whether they do.
     """
+    from accounting.rates import kernels  # only who rates shall wait for numba
+
     names = ("start_s", "billed_from_s", "end_s", "elapsed_s")
     start, begin, end, elapsed = (usage.numbers(table.column(name), -1) for name in names)
-    fit = (start >= FIRST_S) & (start <= begin) & (begin <= end) & (end <= LAST_S)
-    fit &= (elapsed >= 0) & (elapsed <= LAST_S)
-    times = (start, begin, end, elapsed)
-    if not fit.all():
-        start, begin, end, elapsed = (np.where(fit, each, 0) for each in times)
-    billed = np.maximum(elapsed - (begin - start), 0)
-    wall = end - begin
-    fit &= billed <= wall
-    if not fit.all():
-        billed = np.where(fit, billed, 0)
-    spans = np.zeros((6, len(start)), np.int64)  # column by column, as it is written and read
-    spans[0], spans[1] = begin, end
-    np.subtract(wall, billed, out=spans[2])
+    rows = table.num_rows
+    spans = np.zeros((6, rows), np.int64)  # column by column, as it is written and read
+    billed, fit = np.zeros(rows, np.int64), np.empty(rows, np.bool_)
+    kernels.span_runs(start, begin, end, elapsed, FIRST_S, LAST_S, spans, billed, fit)
     if accounts is not None:
         code, bounds = _windows(windows, accounts)
         for i in range(2):
@@ -215,14 +213,6 @@ def _counted(spans: Int64s, billed_s: Int64s, bases: Sequence[Basis], item: Int6
         minima = np.array([0, *(each.minimum_micro for each in terms)], np.int64)
         counted[theirs, 5] = minima[begun]
     return counted
-
-
-def _whole_span(spans: Int64s, which: Bools) -> tuple[int, int]:
-    """Return when the first of some runs begins and the last one ends."""
-    if not which.any():
-        return FIRST_S, FIRST_S
-    begin_s = spans[:, 0].min(where=which, initial=LARGEST)
-    return int(begin_s), int(spans[:, 1].max(where=which, initial=FIRST_S))
 
 
 def _windows(
@@ -253,7 +243,8 @@ def _priced_by(table: pa.Table, tariff: Tariff, discounts: pa.Array | None = Non
         usage.split(table.column(name)) for name in ("cluster", "partition")
     )
     known = [[tariff.weighs_memory(a, b) for b in partitions] for a in clusters]
-    weighed = np.array(known, bool).reshape(len(clusters), len(partitions))[cluster, partition]
+    weigh = np.array(known, bool).ravel()
+    weighed = weigh.take(cluster * len(partitions) + partition) if weigh.any() else weigh
     memory = table.column("mem_mb").cast(pa.int64())
     if not weighed.any():
         memory = pa.chunked_array([pa.nulls(len(memory), pa.int64())])
@@ -271,6 +262,8 @@ def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
     item, size = np.zeros(table.num_rows, np.int64), 1
     for name in Kind._fields:
         column = table.column(name)
+        if column.null_count == table.num_rows:
+            continue
         if pa.types.is_int64(column.type):  # memory: any number, and null
             code, choices = _dense(column)
         elif pa.types.is_integer(column.type):
@@ -285,12 +278,24 @@ def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
         if size * choices > LARGEST:
             item, size = _dense(item)
         item, size = item * choices + code, size * choices
-    item, size = _dense(item)
-    first_row = np.empty(size, np.int64)
-    first_row[item[::-1]] = np.arange(table.num_rows)[::-1]
-    some = table.take(first_row)
+    item, firsts = _numbered(item)
+    some = table.take(firsts)
     columns = (usage.values(column) for column in some.columns)
     return item, [Kind(*values) for values in zip(*columns, strict=True)]
+
+
+def _numbered(values: Int64s) -> tuple[Int64s, Int64s]:
+    """Return the number of each value, in the order in which they come, and the first row of
+    each."""
+    from accounting.rates import kernels  # only who rates shall wait for numba
+
+    numbers, room, count = np.empty_like(values), _FEW_KINDS, -1
+    while count < 0:
+        firsts = np.empty(room, np.int64)
+        with np.errstate(over="ignore"):  # as plain Python, NumPy warns of what a hash does
+            count = kernels.number_values(values, np.zeros(2 * room, np.int32), numbers, firsts)
+        room *= 8
+    return numbers, firsts[:count]
 
 
 def _dense(codes: Int64s | pa.ChunkedArray) -> tuple[Int64s, int]:
@@ -336,13 +341,13 @@ def _priced(
 def _result(answers: _Answers, seen: Seen, item: Int64s, figures: Sequence[Int64s]) -> pa.Table:
     """Put the columns together; `figures` are int64[n] each."""
     listed = list(answers.listed)
-    row, ones = answers.row, np.zeros(len(item), np.int64)
+    row, whole = answers.row, np.zeros(len(item), np.int32)
     columns = {
         "status": usage.words([status for status, _ in listed], row),
         "reason": usage.words([reason for _, reason in listed], row),
         "chip": usage.words(seen.chips, item),
         "provider": usage.words([found.provider for found in seen.bases], item),
-        "tariff": usage.words([seen.tariff.version], ones),
+        "tariff": usage.of_words(whole, [seen.tariff.version]),
         "gflops_s": pa.array(figures[0]),
         "charge_micro": pa.array(figures[1]),
         "eligible_micro": pa.array(figures[2]),

@@ -121,8 +121,8 @@ def _canonical(table: pa.Table) -> pa.Table:
 def _sorted_words(whole: pa.DictionaryArray) -> pa.DictionaryArray:
     """Number the words of a column in their order, and those alone that stand in it."""
     words = whole.dictionary.to_pylist()
-    used = np.bincount(whole.indices.drop_null().to_numpy(), minlength=len(words)) > 0
-    order = sorted(np.flatnonzero(used).tolist(), key=words.__getitem__)
+    used = np.flatnonzero(usage.used(whole.indices, len(words)))
+    order = sorted(used.tolist(), key=words.__getitem__)
     if order == list(range(len(words))):
         return whole
     rank = np.zeros(max(1, len(words)), np.int32)

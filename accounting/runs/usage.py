@@ -21,6 +21,7 @@ NEVER = -1
 """Start of a run that never started, in key arrays only: sorts before every real start."""
 
 
+_FEW_ROWS = 2**13
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -158,6 +159,26 @@ def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
     rank = np.zeros(len(words), np.int64)
     rank[order] = np.arange(len(order))
     return rank.take(place), [words[i] for i in order]
+
+
+def used(indices: pa.Array, words: int) -> npt.NDArray[np.bool_]:
+    """Mark the words that stand in a text column, by number; mostly few rows have all of them."""
+    found = np.zeros(words + 1, np.bool_)  # the last one is for null
+    for low in range(0, len(indices), _FEW_ROWS):
+        found[_filled(indices.slice(low, _FEW_ROWS), words)] = True
+        if found[:-1].all():
+            break
+    return found[:-1]
+
+
+def words_of(column: pa.ChunkedArray) -> list[str]:
+    """List the words that stand in a text column, each once."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    whole = as_one(column)
+    there = np.flatnonzero(used(whole.indices, len(whole.dictionary)))
+    listed: list[str] = whole.dictionary.take(there).to_pylist()
+    return listed
 
 
 def split(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:

@@ -75,6 +75,9 @@ def provided_by(
 
 
 def _kept(accounts: pa.ChunkedArray, where: Bools) -> pa.ChunkedArray:
+    all_there = np.count_nonzero(where) == len(accounts) - accounts.null_count
+    if all_there and pa.types.is_dictionary(accounts.type):
+        return accounts
     code, words = usage.split(accounts)
     return pa.chunked_array([usage.words(words, np.where(where, code, -1))])
 

@@ -17,6 +17,7 @@ from accounting.book import schema
 from accounting.policy import Policy, states_of
 from accounting.rates import pricelists, rating
 from accounting.rates.tariff import Tariff
+from accounting.runs import usage
 from accounting.settle import owners
 from accounting.vouchers import holds, registry
 
@@ -64,8 +65,8 @@ class Pricing:
 
     def rated(self, conn: Connection, rows: pa.Table, accounts: pa.ChunkedArray) -> pa.Table:
         """Rate rows whose voucher accounts are known, by what the book says of these accounts."""
-        for account in accounts.unique().to_pylist():
-            if account is not None and account not in self._windows:
+        for account in usage.words_of(accounts):
+            if account not in self._windows:
                 self._windows[account] = holds.validity(conn, account)
         windows = {name: window for name, window in self._windows.items() if window is not None}
         rated = rating.rate(
