@@ -24,6 +24,9 @@ gc.set_threshold(100_000, 10, 100)
 tenth of what a command takes."""
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 """No matrix is multiplied here: threads that wait for one take 0.1 s of a processor."""
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+"""Tables come and go; Arrow's own pool gives each one's memory back, to be had anew for the next: a
+twelfth of the processor's time of an import."""
 atexit.register(gc.freeze)
 """At its end Python looks through all of it once more: half a second where numba is among it."""
 

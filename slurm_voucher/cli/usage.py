@@ -24,10 +24,6 @@ from slurm_voucher.sources import BadRow, files
 from slurm_voucher.sweeping import Sweep, Swept
 from slurm_voucher.watching import Watch
 
-pa.set_memory_pool(pa.system_memory_pool())
-"""Tables come and go; Arrow's own pool gives each one's memory back, to be had anew for the next: a
-twelfth of the processor's time of an import."""
-
 
 class _Reading:
     """What was read so far.

@@ -25,6 +25,7 @@ from accounting.runs.run import Run
 from slurm_voucher import tres
 from slurm_voucher.sources import BadRow, localtimes, sacct, scan
 from slurm_voucher.sources.dictionary import Dictionary, numbers
+from slurm_voucher.sources.memory import Blocks, laid_out
 from slurm_voucher.sources.states import LIVE
 
 PIECE_BYTES = 32 * 2**20
@@ -36,6 +37,8 @@ THREADS = 2
 LINES_MAX = 2**20
 """With so many lines in a piece hardly one is a row: they are read one by one, without room for
 as many rows."""
+_TEXT_BYTES = max(PIECE_BYTES, _LINE_BYTES) + PART_BYTES + scan.PAD + 1
+_ROW_BYTES = 8 * len(scan.LONGS) + 4 * len(scan.INTS)
 WORDS_MAX = 2**17
 """Of so many words a piece begins anew, so that a text without end takes memory with one."""
 Buffers: TypeAlias = "queue.SimpleQueue[mmap]"
@@ -139,7 +142,7 @@ def _buffer(free: Buffers) -> mmap:
     try:
         return free.get_nowait()
     except queue.Empty:
-        return mmap(-1, max(PIECE_BYTES, _LINE_BYTES) + PART_BYTES + scan.PAD + 1)
+        return laid_out(_TEXT_BYTES)
 
 
 def _in_order(
@@ -214,6 +217,7 @@ class _Reader:
         self.fast = len(fields) <= scan.FIELDS_MAX
         self.fast &= cluster is None or sacct.is_cluster(cluster)
         self._free: queue.SimpleQueue[Dictionary] = queue.SimpleQueue()
+        self._blocks = Blocks(LINES_MAX * _ROW_BYTES + 2 * _TEXT_BYTES)
 
     def read(self, text: mmap, end: int) -> _Piece:
         """Read a piece of whole lines, up to where the last one ends; its buffer is free then."""
@@ -231,7 +235,7 @@ class _Reader:
             words: Dictionary = self._free.get_nowait()
         except queue.Empty:
             words = Dictionary()
-        out = _columns(most, end)
+        out = _columns(self._blocks.take(), most)
         places, counts = np.empty((most, 3), np.int64), np.zeros(9, np.int64)
         starts = np.empty(scan.FIELDS_MAX + 1, np.int64)
         with np.errstate(over="ignore"):  # as plain Python, NumPy warns of what a hash does
@@ -370,11 +374,14 @@ def _read_tres(
     return renumbered.take(codes), found, wrong
 
 
-def _columns(rows: int, size: int) -> scan.Columns:
-    """Make room for rows of a text of so many bytes; what is not written takes no memory."""
-    longs = np.empty((len(scan.LONGS), rows), np.int64)
-    ints = np.empty((len(scan.INTS), rows), np.int32)
-    return scan.Columns(longs, ints, np.empty(size, np.uint8), np.empty(size, np.uint8))
+def _columns(block: scan.Bytes, rows: int) -> scan.Columns:
+    """Make room for rows of a text in a block of memory."""
+    longs, rest = np.split(block, [8 * len(scan.LONGS) * rows])
+    ints, rest = np.split(rest, [4 * len(scan.INTS) * rows])
+    jobs, holds = np.split(rest, [_TEXT_BYTES])
+    return scan.Columns(
+        longs.view(np.int64).reshape(-1, rows), ints.view(np.int32).reshape(-1, rows), jobs, holds
+    )
 
 
 def _texts(ends: scan.Ints, text: scan.Bytes, valid: npt.NDArray[np.bool_] | None) -> pa.Array:
