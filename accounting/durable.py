@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def put(root: Path, path: str, content: bytes) -> None:
+def put(root: Path, path: str, content: bytes | bytearray) -> None:
     """Make a file durable under its name, unless it is there already.
 
     Killed at any point, it leaves the file whole or not at all under that name.

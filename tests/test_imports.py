@@ -10,7 +10,8 @@ ROOT = Path(__file__).parent.parent
 ROWS = """
     errors money period schema run segment kernels durable
     yamlfile capitals triggers usage watermarks creditcode merkle
-    paper structfile bands chips ledger filing reports nodes
+    paper structfile bands chips ledger filing reports nodes encoding
+    parquet
     archive places capacity
     picking
     policy prices resized packet upgrading

@@ -207,40 +207,6 @@ def _by_curve(curves: Tables, item: int, from_s: int, until_s: int, unit: int) -
     return (2 * cost * curves.items[ITEM * item + 1] + unit) // (2 * unit)  # type: ignore[no-any-return]
 
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_UPPER = np.uint64(32)
-
-
-@_compiled
-def number_values(
-    values: Int64s, slots: npt.NDArray[np.int32], numbers: Int64s, firsts: Int64s
-) -> int:
-    """Number values in the order in which they come; the same have the same number.
-
-    Args:
-        values: int64[n].
-        slots: int32[2**k], zeros; the number + 1 that has come to stand in each.
-        numbers: int64[n], filled in.
-        firsts: int64[2**(k - 1)], filled in: the row in which each number comes first.
-
-    Returns:
-        How many numbers there are; -1: more than there is room for.
-    """
-    mask, count = np.uint64(slots.shape[0] - 1), 0
-    for i in range(values.shape[0]):
-        place = (np.uint64(values[i]) * _MIX >> _UPPER) & mask
-        while slots[place] and values[firsts[slots[place] - 1]] != values[i]:
-            place = (place + np.uint64(1)) & mask
-        if not slots[place]:
-            if count == firsts.shape[0]:
-                return -1
-            firsts[count] = i
-            count += 1
-            slots[place] = count
-        numbers[i] = slots[place] - 1
-    return count
-
-
 @_compiled
 def span_runs(
     start_s: Int64s, begin_s: Int64s, end_s: Int64s, elapsed_s: Int64s, first_s: int, last_s: int,

@@ -27,7 +27,6 @@ __all__ = ["CHARGED", "COLUMNS", "FREE", "UNRATED", "Rating", "Window", "define"
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-_FEW_KINDS = 2**12
 COLUMNS = tuple(name for name in usage.RATED.names if name not in ("revision", "account"))
 """What `rate` returns; types as in usage.RATED."""
 
@@ -278,24 +277,12 @@ def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
         if size * choices > LARGEST:
             item, size = _dense(item)
         item, size = item * choices + code, size * choices
-    item, firsts = _numbered(item)
+    from accounting.runs import encoding  # only who rates shall wait for numba
+
+    item, firsts = encoding.numbered(item)
     some = table.take(firsts)
     columns = (usage.values(column) for column in some.columns)
     return item, [Kind(*values) for values in zip(*columns, strict=True)]
-
-
-def _numbered(values: Int64s) -> tuple[Int64s, Int64s]:
-    """Return the number of each value, in the order in which they come, and the first row of
-    each."""
-    from accounting.rates import kernels  # only who rates shall wait for numba
-
-    numbers, room, count = np.empty_like(values), _FEW_KINDS, -1
-    while count < 0:
-        firsts = np.empty(room, np.int64)
-        with np.errstate(over="ignore"):  # as plain Python, NumPy warns of what a hash does
-            count = kernels.number_values(values, np.zeros(2 * room, np.int32), numbers, firsts)
-        room *= 8
-    return numbers, firsts[:count]
 
 
 def _dense(codes: Int64s | pa.ChunkedArray) -> tuple[Int64s, int]:
