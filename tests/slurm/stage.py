@@ -95,13 +95,16 @@ def sacct(job_id: int, *fields: str) -> list[list[str]]:
 
 
 def ended(*job_ids: int, tasks: int | None = None) -> None:
-    """Wait until jobs have left the queue and slurmdbd has all their rows."""
+    """Wait until jobs have left the queue and slurmdbd has all their rows, and these whole: on
+    22.05 a row may end before it has its partition."""
     until(f"jobs {job_ids} leave the queue", lambda: not queue(*job_ids))
     wanted = len(job_ids) if tasks is None else tasks
 
     def rows() -> bool:
-        found = [row for job in job_ids for row in sacct(job, "State", "End")]
-        return len(found) >= wanted and all(end not in ("Unknown", "") for _, end in found)
+        found = [row for job in job_ids for row in sacct(job, "Partition", "End")]
+        return len(found) >= wanted and all(
+            partition and end not in ("Unknown", "") for partition, end in found
+        )
 
     until(f"slurmdbd has jobs {job_ids}", rows)
 
