@@ -174,6 +174,18 @@ int64_t link_deadline(void)
 	return _now_us() + set->deadline_ms * INT64_C(1000);
 }
 
+/* Lock the first that is free: what was in use a moment ago is in the caches. NULL: too late. */
+static struct link *_lock_one(const struct timespec *until)
+{
+	struct link *link;
+
+	for (int i = 0; i < LINKS; i++)
+		if (!pthread_mutex_trylock(&links[i].lock))
+			return &links[i];
+	link = &links[turn++ % LINKS];
+	return pthread_mutex_clocklock(&link->lock, CLOCK_MONOTONIC, until) ? NULL : link;
+}
+
 /*
  * Ask q and wait for the answer until deadline_us of link_deadline(); WIRE_NONE
  * and why when there is none. Any number of threads may call it, under any
@@ -184,7 +196,7 @@ void link_ask(const struct wire_question *q, int64_t deadline_us, struct wire_an
 	struct timespec until = {
 		.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000,
 	};
-	struct link *link = &links[turn++ % LINKS];
+	struct link *link;
 	bool probe, fair;
 
 	memset(answer, 0, sizeof(*answer));
@@ -193,7 +205,7 @@ void link_ask(const struct wire_question *q, int64_t deadline_us, struct wire_an
 		answer->unanswered = ++unanswered;
 		return;
 	}
-	if (pthread_mutex_clocklock(&link->lock, CLOCK_MONOTONIC, &until)) {
+	if (!(link = _lock_one(&until))) {
 		answer->why = "all connections are busy";
 	} else {
 		/* A question that queued for most of its time says nothing about voucherd. */
