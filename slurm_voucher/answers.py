@@ -34,7 +34,7 @@ def balance(conn: Connection, policy: Policy, contract: Any, now_s: int) -> Row:
         "voucher": yuan(issued),
         "deducted": yuan(deducted),
         "settled": yuan(_settled_fen(conn, account)),
-        "accrued": yuan_micro(where.accrued_micro),
+        "accrued": yuan_micro(where.accrued.charge_micro),
         "held": yuan_micro(where.held_micro),
         "free": yuan(where.free_fen),
         "cash": yuan(where.cash_fen),

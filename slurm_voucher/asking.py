@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
+import msgspec
 from sqlalchemy.engine import Connection
 
 from accounting.errors import NotEligible, TariffMissing
@@ -27,7 +27,7 @@ class Rules:
     policy: Policy
 
 
-class Asker(NamedTuple):
+class Asker(msgspec.Struct, frozen=True):
     """Whose job it is, and the voucher account that it names."""
 
     account: str
@@ -49,7 +49,7 @@ class Wanted:
     asked: Mapping[str, str]
     unsaid: bool = False
 
-    @property
+    @cached_property
     def tasks(self) -> int:
         """How many tasks there are."""
         return self.options[0].tasks
@@ -62,7 +62,7 @@ class Wanted:
         return len(self.options) > 1 or self.unsaid or untyped
 
 
-class Terms(NamedTuple):
+class Terms(msgspec.Struct, frozen=True):
     """By what an account computes.
 
     Attributes:

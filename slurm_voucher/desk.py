@@ -25,6 +25,7 @@ from accounting.errors import NotAllowed, NotEligible, Unavailable
 from accounting.rates import quoting
 from accounting.vouchers import holds, registry, releasing
 from accounting.vouchers.holds import Held, Position, Request
+from accounting.vouchers.spending import Standing
 from slurm_voucher import asking, estimate
 from slurm_voucher.asking import Asker, Rules, Terms, Wanted
 from slurm_voucher.config import SELF_PAY
@@ -87,6 +88,7 @@ class Desk:
         self._second = 0  # the second that these two are of
         self._wants: dict[str, Wanted] = {}
         self._costs: dict[tuple[str, Terms], quoting.Quote] = {}
+        self._by: dict[str, tuple[Standing, Terms]] = {}  # terms, and the standing they are of
         self._strays: dict[int, deque[int]] = {}
 
     def follow(self, rules: Rules) -> None:
@@ -96,6 +98,7 @@ class Desk:
         self.rules = rules
         self._forget()  # discounts and shares of a fee may be others now
         self._second = 0  # what was worked out this second no longer holds
+        self._by.clear()
 
     def warm(self, now_s: int, seconds: float) -> None:
         """Get to know accounts and users, for some time, before slurmctld asks with a deadline."""
@@ -139,8 +142,10 @@ class Desk:
             if (first.account, first.uid) != (asker.account, asker.uid):
                 raise NotAllowed(f"hold {hold.id}: stands for another job; submit again")
             return first, self._where(asker.account), want.vague
-        self._make_room()
-        self._insist_on_coming(asker.uid, now_s)
+        if len(self._waiting) + len(self._writing) >= WAITING_MAX:
+            raise self._full()
+        if asker.uid in self._strays:
+            self._insist_on_coming(asker.uid, now_s)
         after = self._admit(request, by, now_s)
         self._remember(request)
         self._waiting.append(Change(request.account, now_s, placed=request, more=request))
@@ -188,7 +193,8 @@ class Desk:
         request = asking.hold(self.rules, held.id, asker, want, quote)
         raised, more = held.raised(request)
         if more.task_micro:
-            self._make_room()
+            if self.waiting >= WAITING_MAX:
+                raise self._full()
             self._admit(more, by, now_s)
         self._raised[held.id] = raised
         self._waiting.append(Change(held.account, now_s, raised=raised, more=more))
@@ -206,15 +212,14 @@ class Desk:
     def _admit(self, request: Request, by: Terms, now_s: int) -> Position:
         before = self._where(request.account)
         after = holds.admit(before, request, now_s, self.rules.policy, by.window)
-        self._positions.put(request.account, after)
+        self._positions.known[request.account] = after
         return after
 
-    def _make_room(self) -> None:
-        if self.waiting >= WAITING_MAX:
-            raise Unavailable(
-                f"voucher: {self.waiting} holds wait for the book, {WAITING_MAX} may; submit again "
-                "in a minute"
-            )
+    def _full(self) -> Unavailable:
+        return Unavailable(
+            f"voucher: {self.waiting} holds wait for the book, {WAITING_MAX} may; submit again in "
+            "a minute"
+        )
 
     def never_came(self, uids: Iterable[int], now_s: int) -> None:
         """Take note of holds that lapsed because their jobs never came into the queue."""
@@ -226,8 +231,8 @@ class Desk:
     def _insist_on_coming(self, uid: int, now_s: int) -> None:
         """Let a user whose submissions do not come into the queue have one at a time: a loop of
         --test-only must not block a voucher."""
-        strays = self._strays.get(uid)
-        if strays is None or len(strays) < STRAYS_MAX or strays[0] <= now_s - STRAYS_S:
+        strays = self._strays[uid]
+        if len(strays) < STRAYS_MAX or strays[0] <= now_s - STRAYS_S:
             return
         unseen = self._unseen(uid)
         if unseen:
@@ -280,15 +285,14 @@ class Desk:
             self._wants.clear()
             self._costs.clear()
             self._second = now_s
-        text, fields = asked
-        want = self._wants.get(text)
+        want = self._wants.get(asked.text)
         if want is None:
-            want = self._wants[text] = asking.wanted(self.rules, fields)
+            want = self._wants[asked.text] = asking.wanted(self.rules, asked.fields)
         by = self._terms(asker, want.provider, now_s)
-        quote = self._costs.get((text, by))
+        quote = self._costs.get((asked.text, by))
         if quote is None:
             _, quote = asking.cost(self.rules, want, by, now_s)
-            self._costs[text, by] = quote
+            self._costs[asked.text, by] = quote
         return want, by, quote
 
     def _terms(self, asker: Asker, provider: str, now_s: int, submit_s: int | None = None) -> Terms:
@@ -300,11 +304,15 @@ class Desk:
             with self._reader.begin() as conn:
                 unit = registry.unit_of(conn, self.rules.cluster.name, asker.uid, at_s)
         account.insist_on(asker.uid, unit, provider, at_s)
-        return asking.terms_of(self.rules, account)
+        known = self._by.get(asker.account)
+        if known is None or known[0] is not account:
+            known = self._by[asker.account] = account, asking.terms_of(self.rules, account)
+        return known[1]
 
     def _where(self, account: str) -> Position:
         """Return where an account stands, with all holds that are answered."""
-        found = self._positions.get(account, self._reader.begin)
+        positions = self._positions
+        found = positions.known.get(account) or positions.get(account, self._reader.begin)
         assert found is not None
         return found
 

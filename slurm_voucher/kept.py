@@ -19,37 +19,34 @@ class Kept(Generic[Key, Value]):
     """Values by key. What was forgotten is read anew many at once: it is asked for again.
 
     Attributes:
+        known: What was read and not forgotten: looked at first where slurmctld waits.
         forgotten: What is to be read with whatever is asked for next.
     """
 
     def __init__(self, read: Callable[[Connection, list[Key]], Mapping[Key, Value]]) -> None:
         self.forgotten: dict[Key, None] = {}
-        self._known: dict[Key, Value] = {}
+        self.known: dict[Key, Value] = {}
         self._read = read
 
     def get(self, key: Key, begin: Begin) -> Value | None:
         """Return what is known, or is to be read; None: there is nothing."""
-        found = self._known.get(key)
+        found = self.known.get(key)
         if found is None:
             self.forgotten.pop(key, None)
             some = [key, *islice(self.forgotten, TOGETHER - 1)]
             with begin() as conn:
-                self._known |= self._read(conn, some)
+                self.known |= self._read(conn, some)
             for one in some[1:]:
                 del self.forgotten[one]
-            found = self._known.get(key)
+            found = self.known.get(key)
         return found
-
-    def put(self, key: Key, value: Value) -> None:
-        """Know better."""
-        self._known[key] = value
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Read these anew when they are asked for."""
         for key in keys:
-            if self._known.pop(key, None) is not None:
+            if self.known.pop(key, None) is not None:
                 self.forgotten[key] = None
 
     def forget_all(self) -> None:
         """Read everything anew."""
-        self.forget([*self._known])
+        self.forget([*self.known])

@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
+import msgspec
+
 from accounting.errors import InvalidInput
 
 VERSION = "1"
@@ -47,14 +49,14 @@ class Question(NamedTuple):
     fields: Fields
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True):
     """What a job asks for: as it was written, and its fields."""
 
     text: str
     fields: Fields
 
 
-class Hold(NamedTuple):
+class Hold(msgspec.Struct, frozen=True):
     """The question that comes most: who asks for what, of which voucher."""
 
     id: str
@@ -101,7 +103,7 @@ def usual(line: bytes) -> Hold | None:
         return None
     hold, uid, voucher, text = match.groups()
     asked = _alike(text)
-    return asked and Hold(hold.decode(), int(uid), voucher.decode(), asked)
+    return None if asked is None else Hold(hold.decode(), int(uid), voucher.decode(), asked)
 
 
 @lru_cache(ALIKE_MAX)

@@ -248,21 +248,24 @@ class _Talk:
         except Exception:
             log.exception("connection: mistake in voucherd")
             self.end()
-        if not desk.waiting or self._asked.is_set():
+        if self._asked.is_set() or not desk.waiting:
             return False
         self._asked.set()
         return True
 
     def _reply(self, data: bytes) -> bool:
         """Answer what came; False: nobody is to be talked with."""
-        data = self._rest + data
-        *lines, self._rest = data.split(b"\n")
-        most = protocol.REQUEST_BYTES_MAX
-        if len(data) >= most and max(map(len, (*lines, self._rest))) >= most:
-            log.warning("connection: a line is over %d bytes", most)
-            return False
         now_s = int(time.time())
-        said = b"".join([self._daemon.answer(line + b"\n", now_s) for line in lines])
+        if not self._rest and data.find(b"\n") == len(data) - 1:  # one question, as nearly always
+            said = self._daemon.answer(data, now_s)
+        else:
+            data = self._rest + data
+            *lines, self._rest = data.split(b"\n")
+            most = protocol.REQUEST_BYTES_MAX
+            if len(data) >= most and max(map(len, (*lines, self._rest))) >= most:
+                log.warning("connection: a line is over %d bytes", most)
+                return False
+            said = b"".join([self._daemon.answer(line + b"\n", now_s) for line in lines])
         return self._peer.send(said) == len(said)  # else it asks and does not listen
 
     def end(self) -> None:

@@ -54,7 +54,7 @@ class Standings:
         Raises:
             NotEligible: The book has none of this name.
         """
-        found = self.accounts.get(account, begin)
+        found = self.accounts.known.get(account) or self.accounts.get(account, begin)
         if found is None:
             raise spending.unknown(account)
         return found
@@ -62,7 +62,7 @@ class Standings:
     def unit(self, uid: int, at_s: int, begin: Begin) -> str | None:
         """Return for which unit a user computes at an instant, which is now."""
         self._at_s = at_s
-        unit, until_s = self.users.get(uid, begin) or (None, None)
+        unit, until_s = self.users.known.get(uid) or self.users.get(uid, begin) or (None, None)
         if until_s is not None and at_s >= until_s:
             self.users.forget([uid])
             unit, _ = self.users.get(uid, begin) or (None, None)

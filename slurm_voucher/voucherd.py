@@ -10,6 +10,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from sqlalchemy.exc import DBAPIError
 
@@ -196,8 +197,13 @@ def _uid(fields: protocol.Fields) -> int:
 
 
 def _held(account: str, held_micro: int, after: holds.Position, *, vague: bool = False) -> str:
-    held = yuan(fen_up(held_micro)) + (" yuan for the dearest it may get" if vague else " yuan")
+    held = _held_yuan(held_micro) + (" yuan for the dearest it may get" if vague else " yuan")
     return f"voucher {account}: held {held}, {yuan(after.available_fen)} is left"
+
+
+@lru_cache(protocol.ALIKE_MAX)  # many jobs are alike
+def _held_yuan(held_micro: int) -> str:
+    return yuan(fen_up(held_micro))
 
 
 def _job_id(text: str) -> int:

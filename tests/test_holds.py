@@ -15,7 +15,7 @@ from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Posting
 from accounting.errors import InsufficientBalance, NotAllowed, NotEligible, VoucherExpired
 from accounting.vouchers import holds, releasing, spending
-from accounting.vouchers.holds import Position, Request
+from accounting.vouchers.holds import Accrued, Position, Request
 
 NOW_S = instant(NOW)
 EXPIRY_S = instant("2025-01-01T00:00:00+08:00")
@@ -65,7 +65,9 @@ def standing(left="0", cash="0", held="0", eligible=None, accrued=(), owed="0", 
         left_fen=money.fen(left),
         cash_fen=money.fen(cash),
         owed_fen=money.fen(owed),
-        accrued=[(money.micro(charge), money.micro(part)) for charge, part in accrued],
+        accrued=Accrued.of(
+            [(money.micro(charge), money.micro(part)) for charge, part in accrued], ratio_bp
+        ),
         held_micro=money.micro(held),
         held_eligible_micro=money.micro(held if eligible is None else eligible),
         ratio_bp=ratio_bp,
@@ -127,7 +129,8 @@ AMOUNTS = st.integers(0, 10**13)
 def test_what_is_available_is_admitted(left, cash, accrued, held, part, ratio_bp):
     """A job of just what is available fits, and one of two fen more does not."""
     where = Position(
-        left // 10_000, cash // 10_000, 0, [(micro, micro) for micro in accrued],
+        left // 10_000, cash // 10_000, 0,
+        Accrued.of([(micro, micro) for micro in accrued], ratio_bp),
         held, min(part, held), ratio_bp,
     )  # fmt: skip
     micro = where.available_fen * 10_000
@@ -335,7 +338,7 @@ def test_positions_of_many_are_those_of_each(town):
     assert some[ACCOUNT].held_micro == 100 * 10**6
     assert some[ACCOUNT].cash_fen == 50_007_00
     assert (some["nobody"].cash_fen, some["nobody"].available_fen) == (0, 0)
-    assert list(some["nobody"].accrued) == []
+    assert some["nobody"].accrued == Accrued(0, 0, 0)
 
 
 # --- who may spend ---------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_the_usual_question() -> None:
 
     assert first is not None
     assert second is not None
-    assert first[:3] == (f"{1:032x}", 2001, "CD26-0001")
+    assert (first.id, first.uid, first.voucher) == (f"{1:032x}", 2001, "CD26-0001")
     assert first.asked.fields == {"partition": "ai", "time_limit": "5"}
     assert second.asked is first.asked
     assert protocol.usual(lines[0].replace("time_limit", "missed").encode()) is None
