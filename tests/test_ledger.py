@@ -329,6 +329,21 @@ def test_every_table_of_the_chain_is_guarded(empty):
     assert any(name.startswith("balance_guard") for name in found)
 
 
+def test_an_entry_looks_no_table_through(town):
+    """Whatever refers to the journal is found by an index when an entry is written: charges are
+    many, and each payment would look through all of them."""
+    if town.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL looks from the row that refers")
+    blank = ", ".join("?" for _ in schema.journal.columns)
+    with town.begin() as conn:
+        plan = conn.exec_driver_sql(
+            f"EXPLAIN QUERY PLAN INSERT INTO journal VALUES ({blank})",
+            tuple(1 for _ in schema.journal.columns),
+        ).all()
+    assert len(plan) > 40
+    assert [row[3] for row in plan if row[3].startswith("SCAN")] == []
+
+
 @pytest.mark.parametrize("name", FILLED)
 def test_a_row_is_not_replaced(town, name):
     """SQLite's INSERT OR REPLACE, which asks no trigger of DELETE, is refused too."""

@@ -6,6 +6,7 @@ nothing is ever edited: the same key with the same content is the same act, done
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import pathlib
@@ -71,15 +72,6 @@ _BALANCES = select(_KEPT.owner, _KEPT.amount_micro).where(
     _KEPT.account == bindparam("of"), _KEPT.owner.in_(bindparam("some", expanding=True))
 )
 """Statements that are asked over and over, made once."""
-_HOT = (schema.journal, schema.posting)
-_INTO = {
-    table.name: f"INSERT INTO {table.name} ({', '.join(table.columns.keys())})" for table in _HOT
-}
-_UNNESTED = {
-    table.name: "SELECT * FROM "  # noqa: S608 - our own names
-    f"unnest({', '.join(f'%b::{c.type}[]' for c in table.columns)})"
-    for table in _HOT
-}
 
 CHART = {
     "bank": "money received by a provider",
@@ -157,7 +149,9 @@ class Entry:
         return _QUICK.encode({"rows": rows, "postings": self.postings}).decode()
 
 
-def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+def _said(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    if None not in row.values():
+        return row
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -457,14 +451,40 @@ def _insert_covered(conn: Connection, entries: Sequence[tuple[int, Entry]]) -> N
     ]
     if lines:
         _insert(conn, schema.posting, lines)
-    rows: dict[str, list[dict[str, Any]]] = {}
+    rows: dict[str, list[tuple[object, ...]]] = {}
     for seq, entry in entries:
         for name, own in entry.rows.items():
-            blank = dict.fromkeys(schema.COVERED[name].columns.keys())
-            rows.setdefault(name, []).extend(blank | dict(row) | {"seq": seq} for row in own)
+            rows.setdefault(name, []).extend(_values(name, {**row, "seq": seq}) for row in own)
     for name in sorted(rows, key=schema.ORDER.__getitem__):
         if rows[name]:
-            conn.execute(insert(schema.COVERED[name]), rows[name])
+            _insert(conn, schema.COVERED[name], rows[name])
+
+
+def _values(name: str, row: Mapping[str, object]) -> tuple[object, ...]:
+    """Return what a row has in each column of a table."""
+    columns = _columns(schema.COVERED[name])
+    if not row.keys() <= {*columns}:
+        raise ValueError(f"{name}: no columns {sorted(row.keys() - {*columns})}")
+    return tuple(map(row.get, columns))
+
+
+@functools.cache
+def _columns(table: Table) -> tuple[str, ...]:
+    return tuple(table.columns.keys())
+
+
+@functools.cache
+def _into(table: Table) -> str:
+    """Return the begin of the statement that inserts rows with all columns."""
+    columns = ", ".join(f'"{name}"' for name in _columns(table))
+    return f'INSERT INTO "{table.name}" ({columns})'
+
+
+@functools.cache
+def _unnested(table: Table) -> str:
+    """Return where PostgreSQL takes rows from that come as columns."""
+    columns = ", ".join(f"%b::{column.type}[]" for column in table.columns)
+    return f"SELECT * FROM unnest({columns})"  # noqa: S608 - our own names
 
 
 def _insert(conn: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
@@ -474,13 +494,13 @@ def _insert(conn: Connection, table: Table, rows: Sequence[tuple[object, ...]]) 
     """
     if conn.dialect.name == "postgresql":
         columns = tuple(list(column) for column in zip(*rows, strict=True))
-        conn.exec_driver_sql(f"{_INTO[table.name]} {_UNNESTED[table.name]}", columns)
+        conn.exec_driver_sql(f"{_into(table)} {_unnested(table)}", columns)
         return
     marks = f"({', '.join('?' for _ in table.columns)})"
     for i in range(0, len(rows), ROWS_MAX):
         some = rows[i : i + ROWS_MAX]
         values = ", ".join([marks] * len(some))
-        conn.exec_driver_sql(f"{_INTO[table.name]} VALUES {values}", tuple(chain(*some)))
+        conn.exec_driver_sql(f"{_into(table)} VALUES {values}", tuple(chain(*some)))
 
 
 def lock(conn: Connection) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -367,8 +368,10 @@ payment = _of_entry(
 
 # --- usage and charges -----------------------------------------------------------------------
 
-segment = _of_entry(
+segment = Table(
     "segment",
+    metadata,
+    _entry(),
     _text("path", pk=True),
     _text("cluster"),
     _text("month"),
@@ -382,6 +385,7 @@ segment = _of_entry(
     _int("eligible_micro"),
     _int("unrated"),
     Index("segment_cluster", "cluster", "month"),
+    UniqueConstraint("seq", "path"),
 )
 compaction = _of_entry(
     "compaction",
@@ -405,12 +409,15 @@ other by entry and path. Segments stay what they were; only where their rows sta
 charge = Table(
     "charge",
     metadata,
-    _entry(),
+    Column("seq", Integer, nullable=False, autoincrement=False),
     _text("account", ForeignKey("contract.account"), pk=True),
     _text("month", pk=True),
-    _text("path", ForeignKey("segment.path"), pk=True),
+    _text("path", pk=True),
     _int("charge_micro"),
     _int("eligible_micro"),
+    # Its entry is that of its segment. With a foreign key of its own SQLite would look all charges
+    # through for each entry that is written: it has no index for that.
+    ForeignKeyConstraint(["seq", "path"], ["segment.seq", "segment.path"]),
     sqlite_with_rowid=False,
 )
 """One row for each account and segment: the most there is of anything. It stands in its key, which

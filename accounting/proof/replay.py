@@ -166,8 +166,8 @@ def _statement(
     now = [stating.line_row(paper["id"], i, line) for i, line in numbered]
     for was, is_ in zip(rows["statement_line"], now, strict=False):
         for name in _LINE:
-            if was.get(name) != is_[name]:
-                yield was["id"], f"{name} comes out as {is_[name]}, written is {was.get(name)}"
+            if was.get(name) != is_.get(name):
+                yield was["id"], f"{name} comes out as {is_.get(name)}, written is {was.get(name)}"
     if len(now) != len(rows["statement_line"]):
         yield paper["id"], f"{len(now)} lines come out, {len(rows['statement_line'])} are written"
     draws = {row["voucher"]: row["amount_fen"] for row in rows.get("deduction", ())}

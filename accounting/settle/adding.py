@@ -88,7 +88,7 @@ class Sums:
         found: dict[tuple[str, str], list[grouping.Group]] = {key: [] for key in asked}
         for group, account in grouping.together([*lines.values()]):
             found[account, group.month].append(group)
-        self._known.update((key, (asked[key], own)) for key, own in found.items())
+        self._known.update((key, (asked[key], sorted(own))) for key, own in found.items())
 
     def of(self, account: str, month: str, charges: Charges) -> Sequence[grouping.Group]:
         """Return what an account was charged for in a month; that was looked at."""
@@ -118,6 +118,8 @@ class Sums:
 
     def _sum_up(self, conn: Connection, paths: Sequence[str]) -> None:
         """Sum the runs of segments up, some beside each other."""
+        if not paths:
+            return
         found = [self._places[path] for path in paths]
         with ThreadPoolExecutor(stored.THREADS) as pool:
             plain = [*pool.map(self._plain, found)]
@@ -182,7 +184,9 @@ def groups(
         charges: What it was charged, by segment.
         refunds: Key of the run of each refund that has to stand apart, by its id.
     """
-    parts = [*sums.of(account, month, charges)]
+    parts = sums.of(account, month, charges)
+    if not refunds:
+        return [(each, None) for each in parts]
     credits_: list[Line] = []
     found = [sums.place(path) for path in charges]
     for refund, key in refunds.items():
@@ -194,9 +198,8 @@ def groups(
         )
         own = [each for each, _ in grouping.together([grouping.of(apart, [(account, month)])])]
         credits_ += [(each, refund) for each in own]
-        parts += [grouping.negative(each) for each in own]
-    plain = [each for each in grouping.added(parts) if each.month == month]
-    return [*((each, None) for each in plain), *credits_]
+    others = grouping.added([*parts, *(grouping.negative(each) for each, _ in credits_)])
+    return [*((each, None) for each in others), *credits_]
 
 
 def _is_run(rows: pa.Table, key: tuple[object, ...]) -> pa.ChunkedArray:

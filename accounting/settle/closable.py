@@ -56,7 +56,8 @@ def check(
         )
     prices = pricelists.in_force(conn) or pricelists.nothing(policy.timezone)
     unrated = stored.unrated(conn, archive, end_s)
-    unrated = unrated.filter(_concerned(conn, unrated, prices, provider, account))
+    if unrated.num_rows:
+        unrated = unrated.filter(_concerned(conn, unrated, prices, provider, account))
     if unrated.num_rows:
         raise Refused(
             f"close {month}: {unrated.num_rows} runs are unrated: {_named(unrated)}; 0 are "

@@ -119,7 +119,12 @@ def net(added: pa.Table, removed: pa.Table, timezone: str) -> pa.Table:
     parts = [_charged(added, timezone, 1)]
     if removed.num_rows:
         parts.append(_charged(removed, timezone, -1))
-    found = _summed(pa.concat_tables(parts), _BY)
+    return _added(pa.concat_tables(parts))
+
+
+def _added(lines: pa.Table) -> pa.Table:
+    """Sum lines by account and group; those in which nothing is left are not there."""
+    found = _summed(lines, _BY)
     left = np.logical_or.reduce([usage.numbers(found.column(name)) != 0 for name in _FIGURES])
     return found if left.all() else found.filter(pa.array(left))
 
@@ -128,13 +133,15 @@ def of(lines: pa.Table, keys: Container[tuple[str, str]]) -> pa.Table:
     """Keep the lines of some accounts and months."""
     account, accounts = usage.split(lines.column("account"))
     month, months = usage.split(lines.column("month"))
-    own = np.array([[(a, m) in keys for m in months] for a in accounts], np.bool_)
-    return lines.filter(pa.array(own.reshape(len(accounts), len(months))[account, month]))
+    asked = np.array([[(a, m) in keys for m in months] for a in accounts], np.bool_)
+    if asked.all():
+        return lines
+    return lines.filter(pa.array(asked.reshape(len(accounts), len(months))[account, month]))
 
 
 def together(tables: Sequence[pa.Table]) -> list[tuple[Group, str]]:
-    """Sum lines up, in whatever table they are, by account and group; each with its account."""
-    found = _summed(pa.concat_tables([LINES.empty_table(), *tables]), _BY)
+    """Sum lines up, in whatever table they are, as `net` does it; each group with its account."""
+    found = _added(pa.concat_tables([LINES.empty_table(), *tables]))
     words = [[word or "" for word in usage.values(found.column(name))] for name in _BY]
     sums = (usage.values(found.column(name)) for name in _FIGURES)
     account, *others = words

@@ -96,7 +96,7 @@ def kept(
         with pq.ParquetFile(path, page_checksum_verification=True) as source:
             if (source.metadata.metadata or {}).get(b"version") != kind.version:
                 return None
-            rows = source.read_row_group(number, columns=[*columns]).select(columns)
+            rows = source.read_row_group(number, [*columns], use_threads=False).select(columns)
     except (OSError, ValueError):  # not there, or torn: Arrow's own errors are ValueErrors
         return None
     return rows.cast(pa.schema([kind.schema.field(name) for name in columns]))

@@ -4,11 +4,11 @@ All of it is by usage month: what was charged, what statements so far took and d
 is still to be stated.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, select
 from sqlalchemy.engine import Connection
 
 from accounting.book import schema
@@ -20,6 +20,8 @@ from accounting.vouchers import holds
 Sums = Mapping[str, int]
 NOTHING: Sums = {"charge": 0, "eligible": 0, "fee": 0, "deduction": 0}
 """What statements took for a month that is on none."""
+Unstated = Mapping[str, Mapping[str, tuple[int, int]]]
+"""Charge and eligible part that are on no statement, by usage month and segment."""
 T = TypeVar("T")
 
 
@@ -42,9 +44,9 @@ class Account:
         simple: Whether the archive knows what of its runs they may bear; see `eligible.simple`.
         charged: What was ever charged to it, and the eligible part.
         stated: What statements took: charge, eligible, fee and deduction.
-        borne: What each voucher bore on statements.
+        borne: What each voucher bore on statements; of months of which there is more to state.
         refunds: What has to be credited, by id in order.
-        unstated: What of that is on no statement yet, by segment: charge and eligible part.
+        unstated: What of that is on no statement yet, by segment.
     """
 
     account: str
@@ -54,20 +56,123 @@ class Account:
     stated: Mapping[str, Sums]
     borne: Mapping[str, Mapping[str, int]]
     refunds: Mapping[str, Mapping[str, Refund]]
-    unstated: Mapping[str, Mapping[str, tuple[int, int]]]
+    unstated: Unstated
+
+
+_CHARGE, _PAPER, _LINE = schema.charge.c, schema.statement.c, schema.statement_line.c
+_PART, _REFUND = schema.deduction_month.c, schema.refund.c
+_SOME: BindParameter[Any] = bindparam("some", expanding=True)
+_MONTHS: BindParameter[Any] = bindparam("months", expanding=True)
+_UPTO: BindParameter[Any] = bindparam("upto")
+
+
+def _of_paper(part: Any) -> ColumnElement[bool]:
+    """Say in SQL that something is of a statement: both are of one entry, which has an index."""
+    same: ColumnElement[bool] = (part.statement == _PAPER.id) & (part.seq == _PAPER.seq)
+    return same
+
+
+def _stated_of(*where: ColumnElement[bool]) -> Select[Any]:
+    """Return the query for what statements of accounts took, by usage month."""
+    sums = (_LINE.charge_micro, _LINE.eligible_micro, _LINE.fee_fen, _LINE.deduction_fen)
+    return (
+        select(_PAPER.account, _LINE.usage_month, *(func.sum(column) for column in sums))
+        .join(schema.statement, _of_paper(_LINE))
+        .where(_PAPER.account.in_(_SOME), *where)
+        .group_by(_PAPER.account, _LINE.usage_month)
+    )
+
+
+def _borne_of(
+    of_month: Callable[[ColumnElement[str]], ColumnElement[bool]], *where: ColumnElement[bool]
+) -> tuple[Select[Any], Select[Any]]:
+    """Return the queries for what each voucher of accounts bore of some usage months: as it is said
+    by month, and by the lines of statements that do not say it by month."""
+    said = (
+        select(_PAPER.account, _PART.usage_month, _PART.voucher, func.sum(_PART.amount_fen))
+        .join(schema.statement, _of_paper(_PART))
+        .where(_PAPER.account.in_(_SOME), of_month(_PART.usage_month), *where)
+        .group_by(_PAPER.account, _PART.usage_month, _PART.voucher)
+        .order_by(_PAPER.account, _PART.usage_month, _PART.voucher)
+    )
+    own = schema.voucher.c
+    only = select(func.min(own.id)).where(own.account == _PAPER.account).scalar_subquery()
+    bearer = func.coalesce(schema.deduction.c.voucher, only).label("bearer")
+    whole = (
+        select(_PAPER.account, _LINE.usage_month, bearer, func.sum(_LINE.deduction_fen))
+        .join(schema.statement, _of_paper(_LINE))
+        .outerjoin(schema.deduction, schema.deduction.c.statement == _LINE.statement)
+        .where(_PAPER.account.in_(_SOME), of_month(_LINE.usage_month), *where)
+        .where(_PAPER.id.not_in(select(_PART.statement)))
+        .group_by(_PAPER.account, _LINE.usage_month, "bearer")
+        .order_by(_PAPER.account, _LINE.usage_month, "bearer")
+    )
+    return said, whole
+
+
+def _refunds_of(of_month: ColumnElement[bool]) -> Select[Any]:
+    """Return the query for the refunds of accounts that have to be credited."""
+    return (
+        select(schema.refund)
+        .outerjoin(schema.statement_line, _LINE.refund == _REFUND.id)
+        .where(_REFUND.account.in_(_SOME), of_month)
+        .where(_REFUND.line.is_not(None), _LINE.id.is_(None))
+        .order_by(_REFUND.seq)
+    )
+
+
+_CHARGED = (
+    select(
+        _CHARGE.account,
+        _CHARGE.month,
+        func.sum(_CHARGE.charge_micro).label("charge"),
+        func.sum(_CHARGE.eligible_micro).label("eligible"),
+        func.max(_CHARGE.seq).label("last"),
+        select(func.coalesce(func.max(_PAPER.upto_seq), 0))
+        .where(_PAPER.account == _CHARGE.account, _PAPER.month >= _CHARGE.month)
+        .scalar_subquery()
+        .label("upto"),
+    )
+    .where(_CHARGE.account.in_(_SOME), _CHARGE.month <= _UPTO)
+    .group_by(_CHARGE.account, _CHARGE.month)
+)
+_SINCE = (
+    select(
+        _CHARGE.account,
+        _CHARGE.month,
+        _CHARGE.path,
+        _CHARGE.seq,
+        _CHARGE.charge_micro,
+        _CHARGE.eligible_micro,
+    )
+    .where(_CHARGE.account.in_(_SOME), _CHARGE.month.in_(_MONTHS), _CHARGE.seq > _UPTO)
+    .order_by(_CHARGE.seq, _CHARGE.path)
+)
+_STATED = _stated_of(_LINE.usage_month <= _UPTO)
+# A statement has usage of its own month and of those before.
+_BORNE = _borne_of(lambda of: of.in_(_MONTHS), _PAPER.month >= bindparam("first"))
+_REFUNDS = _refunds_of(_REFUND.usage_month <= _UPTO)
+"""Statements that are asked for each few accounts, made once."""
 
 
 def accounts(
     conn: Connection, names: Sequence[str], month: str, policy: Policy
 ) -> dict[str, Account]:
     """Return what is known of at most KEYS_MAX accounts, of usage months up to this one."""
+    asked = {"some": names, "upto": month}
     owned = holds.of_accounts(conn, names)
     own = eligible.of_accounts(conn, {name: owned.get(name, ()) for name in names}, policy)
-    of_month = [t.c.usage_month <= month for t in (schema.deduction_month, schema.statement_line)]
-    charged, taken = _charged(conn, names, month), _stated(conn, names, of_month[1])
-    bore = _borne(conn, names, of_month)
-    pending = _refunds(conn, names, schema.refund.c.usage_month <= month)
-    paths = unstated(conn, names, month)
+    charges = conn.execute(_CHARGED, asked).all()
+    charged = _by_month(
+        (row.account, row.month, {"charge": int(row.charge), "eligible": int(row.eligible)})
+        for row in charges
+    )
+    taken, left = _stated(conn, _STATED, asked), _unstated(conn, names, charges)
+    pending = _refunds(conn, _REFUNDS, asked)
+    months = {each for of in (left, pending) for by_month in of.values() for each in by_month}
+    bore = _borne(
+        conn, _BORNE, {"some": names, "months": [*months], "first": min(months, default="")}
+    )
     return {
         name: Account(
             account=name,
@@ -77,38 +182,36 @@ def accounts(
             stated=taken.get(name, {}),
             borne=bore.get(name, {}),
             refunds=pending.get(name, {}),
-            unstated=paths.get(name, {}),
+            unstated=left.get(name, {}),
         )
         for name in names
     }
 
 
-def unstated(
-    conn: Connection, names: Sequence[str], month: str
-) -> dict[str, dict[str, dict[str, tuple[int, int]]]]:
-    """Return the charges that are on no statement yet, by account, month and segment: charge and
-    eligible part of each.
+def unstated(conn: Connection, names: Sequence[str], month: str) -> Mapping[str, Unstated]:
+    """Return the charges of at most KEYS_MAX accounts that are on no statement yet, of usage months
+    up to this one."""
+    charges = conn.execute(_CHARGED, {"some": names, "upto": month}).all()
+    return _unstated(conn, names, charges)
+
+
+def _unstated(
+    conn: Connection, names: Sequence[str], charges: Sequence[Any]
+) -> Mapping[str, Unstated]:
+    """Do what `unstated` does; `charges` are the rows of _CHARGED.
 
     A statement has the charges of its own month and of those before: what was charged meanwhile
     for a later month is still to be stated.
     """
-    charge, paper = schema.charge.c, schema.statement.c
-    upto = (
-        select(func.coalesce(func.max(paper.upto_seq), 0))
-        .where(paper.account == charge.account, paper.month >= charge.month)
-        .scalar_subquery()
-    )
-    query = (
-        select(
-            charge.account, charge.month, charge.path, charge.charge_micro, charge.eligible_micro
-        )
-        .where(charge.account.in_(names), charge.month <= month, charge.seq > upto)
-        .order_by(charge.seq, charge.path)
-    )
+    upto = {(row.account, row.month): row.upto for row in charges if row.last > row.upto}
     found: dict[str, dict[str, dict[str, tuple[int, int]]]] = {}
-    for account, usage_month, path, micro, eligible_micro in conn.execute(query).all():
-        own = found.setdefault(account, {}).setdefault(usage_month, {})
-        own[path] = (int(micro), int(eligible_micro))
+    if not upto:
+        return found
+    asked = {"some": names, "months": [*{month for _, month in upto}], "upto": min(upto.values())}
+    for account, month, path, seq, micro, eligible_micro in conn.execute(_SINCE, asked).all():
+        if seq > upto.get((account, month), seq):
+            own = found.setdefault(account, {}).setdefault(month, {})
+            own[path] = (int(micro), int(eligible_micro))
     return found
 
 
@@ -135,25 +238,16 @@ def stated(conn: Connection, account: str, usage_month: str, *where: ColumnEleme
     Args:
         where: Which statements. None: all of the account.
     """
-    of_month = schema.statement_line.c.usage_month == usage_month
-    found = _stated(conn, [account], of_month, *where)
-    return found.get(account, {}).get(usage_month, NOTHING)
+    query = _stated_of(_LINE.usage_month == usage_month, *where)
+    return _stated(conn, query, {"some": [account]}).get(account, {}).get(usage_month, NOTHING)
 
 
 def _stated(
-    conn: Connection, names: Sequence[str], *where: ColumnElement[bool]
+    conn: Connection, query: Select[Any], asked: Mapping[str, Any]
 ) -> dict[str, dict[str, Sums]]:
-    line, paper = schema.statement_line.c, schema.statement.c
-    sums = (line.charge_micro, line.eligible_micro, line.fee_fen, line.deduction_fen)
-    query = (
-        select(paper.account, line.usage_month, *(func.sum(column) for column in sums))
-        .join(schema.statement, _of_paper(line))
-        .where(paper.account.in_(names), *where)
-        .group_by(paper.account, line.usage_month)
-    )
     return _by_month(
         (account, month, dict(zip(NOTHING, map(int, values), strict=True)))
-        for account, month, *values in conn.execute(query)
+        for account, month, *values in conn.execute(query, asked).all()
     )
 
 
@@ -168,98 +262,39 @@ def borne_of(
     Args:
         where: Which statements. None: all of the account.
     """
-    tables = schema.deduction_month, schema.statement_line
-    of_month = [table.c.usage_month == usage_month for table in tables]
-    return _borne(conn, [account], of_month, *where).get(account, {}).get(usage_month, {})
+    queries = _borne_of(lambda of: of == usage_month, *where)
+    return _borne(conn, queries, {"some": [account]}).get(account, {}).get(usage_month, {})
 
 
 def _borne(
-    conn: Connection,
-    names: Sequence[str],
-    of_month: Sequence[ColumnElement[bool]],
-    *where: ColumnElement[bool],
+    conn: Connection, queries: Iterable[Select[Any]], asked: Mapping[str, Any]
 ) -> dict[str, dict[str, dict[str, int]]]:
-    """Do what `borne_of` does; `of_month` says which months, of what is said by month and lines."""
-    part, line, paper = schema.deduction_month.c, schema.statement_line.c, schema.statement.c
-    said = (
-        select(paper.account, part.usage_month, part.voucher, func.sum(part.amount_fen))
-        .join(schema.statement, _of_paper(part))
-        .where(paper.account.in_(names), of_month[0], *where)
-        .group_by(paper.account, part.usage_month, part.voucher)
-        .order_by(paper.account, part.usage_month, part.voucher)
-    )
-    own = schema.voucher.c
-    only = select(func.min(own.id)).where(own.account == paper.account).scalar_subquery()
-    bearer = func.coalesce(schema.deduction.c.voucher, only).label("bearer")
-    whole = (
-        select(paper.account, line.usage_month, bearer, func.sum(line.deduction_fen))
-        .join(schema.statement, _of_paper(line))
-        .outerjoin(schema.deduction, schema.deduction.c.statement == line.statement)
-        .where(paper.account.in_(names), of_month[1], *where)
-        .where(paper.id.not_in(select(part.statement)))
-        .group_by(paper.account, line.usage_month, "bearer")
-        .order_by(paper.account, line.usage_month, "bearer")
-    )
     found: dict[str, dict[str, dict[str, int]]] = {}
-    for query in (said, whole):
-        for account, month, voucher, fen in conn.execute(query):
+    for query in queries:
+        for account, month, voucher, fen in conn.execute(query, asked).all():
             if voucher:
                 bore = found.setdefault(account, {}).setdefault(month, {})
                 bore[voucher] = bore.get(voucher, 0) + int(fen)
     return found
 
 
-def _of_paper(part: Any) -> ColumnElement[bool]:
-    """Say in SQL that something is of a statement: both are of one entry, which has an index."""
-    paper = schema.statement.c
-    same: ColumnElement[bool] = (part.statement == paper.id) & (part.seq == paper.seq)
-    return same
-
-
 def refunds(conn: Connection, account: str, usage_month: str) -> Mapping[str, Refund]:
     """Return the refunds of a usage month that have to be credited, by id in order."""
-    found = _refunds(conn, [account], schema.refund.c.usage_month == usage_month)
-    return found.get(account, {}).get(usage_month, {})
+    query = _refunds_of(schema.refund.c.usage_month == usage_month)
+    return _refunds(conn, query, {"some": [account]}).get(account, {}).get(usage_month, {})
 
 
 def _refunds(
-    conn: Connection, names: Sequence[str], of_month: ColumnElement[bool]
+    conn: Connection, query: Select[Any], asked: Mapping[str, Any]
 ) -> dict[str, dict[str, dict[str, Refund]]]:
-    table, line = schema.refund, schema.statement_line
-    query = (
-        select(table)
-        .outerjoin(line, line.c.refund == table.c.id)
-        .where(table.c.account.in_(names), of_month)
-        .where(table.c.line.is_not(None), line.c.id.is_(None))
-        .order_by(table.c.seq)
-    )
     found: dict[str, dict[str, dict[str, Refund]]] = {}
     share = schema.refund_share.c
-    for row in conn.execute(query).all():
+    for row in conn.execute(query, asked).all():
         shares = conn.execute(select(share.voucher, share.amount_fen).filter_by(refund=row.id))
         run = (row.cluster, row.job_id, row.submit_s, row.start_s)
         own = found.setdefault(row.account, {}).setdefault(row.usage_month, {})
         own[row.id] = Refund(run, row.fee_fen, {each.voucher: each.amount_fen for each in shares})
     return found
-
-
-def _charged(conn: Connection, names: Sequence[str], month: str) -> dict[str, dict[str, Sums]]:
-    """Sum all charges ever posted to accounts, by usage month."""
-    table = schema.charge.c
-    query = (
-        select(
-            table.account,
-            table.month,
-            func.sum(table.charge_micro),
-            func.sum(table.eligible_micro),
-        )
-        .where(table.account.in_(names), table.month <= month)
-        .group_by(table.account, table.month)
-    )
-    return _by_month(
-        (account, usage_month, {"charge": int(charge), "eligible": int(eligible)})
-        for account, usage_month, charge, eligible in conn.execute(query)
-    )
 
 
 def _by_month(rows: Iterable[tuple[str, str, T]]) -> dict[str, dict[str, T]]:

@@ -27,8 +27,9 @@ from accounting.settle.adding import Sums
 from accounting.vouchers import debts, holds
 from accounting.vouchers.registry import contracts, find
 
-TOGETHER = 32
-"""How many statements are one transaction."""
+TOGETHER = 64
+"""How many statements are one transaction: many cost little more than one, but all of them would
+keep every other writer out for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def close(
             # what takes its time is done while no writer waits for it
             for some in _some(accounts, ledger.KEYS_MAX):
                 sums.read(conn, known.unstated(conn, some, month))
-    for some in _some(accounts):
+    for some in _some(accounts, TOGETHER):
         with engine.begin() as conn:
             lock(conn)
             left = _open(conn, scope.provider, some, month)
@@ -84,7 +85,7 @@ def close(
     with engine.begin() as conn:
         lock(conn)
         if not closed(conn, scope, month):
-            for some in _some(accounts):
+            for some in _some(accounts, ledger.KEYS_MAX):
                 _lapse(conn, _open(conn, scope.provider, some, month), month, policy, stamp)
             _mark_closed(conn, scope, month, stamp)
         papers = statements.listed(conn, provider=scope.provider, month=month)
@@ -92,9 +93,8 @@ def close(
         return [row["id"] for row in papers if row["account"] in own]
 
 
-def _some(accounts: Sequence[str], together: int = TOGETHER) -> Iterator[Sequence[str]]:
-    """Yield accounts, some at a time: many cost little more than one, but all of them would keep
-    every other writer out for long."""
+def _some(accounts: Sequence[str], together: int) -> Iterator[Sequence[str]]:
+    """Yield accounts, some at a time."""
     for i in range(0, len(accounts), together):
         yield accounts[i : i + together]
 
@@ -159,17 +159,18 @@ def _settle(
 
 def _row(account: str, month: str, said: stating.Paper) -> dict[str, Any]:
     """Return what a statement says of all its lines."""
-    fee_fen = sum(line.fee_fen for line in said.lines)
-    deduction_fen = sum(line.deduction_fen for line in said.lines)
+    total = dict.fromkeys(("charge_micro", "eligible_micro", "fee_fen", "deduction_fen"), 0)
+    for line in said.lines:
+        total["charge_micro"] += line.group.charge_micro
+        total["eligible_micro"] += line.group.eligible_micro
+        total["fee_fen"] += line.fee_fen
+        total["deduction_fen"] += line.deduction_fen
     return {
         "id": f"S-{account}-{month}",
         "account": account,
         "month": month,
-        "charge_micro": sum(line.group.charge_micro for line in said.lines),
-        "eligible_micro": sum(line.group.eligible_micro for line in said.lines),
-        "fee_fen": fee_fen,
-        "deduction_fen": deduction_fen,
-        "cash_fen": fee_fen - deduction_fen,
+        **total,
+        "cash_fen": total["fee_fen"] - total["deduction_fen"],
     }
 
 
@@ -226,16 +227,19 @@ def _lapse(
     """
     end_s = period.bounds(month, policy.timezone)[1]
     last_s = min(end_s, stamp.effective_s - policy.settle_days * 86_400)
-    owned, pending = holds.of_accounts(conn, accounts), holds.accrued_of(conn, accounts)
-    over = [
-        voucher
-        for account in accounts
-        if not any(eligible for _, eligible in pending.get(account, {}).values())
-        for voucher in owned.get(account, ())
-        if voucher.until_s <= last_s
-    ]
+    owned = holds.of_accounts(conn, accounts)
+    over = [each for own in owned.values() for each in own if each.until_s <= last_s]
     left = ledger.balances(conn, "voucher.left", [each.id for each in over])
-    over, owing = [each for each in over if left.get(each.id)], debts.owing(conn, accounts)
+    pending = holds.accrued_of(conn, sorted({each.account for each in over if left.get(each.id)}))
+    over = [
+        each
+        for each in over
+        if left.get(each.id)
+        and not any(eligible for _, eligible in pending.get(each.account, {}).values())
+    ]
+    if not over:
+        return
+    owing = debts.owing(conn, sorted({each.account for each in over}))
     write_all(
         conn,
         [

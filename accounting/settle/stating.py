@@ -7,7 +7,7 @@ they had been in time; a replay works it out once more.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
@@ -19,8 +19,7 @@ from accounting.settle import adding, drawdown, eligible, known
 from accounting.settle.grouping import Group
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of a statement: what one kind of computing of one usage month cost, or the credit
     of a refund."""
 
@@ -186,7 +185,7 @@ def _check_archive(
 def line_row(statement_id: str, number: int, line: Line) -> dict[str, Any]:
     """Return a statement's line as the book keeps it."""
     group = line.group
-    return {
+    row = {
         "id": f"{statement_id}/{number}",
         "statement": statement_id,
         "usage_month": line.usage_month,
@@ -202,8 +201,8 @@ def line_row(statement_id: str, number: int, line: Line) -> dict[str, Any]:
         "fee_fen": line.fee_fen,
         "deduction_fen": line.deduction_fen,
         "cash_fen": line.fee_fen - line.deduction_fen,
-        "refund": line.refund,
     }
+    return row if line.refund is None else row | {"refund": line.refund}
 
 
 def month_rows(statement_id: str, paper: Paper) -> list[dict[str, Any]]:

@@ -110,8 +110,10 @@ def superseded(
 
 def unrated(conn: Connection, root: Path, ended_before_s: int | None = None) -> pa.Table:
     """Return the stored rows that have no price, of all clusters."""
-    lost = [usage.STORED.empty_table()]
-    for file in places.with_unrated(conn):
+    lost, files = [usage.STORED.empty_table()], places.with_unrated(conn)
+    if not files:
+        return lost[0]
+    for file in files:
         for rows in archive.batches(root, file, usage.STORED.names):
             lost.append(grouping.with_status(rows, rating.UNRATED))
     were = pa.concat_tables(lost).unify_dictionaries()

@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -123,7 +124,6 @@ Table(
 )
 Table("invoice", tables, Column("number", Text, primary_key=True))
 Table("provider", tables, Column("id", Text, primary_key=True))
-Table("segment", tables, Column("path", Text, primary_key=True))
 Table("signed_act", tables, Column("sha256", Text, primary_key=True))
 Table("signing_key", tables, Column("key_id", Text, primary_key=True))
 Table("statement", tables, Column("id", Text, primary_key=True))
@@ -296,14 +296,34 @@ _of_entry(
     _text("act_sha256", ForeignKey("signed_act.sha256")),
 )
 Table(
-    "charge",
+    "segment",
     tables,
     _entry(),
-    _text("account", ForeignKey("contract.account"), pk=True),
-    _text("month", pk=True),
-    _text("path", ForeignKey("segment.path"), pk=True),
+    _text("path", pk=True),
+    _text("cluster"),
+    _text("month"),
+    _int("rows"),
+    _text("sha256"),
+    _int("size_bytes"),
+    _int("submit_min_s"),
+    _int("submit_max_s"),
+    _int("gflops_s"),
     _int("charge_micro"),
     _int("eligible_micro"),
+    _int("unrated"),
+    Index("segment_cluster", "cluster", "month"),
+    UniqueConstraint("seq", "path"),
+)
+Table(
+    "charge",
+    tables,
+    Column("seq", Integer, nullable=False, autoincrement=False),
+    _text("account", ForeignKey("contract.account"), pk=True),
+    _text("month", pk=True),
+    _text("path", pk=True),
+    _int("charge_micro"),
+    _int("eligible_micro"),
+    ForeignKeyConstraint(["seq", "path"], ["segment.seq", "segment.path"]),
     sqlite_with_rowid=False,
 )
 _of_entry(
@@ -475,13 +495,13 @@ def upgrade() -> None:
     """Bring a book of schema 1 to schema 2."""
     for name in NEW:
         tables.tables[name].create(op.get_bind())
-    _make_anew("charge")  # its columns are in another order
     if op.get_bind().dialect.name == "sqlite":  # which can alter no constraint
-        for name in ("journal", "posting", "application", "statement_line", "claim"):
+        for name in ("journal", "posting", "application", "segment", "statement_line", "claim"):
             _make_anew(name)
         _make_anew("hold", live=LIVE, turn="0")
     else:
         _alter()
+    _make_anew("charge")  # its columns are in another order
     op.execute(BALANCES)
 
 
@@ -510,6 +530,8 @@ def _alter() -> None:
     op.drop_constraint("application_contract_key", "application")
     op.add_column("application", _text("project", null=True))
     op.add_column("application", _int("fee_fen", null=True))
+    op.drop_index("segment_seq", "segment")
+    op.execute("ALTER TABLE segment ADD UNIQUE (seq, path)")
     op.add_column("statement_line", _text("refund", ForeignKey("refund.id"), null=True))
     op.add_column("claim", _text("claimant", ForeignKey("unit.id"), null=True))
     op.drop_index("hold_account", "hold")
