@@ -23,6 +23,7 @@ class Dictionary:
         self.arrays = _words(WORDS, WORDS * 2**6)
         self._texts: list[str | None] = [""]
         """None: it is not UTF-8."""
+        self._rank = np.zeros(0, np.int64)
         self._give(sorted(LIVE))
 
     def __len__(self) -> int:
@@ -65,16 +66,26 @@ class Dictionary:
                 self._texts.append(None)
         return self._texts
 
+    def _ranks(self) -> npt.NDArray[np.int64]:
+        """Return the place of each word in their order; what is none comes last."""
+        if len(self._rank) < len(self):
+            texts = self.texts()
+            order = sorted(range(len(texts)), key=lambda i: (texts[i] is None, texts[i] or ""))
+            self._rank = np.empty(len(texts), np.int64)
+            self._rank[order] = np.arange(len(texts))
+        return self._rank
+
     def used(self, codes: scan.Ints, sure: Bools) -> tuple[scan.Ints, list[str]]:
         """Number the words of a column in their order; mark the rows whose word is none.
 
         Returns:
             int32[w], the new number of each word; and the words.
         """
-        all_texts = self.texts()
-        present = np.flatnonzero(np.bincount(codes, minlength=len(self))).tolist()
-        present.sort(key=lambda number: (all_texts[number] is None, all_texts[number] or ""))
-        texts = [all_texts[number] for number in present]
+        all_texts, marks = self.texts(), np.zeros(len(self), np.bool_)
+        scan.mark(codes, marks)
+        present = np.flatnonzero(marks)
+        present = present[np.argsort(self._ranks().take(present))]
+        texts = [all_texts[number] for number in present.tolist()]
         renumbered = np.zeros(len(self), np.int32)
         renumbered[present] = np.arange(len(present))
         wrong = [number for number, text in zip(present, texts, strict=True) if text is None]

@@ -645,6 +645,13 @@ def count_lines(text: Bytes, end: int) -> int:
 
 
 @_compiled
+def mark(codes: Ints, marks: npt.NDArray[np.bool_]) -> None:
+    """Mark the numbers that stand in a column."""
+    for i in range(codes.shape[0]):
+        marks[codes[np.uint64(i)]] = True
+
+
+@_compiled
 def scan(
     text: Bytes, end: int, starts: Longs, at: Places, rules: Rules, words: Words, out: Columns,
     odd: Longs, counts: Longs,
