@@ -138,7 +138,6 @@ _SPACE, _DOT, _EQUALS = np.uint8(32), np.uint8(46), np.uint8(61)
 _1, _2, _3, _4 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 _5, _6, _7, _8 = np.uint64(5), np.uint64(6), np.uint64(7), np.uint64(8)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_FIFTEEN = np.uint64(15)
 _ZEROS = np.uint64(0x3030303030303030)
 _HIGH = np.uint64(0xF0F0F0F0F0F0F0F0)
 _HIGHEST = np.uint64(0x8080808080808080)
@@ -203,7 +202,8 @@ def _word(text: Bytes, low: int, high: int, words: Words) -> int:
     while words.slots[place]:
         number = words.slots[place] - 1
         if words.hash[number] == found and words.size[number] == size:  # noqa: SIM102
-            if _same(text, low, words.arena, words.start[number], size):
+            # of up to eight bytes the hash is the text, turned over
+            if size <= 8 or _same(text, low, words.arena, words.start[number], size):
                 return int(number)
         place = (place + _1) & mask
     number, start = words.used[0], words.used[1]
@@ -266,49 +266,56 @@ def _count(text: Bytes, low: int, high: int) -> int:
     return found if found < 2**31 else UNSURE
 
 
-@_compiled
-def _digit(word: np.uint64, shift: np.uint64) -> int:
-    return int(np.int64((word >> shift) & _FIFTEEN))
-
-
 _DASHES, _DASHES_ARE = np.uint64(0xFF0000FF00000000), np.uint64(0x2D00002D00000000)
 _COLONS, _COLONS_ARE = np.uint64(0x0000FF0000FF0000), np.uint64(0x00003A00003A0000)
-_DASH_OR = np.uint64(0x1D00001D00000000)
-_COLON_OR = np.uint64(0x00000A00000A0000)
+_LETTER, _LETTER_IS = np.uint64(0x0000FF0000FF0000), np.uint64(0x00003A0000540000)
+_BYTE, _TEN = np.uint64(255), np.uint64(10)
+
+
+@_compiled
+def _pairs(word: np.uint64, others: np.uint64, are: np.uint64) -> np.uint64:
+    """Return digits as numbers of two, each in the byte of its first; 0 where one is none, or where
+    others do not stand between them."""
+    digits = word & ~others | _ZEROS & others
+    if word & others != are or not _are_digits(digits):
+        return _0
+    digits ^= _ZEROS
+    return np.uint64(digits * _TEN + (digits >> _B1) | _1 << np.uint64(63))
+
+
+@_compiled
+def _pair(pairs: np.uint64, shift: np.uint64) -> int:
+    return int(np.int64((pairs >> shift) & _BYTE))
 
 
 @_compiled
 def _clock(text: Bytes, low: int) -> int:
     """Return the seconds of hh:mm:ss, minutes and seconds of two digits each, or UNSURE."""
-    word = _eight(text, low)
-    if word & _COLONS != _COLONS_ARE or not _are_digits(word ^ _COLON_OR):
+    pairs = _pairs(_eight(text, low), _COLONS, _COLONS_ARE)
+    if pairs == _0:
         return UNSURE
-    hours = 10 * _digit(word, np.uint64(0)) + _digit(word, _B1)
-    minutes = 10 * _digit(word, _B3) + _digit(word, _B4)
-    return int((hours * 60 + minutes) * 60 + 10 * _digit(word, _B6) + _digit(word, _B7))
+    return int((_pair(pairs, _0) * 60 + _pair(pairs, _B3)) * 60 + _pair(pairs, _B6))
 
 
 @_compiled
 def _local(text: Bytes, low: int, months: Longs) -> int:
     """Return a time such as 2024-07-03T09:46:40 in seconds, as if it were UTC, or UNSURE."""
-    word, day_0, day_1 = _eight(text, low), text[low + 8], text[low + 9]
-    if word & _DASHES != _DASHES_ARE or not _are_digits(word ^ _DASH_OR) or text[low + 10] != 84:
+    date = _pairs(_eight(text, low), _DASHES, _DASHES_ARE)
+    minutes = _pairs(_eight(text, low + 8), _LETTER, _LETTER_IS)
+    clock = _pairs(_eight(text, low + 11), _COLONS, _COLONS_ARE)
+    if date == _0 or minutes == _0 or clock == _0:
         return UNSURE
-    seconds, tens, ones = _clock(text, low + 11), np.int64(day_0) - 48, np.int64(day_1) - 48
-    if tens < 0 or tens > 3 or ones < 0 or ones > 9 or seconds == UNSURE:
-        return UNSURE
-    year = 1000 * _digit(word, np.uint64(0)) + 100 * _digit(word, _B1)
-    year += 10 * _digit(word, _B2) + _digit(word, _B3)
-    month = 10 * _digit(word, _B5) + _digit(word, _B6)
-    place, day = (year - 1970) * 12 + month - 1, 10 * tens + ones
+    year, month = 100 * _pair(date, _0) + _pair(date, _B2), _pair(date, _B5)
+    place, day = (year - 1970) * 12 + month - 1, _pair(minutes, _0)
     if month < 1 or month > 12 or place < 0 or place >= months.shape[0] - 1 or day < 1:
         return UNSURE
     if months[place] + day > months[place + 1]:
         return UNSURE
+    hour, minute, second = _pair(clock, _0), _pair(clock, _B3), _pair(clock, _B6)
     # the second and the minute 60, and the hour 24, are no times
-    if text[low + 14] > 53 or text[low + 17] > 53 or seconds >= 86_400:
+    if hour > 23 or minute > 59 or second > 59:
         return UNSURE
-    return int((months[place] + day - 1) * 86_400 + seconds)
+    return int((months[place] + day - 1) * 86_400 + (hour * 60 + minute) * 60 + second)
 
 
 @_compiled
