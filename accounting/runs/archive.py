@@ -105,12 +105,11 @@ def _canonical(table: pa.Table) -> pa.Table:
     rows = usage.conform(table, usage.STORED)
     keys = usage.keys(rows)
     revision = usage.numbers(rows.column("revision"))
-    order = usage.key_order(keys, revision)
-    arrays = [*keys, revision]
-    if (order[1:] < order[:-1]).any():
-        rows, arrays = rows.take(pa.array(order)), [array[order] for array in arrays]
-    if not usage.key_starts(arrays).all():
-        raise ValueError("two rows have the same key and revision")
+    if not usage.are_in_order([*keys, revision]):
+        order = usage.key_order(keys, revision)
+        if not usage.key_starts([array[order] for array in (*keys, revision)]).all():
+            raise ValueError("two rows have the same key and revision")
+        rows = rows.take(pa.array(order))
     columns = [
         _sorted_words(column) if pa.types.is_dictionary(column.type) else column
         for column in map(usage.as_one, rows.columns)
@@ -403,7 +402,7 @@ def compare(incoming: pa.Table, stored: pa.Table) -> Compared:
     """
     incoming = usage.conform(incoming, usage.USAGE)
     before = stored.num_rows
-    if not before and _ascending(usage.keys(incoming)):
+    if not before and usage.are_in_order(usage.keys(incoming)):
         none = _revised(incoming.slice(0, 0), np.zeros(0, np.int64))
         return Compared(_revised(incoming, np.zeros(incoming.num_rows, np.int64)), none)
     both = pa.concat_tables([usage.conform(stored, usage.USAGE), incoming])
@@ -424,12 +423,6 @@ def compare(incoming: pa.Table, stored: pa.Table) -> Compared:
         _revised(incoming.take(pa.array(new)), np.zeros(len(new), np.int64)),
         _revised(incoming.take(pa.array(now)), revisions),
     )
-
-
-def _ascending(keys: usage.Keys) -> bool:
-    """Tell whether keys are in order, each once."""
-    order = usage.key_order(keys)
-    return bool((order[1:] > order[:-1]).all() and usage.key_starts(keys).all())
 
 
 def _revised(rows: pa.Table, revisions: Int64s) -> pa.Table:

@@ -154,8 +154,12 @@ def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
     whole = as_one(column)
     place = _filled(whole.indices, len(whole.dictionary))
     words: list[str | None] = [*whole.dictionary.to_pylist(), None]
-    used = np.flatnonzero(np.bincount(place, minlength=len(words))).tolist()
-    order = sorted(used, key=lambda i: (words[i] is None, words[i] or ""))
+    found = np.flatnonzero(used(whole.indices, len(words) - 1)).tolist()
+    order = sorted(found, key=lambda i: words[i] or "")
+    if whole.null_count:
+        order.append(len(words) - 1)
+    if order == list(range(len(order))):
+        return place.astype(np.int64), [words[i] for i in order]
     rank = np.zeros(len(words), np.int64)
     rank[order] = np.arange(len(order))
     return rank.take(place), [words[i] for i in order]
@@ -315,6 +319,26 @@ def key_order(key_arrays: Sequence[Int64s], *then: Int64s) -> Int64s:
     some = order[tied]
     order[tied] = some[np.lexsort([*(array[some] for array in reversed(others)), first[some]])]
     return order
+
+
+def are_in_order(arrays: Sequence[Int64s]) -> bool:
+    """Tell whether rows stand in the order of some arrays, no two of them the same.
+
+    Few rows have the same job: of the other arrays only what stands beside those is looked at.
+    """
+    tied: Int64s | None = None
+    for array in arrays:
+        if tied is None:
+            before, after = array[:-1], array[1:]
+        else:
+            before, after = array[tied], array[tied + 1]
+        if (after < before).any():
+            return False
+        if tied is None and len(array) and array[0] == array[-1]:
+            continue
+        same = np.flatnonzero(after == before)
+        tied = same if tied is None else tied[same]
+    return len(arrays[0]) < 2 if tied is None else not len(tied)
 
 
 def key_starts(key_arrays: Sequence[Int64s]) -> npt.NDArray[np.bool_]:
