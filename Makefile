@@ -1,6 +1,7 @@
 # Two commands on a fresh Debian 12, as root: `make demo` shows it, `make test` proves it.
 
-PYTHON ?= python3
+# Makes .venv; unset: see tests/setup/venv.
+PYTHON ?=
 BIN := .venv/bin
 # The tests that run the kernels: once more as plain Python, where a wrong index is an error.
 KERNEL_TESTS := $(wildcard tests/test_rating*.py tests/test_onepass.py tests/test_drawdown.py tests/test_ordering.py tests/test_sources_tables.py tests/test_streaming.py)
