@@ -22,9 +22,9 @@ from slurm_voucher.voucherd import Voucherd, logged
 
 log = logging.getLogger("voucherd")
 ENDS = (signal.SIGTERM, signal.SIGINT)
-WRITE_S = 0.1
+WRITE_S = 0.3
 """How long holds are gathered before they are written together: the more at once, the less each
-costs, and the queue has them meanwhile."""
+costs, and the queue has them meanwhile. What is written moves the book, which is looked at anew."""
 TURN_S = 2
 """How often it is asked whether another voucherd is active."""
 AGAIN_S = 1
