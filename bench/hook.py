@@ -134,7 +134,7 @@ def rounds(bench: Bench, count: int, jobs: int) -> dict[str, Any]:
     """Take all rounds and return their figures."""
     took: dict[str, list[dict[str, float]]] = {name: [] for name in HOOKS}
     random, colds = Random(1), list[float]()
-    rss_before = bench.up["ours"].memory_bytes()
+    memory = {name: bench.up[name].memory_bytes() for name in ("none", "ours")}
     for number in range(count):
         figures_of, cold = one_round(bench, number, jobs, random)
         for name, own in figures_of.items():
@@ -151,8 +151,9 @@ def rounds(bench: Bench, count: int, jobs: int) -> dict[str, Any]:
         key = "ratio" if name == "ours" else f"{name}_ratio"
         figures[key] = statistics.median(ratios)
         figures[f"{key}_low"], figures[f"{key}_high"] = interval(ratios)
-    figures["slurmctld_rss_before_bytes"] = rss_before
-    figures["slurmctld_rss_after_bytes"] = bench.up["ours"].memory_bytes()
+    for name, before in memory.items():
+        figures[f"{name}_slurmctld_rss_before_bytes"] = before
+        figures[f"{name}_slurmctld_rss_after_bytes"] = bench.up[name].memory_bytes()
     for key, q in (("p50", 50), ("p99", 99)):
         figures[f"unknown_account_us_{key}"] = float(np.percentile(colds, q))
     own = bench.records("ours")
