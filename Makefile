@@ -4,7 +4,7 @@
 PYTHON ?=
 BIN := .venv/bin
 # The tests that run the kernels: once more as plain Python, where a wrong index is an error.
-KERNEL_TESTS := $(wildcard tests/test_rating*.py tests/test_onepass.py tests/test_drawdown.py tests/test_ordering.py tests/test_sources_tables.py tests/test_streaming.py)
+KERNEL_TESTS := $(wildcard tests/test_rating*.py tests/test_onepass.py tests/test_drawdown.py tests/test_ordering.py tests/test_parquet.py tests/test_sources_tables.py tests/test_streaming.py)
 WHO ?= alice
 DEMO ?= slurm-voucher-demo
 TEST ?= slurm-voucher-test

@@ -4,6 +4,7 @@ takes as long as it does to read text into it."""
 import mmap
 import queue
 import weakref
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,8 @@ def laid_out(size: int) -> mmap.mmap:
     """Return memory, zeros, of which what is written to alone is taken, in large pages if there
     are any."""
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory.madvise(mmap.MADV_HUGEPAGE)
+    with suppress(OSError):  # a kernel without large pages
+        memory.madvise(mmap.MADV_HUGEPAGE)
     return memory
 
 
