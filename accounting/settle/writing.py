@@ -229,13 +229,14 @@ class Writer:
         """Return what earlier parts had of the jobs of some runs, by segment, without what a part
         between them has changed."""
         ids = usage.numbers(runs.column("job_id"))
+        low, high = int(ids.min()), int(ids.max())  # once: a year has hundreds of segments
         for each in list(self._under_way):
-            if each.cluster == cluster and ids.min() <= each.jobs[1] and each.jobs[0] <= ids.max():
+            if each.cluster == cluster and low <= each.jobs[1] and each.jobs[0] <= high:
                 self._wait_for(each)
         found = {}
         for path, written in self._written.items():
             first, last = archive.jobs_of(self._root, written.segment)
-            if written.segment.cluster == cluster and first <= ids.max() and ids.min() <= last:
+            if written.segment.cluster == cluster and first <= high and low <= last:
                 rows = archive.read(self._root, [written.segment], job_ids=runs.column("job_id"))
                 old = self._outdated.get(path, set())
                 rows = rows.filter(pa.array([key not in old for key in _keys(rows)], pa.bool_()))
