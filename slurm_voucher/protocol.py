@@ -31,8 +31,9 @@ ALIKE_MAX = 1_000
 """How many texts of what jobs ask for are remembered: a user can make up any number."""
 
 _PLAIN = "-_.:/,+@*[]"
-_PAIR = re.compile(r"[a-z_]{1,32}=(?:[A-Za-z0-9\-_.:/,+@*\[\]]|%[0-9A-F]{2})*+")
-_PAIRS = re.compile(rf"{_PAIR.pattern}(?: {_PAIR.pattern})*+")
+_CLEAR = r"[A-Za-z0-9\-_.:/,+@*\[\]]*"
+_PAIR = re.compile(rf"[a-z_]{{1,32}}={_CLEAR}(?:%[0-9A-F]{{2}}{_CLEAR})*")
+_PAIRS = re.compile(rf"{_PAIR.pattern}(?: {_PAIR.pattern})*")
 _NEARLY_PLAIN = re.compile(rf"[A-Za-z0-9 {re.escape(_PLAIN)}]*+")
 _USUAL = re.compile(
     rb"1 HOLD hold=([0-9a-f]{32}) uid=([0-9]{1,10}) voucher=([A-Za-z0-9_-]{1,32}) (.+)\n"

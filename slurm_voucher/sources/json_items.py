@@ -15,12 +15,16 @@ ITEM_BYTES = 64 * 2**20
 """How long one job may be: about 20,000 steps."""
 DEPTH = 100
 """How deep a job may be nested."""
-_PLAIN = rb'[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+"'
-_LEAF = rb"[{\[](?:%b)*+[}\]]" % _PLAIN
-_TWIG = rb"[{\[](?:%b|%b)*+[}\]]" % (_PLAIN, _LEAF)
-_OUTSIDE = re.compile(rb"(?:%b)*+([{}\[\]])" % _PLAIN, re.DOTALL)
+_MANY = 1_000
+"""Groups that are passed by together: what may be gone back to takes memory."""
+_PLAIN = rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"?[^"{}\[\]]*+)*+'
+"""All before a bracket. A text that is cut off ends it, too, and no bracket follows: Python before
+3.11.5 (Debian 12 has 3.11.2) does not go back where a repetition with `*+` ends in mid-group."""
+_LEAF = rb"[{\[]%b[}\]]" % _PLAIN
+_TWIG = rb"[{\[]%b(?>(?:%b%b){0,%d})[}\]]" % (_PLAIN, _LEAF, _PLAIN, _MANY)
+_OUTSIDE = re.compile(rb"%b([{}\[\]])" % _PLAIN, re.DOTALL)
 """The next bracket that is not part of a text, with all before it."""
-_INSIDE = re.compile(rb"(?:%b|%b)*+([{}\[\]])" % (_PLAIN, _TWIG), re.DOTALL)
+_INSIDE = re.compile(rb"%b(?>(?:%b%b){0,%d})([{}\[\]])" % (_PLAIN, _TWIG, _PLAIN, _MANY), re.DOTALL)
 """The next bracket within an entry: what closes within two brackets is passed by."""
 _END = b""
 _KEY = re.compile(rb'(?<!\\)"(jobs|errors)"\s*+:\s*+\[\Z')
