@@ -10,6 +10,8 @@ import socket
 import time
 from collections.abc import Callable
 
+AT_ONCE = 8
+"""Sockets that are looked at together; Python makes room for a thousand unless it is told."""
 Hear = Callable[[], bool]
 """Reads a socket that has something; True: the loop has something to do."""
 
@@ -38,7 +40,7 @@ class Doors(selectors.EpollSelector):
         end_s = None if timeout is None else time.monotonic() + timeout
         left_s, due = timeout, False
         while not due:
-            for fd, _ in self._both.poll(left_s):
+            for fd, _ in self._both.poll(left_s, AT_ONCE):
                 hear = self._hear.get(fd)  # None: the loop's own; or shut a moment ago
                 due |= hear is None or hear()
             if end_s is not None:
