@@ -22,9 +22,11 @@ from slurm_voucher.voucherd import Voucherd, logged
 
 log = logging.getLogger("voucherd")
 ENDS = (signal.SIGTERM, signal.SIGINT)
+SOON_S = 0.05
+"""How soon a hold is written when none was a moment ago."""
 WRITE_S = 0.3
-"""How long holds are gathered before they are written together: the more at once, the less each
-costs, and the queue has them meanwhile. What is written moves the book, which is looked at anew."""
+"""How long holds are gathered while there are many: the more at once, the less each costs, and the
+queue has them meanwhile. What is written moves the book, which is looked at anew."""
 TURN_S = 2
 """How often it is asked whether another voucherd is active."""
 AGAIN_S = 1
@@ -150,7 +152,7 @@ async def _last_words(daemon: Voucherd) -> None:
         if time.monotonic() > end:
             log.error("book: %d changes of holds are not in it", daemon.desk.waiting)
             return
-        await asyncio.sleep(WRITE_S / 4)
+        await asyncio.sleep(SOON_S)
 
 
 async def _watch_queue(daemon: Voucherd, aside: looking.Aside, stop: asyncio.Event) -> None:
@@ -174,11 +176,11 @@ async def _watch_queue(daemon: Voucherd, aside: looking.Aside, stop: asyncio.Eve
 
 async def _write_book(daemon: Voucherd, asked: asyncio.Event) -> None:
     """Write what was answered into the book, many at once; a locked book is tried again."""
-    desk = daemon.desk
+    desk, next_s = daemon.desk, 0.0
     while True:
         await asked.wait()
         asked.clear()
-        await asyncio.sleep(WRITE_S)
+        await asyncio.sleep(max(SOON_S, next_s - time.monotonic()))
         while desk.waiting:
             with logged("book"):
                 changes = desk.take()
@@ -192,6 +194,7 @@ async def _write_book(daemon: Voucherd, asked: asyncio.Event) -> None:
                 except Exception:
                     desk.one_by_one()
                     raise
+        next_s = time.monotonic() + WRITE_S
 
 
 async def _let_in(
