@@ -41,7 +41,7 @@ ROWS = """
     settlement shares invoicing redemption reserve own
     refunding reviewing owing paying withdrawing funding backing recounting
     acts
-    packing inventory comparing replay settled issued signed checking proving
+    packing inventory comparing replay settled issued signed checking proving overfilled
     claimed owed
     audit backup chained naming
     statement voucher claim registers

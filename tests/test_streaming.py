@@ -4,6 +4,7 @@ Archives are made up: runs over midnight, months, years and the change of clocks
 resized, requeued, unrated, of no length, of decades, never started, corrected, in any segments.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from runs import a_run, rated
 
 from accounting import period
 from accounting.errors import InvariantBroken
+from accounting.proof import comparing, overfilled
 from accounting.runs import archive, reports, usage
 from accounting.runs.run import Run
 from accounting.runs.segment import Segment
@@ -126,6 +128,36 @@ def current(tables: Sequence[pa.Table]) -> pa.Table:
     return archive.current(
         pa.concat_tables([usage.STORED.empty_table(), *tables]).unify_dictionaries()
     )
+
+
+@given(archived(), ZONE, st.sampled_from([1, 3, 1000]))
+def test_cards_of_a_day_are_what_is_said_plainly(
+    tables: list[pa.Table], zone: str, batch: int
+) -> None:
+    """What the audit counts of each partition and day is what the runs that count had."""
+    with written(tables, zone, batch) as (root, files):
+        found = overfilled.card_s(root, files, ["ai", "fat"], zone)
+    wanted: dict[tuple[str, str], int] = {}
+    for name in ("ai", "fat"):
+        rows = current(tables)
+        own = rows.filter(pa.array(usage.marks(rows.column("partition"), name)))
+        for day, ran in reports.usage_by(own, "day", zone).items():
+            wanted[name, day] = ran.card_s
+    assert +found == {key: seconds for key, seconds in wanted.items() if seconds}
+
+
+@given(archived(), st.sampled_from([1, 3, 1000]))
+def test_what_months_cost_is_what_is_said_plainly(tables: list[pa.Table], batch: int) -> None:
+    """What a reconciliation counts of each account and month is what the runs that count cost."""
+    with written(tables, ZONES[0], batch) as (root, files):
+        months = sorted({file.month for file in files})[:2]
+        found = comparing.charged(root, files, months)
+    wanted: Counter[tuple[str, str]] = Counter()
+    for row in current(tables).to_pylist():
+        month = period.month_of(row["end_s"], ZONES[0])
+        if row["status"] == "charged" and row["account"] and month in months:
+            wanted[row["account"], month] += row["charge_micro"]
+    assert found == +wanted
 
 
 @given(archived(), BY, ZONE, st.sampled_from([1, 3, 1000]))

@@ -3,28 +3,20 @@
 A rule yields what it finds and hides nothing behind the first; nothing is written or mended.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from accounting import period
 from accounting.book import schema
 from accounting.errors import VoucherError
 from accounting.money import MICRO_PER_FEN, yuan
-from accounting.proof import claimed, evidence, issued, owed, replay, settled, signed
+from accounting.proof import claimed, evidence, issued, overfilled, owed, replay, settled, signed
 from accounting.proof.evidence import Books, Found
 from accounting.proof.settled import sum_where, sums_by
-from accounting.rates import pricelists
-from accounting.rates.tariff import Capacity
 from accounting.redeem import paying
-from accounting.runs import reports
-from accounting.settle import stored
 from accounting.vouchers import holds, payments
 
 __all__ = ["RULES", "Books", "Finding", "findings"]
@@ -255,44 +247,6 @@ def reserve(books: Books) -> Found:
             )
 
 
-def capacity(books: Books) -> Found:
-    """No partition delivers more card-hours on a day than it has cards."""
-    prices = pricelists.in_force(books.conn)
-    if prices is None or books.damage:
-        return  # a damaged archive is found by the rule of its own
-    limited = {where: each.capacity for where, each in prices.partitions.items() if each.capacity}
-    for cluster in sorted({cluster for cluster, _ in limited}):
-        columns = [*stored.KEY, *reports.COLUMNS, "partition"]
-        rows = stored.current(books.conn, books.archive, cluster, columns=columns)
-        for (of_cluster, name), known in limited.items():
-            if of_cluster == cluster:
-                own = rows.filter(pc.equal(rows.column("partition").cast(pa.string()), name))
-                yield from _overfilled(f"partition {cluster}/{name}", own, known, prices.timezone)
-
-
-def _overfilled(subject: str, rows: pa.Table, known: Sequence[Capacity], timezone: str) -> Found:
-    """Yield the days on which runs had more card-hours than there were."""
-    for day, ran in reports.usage_by(rows, "day", timezone).items():
-        begin_s, end_s = period.bounds(day, timezone)
-        most = _cards_between(known, begin_s, end_s)
-        if most is None:
-            continue
-        limit = Decimal(most * (end_s - begin_s)) / 3600
-        card_hours = reports.hours(ran.card_s)
-        if Decimal(card_hours) > limit:
-            yield (
-                f"{subject} {day}",
-                f"{card_hours} card-hours are metered, {limit:.4f} are possible",
-            )
-
-
-def _cards_between(known: Sequence[Capacity], begin_s: int, end_s: int) -> int | None:
-    """Return the most cards there were at once in a time, or None where nothing is said of it."""
-    over = sum(each.from_s <= begin_s for each in known) - 1
-    in_force = [each for each in known[max(over, 0) :] if each.from_s < end_s]
-    return max((sum(each.cards.values()) for each in in_force), default=None)
-
-
 def archived(books: Books) -> Found:
     """Every segment is there, with the content that the book names."""
     yield from books.damage
@@ -336,7 +290,10 @@ RULES: Mapping[str, tuple[Callable[[Books], Found], str]] = {
     "receivable": (claimed.receivable, "compare deductions, claims, reviews and payouts"),
     "reserve": (reserve, "compare grants, draws and repayments"),
     "debts": (owed.debts_of_units, "compare debts with what the treasury received"),
-    "capacity": (capacity, "look for runs counted twice, or correct the capacity in the tariff"),
+    "capacity": (
+        overfilled.days,
+        "look for runs counted twice, or correct the capacity in the tariff",
+    ),
     "archive": (archived, "restore the segment from a backup; the quarantine may have it"),
     "replay": (replayed, "stop closing; compare tariff, archive and statement"),
 }

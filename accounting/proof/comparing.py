@@ -23,8 +23,9 @@ from accounting import period
 from accounting.book import ledger, schema
 from accounting.book.ledger import Entry, Stamp
 from accounting.rates import rating
-from accounting.runs import archive, places, resized, usage
-from accounting.settle import grouping
+from accounting.runs import archive, places, reports, resized, usage
+from accounting.runs.segment import Segment
+from accounting.settle import grouping, tallying
 
 COMPARED = ("end_s", "elapsed_s", "state", "nodes", "cpus", "cards", "gres")
 """What is compared of a run that both know."""
@@ -168,7 +169,7 @@ def rolled_up(theirs: Used, roll_up: Used) -> Iterator[Difference]:
 
 
 def posted(
-    conn: Connection, root: Path, months: Sequence[str], zone: str
+    conn: Connection, root: Path, months: Sequence[str]
 ) -> tuple[list[Difference], int, int]:
     """Compare what the archive charges for months with what was posted.
 
@@ -179,21 +180,9 @@ def posted(
     query = select(charge.account, charge.month, func.sum(charge.charge_micro))
     query = query.where(charge.month.in_(months)).group_by(charge.account, charge.month)
     book = {(row[0], row[1]): int(row[2]) for row in conn.execute(query)}
-    names = [*usage.Keys._fields, "revision", "end_s", "account", "status", "charge_micro"]
     stored: Counter[tuple[str, str]] = Counter()
     for cluster in sorted({file.cluster for file in places.files(conn)}):
-        rows = archive.read(root, places.files(conn, cluster=cluster), names)
-        rows = grouping.with_status(archive.current(rows), rating.CHARGED)
-        rows = rows.filter(pc.is_valid(rows.column("account")))
-        ends = [period.bounds(month, zone) for month in months]
-        rows = ended(rows, min(end[0] for end in ends), max(end[1] for end in ends))
-        table = pa.table(
-            [rows.column("account").cast(pa.string()), grouping.months_of(rows, zone),
-             rows.column("charge_micro")],
-            names=["account", "month", "micro"],
-        )  # fmt: skip
-        for row in table.group_by(["account", "month"]).aggregate([("micro", "sum")]).to_pylist():
-            stored[row["account"], row["month"]] += row["micro_sum"]
+        stored += charged(root, places.files(conn, cluster=cluster), months)
     found = [
         Difference(
             "ours and what was posted",
@@ -205,6 +194,39 @@ def posted(
         if stored.get(key, 0) != book.get(key, 0)
     ]
     return found, sum(stored.values()), sum(book.values())
+
+
+def charged(
+    root: Path, files: Sequence[Segment], months: Sequence[str]
+) -> Counter[tuple[str, str]]:
+    """Add up what a cluster's runs of some months cost by account and month, micro-yuan, a part of
+    the archive at a time.
+
+    Args:
+        root: Root of the archive.
+        files: All files of the cluster: what takes the place of a run may stand in any.
+        months: In which they ended.
+    """
+    parts = tallying.footers(root, files)
+    own = [part for part in parts if part.file.month in months]
+    columns = ["status", "account", "charge_micro"]
+    counted = tallying.tally(root, own, columns, _Charged, tallying.again(root, parts))
+    return sum((each.micro for each in counted), Counter[tuple[str, str]]())
+
+
+class _Charged:
+    """Counts for one thread."""
+
+    def __init__(self) -> None:
+        self.micro: Counter[tuple[str, str]] = Counter()
+
+    def count(self, rows: pa.RecordBatch, month: str) -> None:
+        """Count what some runs cost."""
+        table = grouping.with_status(pa.Table.from_batches([rows]), rating.CHARGED)
+        account, accounts = usage.split(table.column("account"))
+        micro, own = usage.numbers(table.column("charge_micro")), account >= 0
+        sums = reports.sums(micro[own], np.ones_like(micro[own]), account[own], len(accounts))
+        self.micro.update({(name, month): each for name, each in zip(accounts, sums, strict=True)})
 
 
 @dataclass(frozen=True)

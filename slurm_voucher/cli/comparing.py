@@ -75,7 +75,7 @@ def _result(site: Site, cluster: str, window: tuple[int, int], with_rollup: bool
         months = [period.month_of(window[0], zone)]
         while months[-1] != period.month_of(window[1] - 1, zone):
             months.append(period.following(months[-1]))
-        wrong, charged, posted = comparing.posted(conn, root, months, zone)
+        wrong, charged, posted = comparing.posted(conn, root, months)
     differences += [*comparing.runs(stored, theirs, window), *wrong]
     return Result(
         cluster,
