@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 ROWS = """
-    errors money period schema run segment kernels durable
+    errors money period schema run segment compiling durable
+    kernels
     yamlfile capitals triggers usage watermarks creditcode merkle
     paper structfile bands chips ledger filing reports nodes encoding
     parquet

@@ -1,36 +1,18 @@
-"""All compiled loops of the domain, in this one file.
+"""The compiled loops of rating, drawing down and adding up, in this one file.
 
-They must stay in one file: a cached kernel does not notice an edit to a helper elsewhere and goes
-on giving the old figures. They do not check, allocate or explain; wrappers do. int64 overflow is
-silent here, so a wrapper proves its bound before it calls. Import this only where it is used.
+They do not check, allocate or explain; wrappers do. int64 overflow is silent here, so a wrapper
+proves its bound before it calls. Import this only where it is used.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from accounting.compiling import compiled, set_in
+
 Int64s = npt.NDArray[np.int64]
 _HIGHEST = 2**63 - 1
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _compiled(function: F) -> F:
-    """Compile, and keep the machine code where there is a place to keep it."""
-    try:
-        compiled = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither the package nor a home directory can be written to
-        compiled = numba.njit(nogil=True)(function)
-    return cast(F, compiled)
-
-
-def _set_in(function: F) -> F:
-    """Compile into the loop that calls it, which then counts no references to its arrays."""
-    options: dict[str, Any] = {"nogil": True, "forceinline": True, "_nrt": False}
-    return cast(F, numba.njit(**options)(function))
-
 
 FROM, UNTIL, RATE, FIRST, LAST, BAND = range(6)
 """Columns of a slot: a rate and when it holds; BAND < 0: at all hours, else a band of the calendar
@@ -40,7 +22,7 @@ UNKNOWN, FREE = -1, -2
 """Rates that are none."""
 
 
-@_compiled
+@compiled
 def _band_s(slot: Int64s, calendar: Int64s, at_s: int) -> int:
     """Return the seconds of a slot's band from the calendar's begin to an instant."""
     low, high, band = slot[FIRST], slot[LAST], slot[BAND]
@@ -54,7 +36,7 @@ def _band_s(slot: Int64s, calendar: Int64s, at_s: int) -> int:
     return int(calendar[low, 2 + band] + since_s)
 
 
-@_compiled
+@compiled
 def _seconds(slot: Int64s, calendar: Int64s, from_s: int, until_s: int) -> int:
     """Return the seconds of an interval in which a slot holds."""
     begin_s, end_s = max(from_s, slot[FROM]), min(until_s, slot[UNTIL])
@@ -65,13 +47,13 @@ def _seconds(slot: Int64s, calendar: Int64s, from_s: int, until_s: int) -> int:
     return _band_s(slot, calendar, end_s) - _band_s(slot, calendar, begin_s)
 
 
-@_compiled
+@compiled
 def _valid(slot: Int64s, calendar: Int64s, span: Int64s) -> int:
     """Return those of the seconds of a run that lie in its window."""
     return _seconds(slot, calendar, max(span[0], span[3]), min(span[1], span[4]))
 
 
-@_compiled
+@compiled
 def _dearest(
     slots: Int64s, calendar: Int64s, first: int, last: int, span: Int64s, below: int
 ) -> tuple[int, int, int]:
@@ -163,7 +145,7 @@ class Sums(NamedTuple):
     drawn_fen: Int64s
 
 
-@_compiled
+@compiled
 def _seek(values: Int64s, low: int, high: int, limit: int) -> int:
     """Return the first place in [low, high) of ordered values that is at a limit or above it."""
     while low < high:
@@ -175,7 +157,7 @@ def _seek(values: Int64s, low: int, high: int, limit: int) -> int:
     return low
 
 
-@_compiled
+@compiled
 def _divide(values: Int64s, low: int, high: int, divisor: int) -> None:
     """Divide in place, rounded half up; quotients are below 2**51, so that a float finds each of
     them or its neighbour, and the rest tells which."""
@@ -188,7 +170,7 @@ def _divide(values: Int64s, low: int, high: int, divisor: int) -> None:
         values[i] = quotient + np.int64(rest >= divisor) - np.int64(rest < 0)
 
 
-@_compiled
+@compiled
 def _upto(tables: Tables, line: int, at_s: int) -> int:
     """Return what a line has come to at an instant."""
     place = np.uint32(tables.cells[np.uint32(at_s) // np.uint32(CELL_S)])
@@ -199,7 +181,7 @@ def _upto(tables: Tables, line: int, at_s: int) -> int:
     return tables.lines[place] + tables.lines[place + _ONE] * at_s  # type: ignore[no-any-return]
 
 
-@_compiled
+@compiled
 def _by_curve(curves: Tables, item: int, from_s: int, until_s: int, unit: int) -> int:
     """Return what an interval costs by the curve of an item, rounded half up."""
     line, base_s = curves.items[ITEM * item], curves.base_s
@@ -207,7 +189,7 @@ def _by_curve(curves: Tables, item: int, from_s: int, until_s: int, unit: int) -
     return (2 * cost * curves.items[ITEM * item + 1] + unit) // (2 * unit)  # type: ignore[no-any-return]
 
 
-@_compiled
+@compiled
 def span_runs(
     start_s: Int64s, begin_s: Int64s, end_s: Int64s, elapsed_s: Int64s, first_s: int, last_s: int,
     spans: Int64s, billed_s: Int64s, fit: npt.NDArray[np.bool_],
@@ -225,7 +207,7 @@ def span_runs(
             spans[0, i], spans[1, i], spans[2, i] = begin, end, wall - billed_s[i]
 
 
-@_compiled
+@compiled
 def whole_span(spans: Int64s, billed_s: Int64s, otherwise_s: int) -> tuple[int, int]:
     """Return when the first of the runs that are billed begins and the last one ends."""
     begin_s, end_s = _HIGHEST, otherwise_s
@@ -235,7 +217,7 @@ def whole_span(spans: Int64s, billed_s: Int64s, otherwise_s: int) -> tuple[int, 
     return min(begin_s, end_s), end_s
 
 
-@_compiled
+@compiled
 def price_runs(
     which: npt.NDArray[np.bool_],
     item: Int64s,
@@ -301,7 +283,7 @@ def price_runs(
                 out[i, 1] = span[5]
 
 
-@_compiled
+@compiled
 def _price(rows: Rows, tables: Tables, low: int, high: int, out: Int64s) -> None:
     """Price rows: what their seconds cost × multiplier / unit, rounded half up."""
     for j in range(high - low):
@@ -315,7 +297,7 @@ def _price(rows: Rows, tables: Tables, low: int, high: int, out: Int64s) -> None
     _divide(out, low, high, tables.unit)
 
 
-@_compiled
+@compiled
 def _put(apart: Apart, low: int, high: int, out: Int64s) -> None:
     """Put in what was priced beforehand."""
     place = _seek(apart.row, 0, apart.row.shape[0], low)
@@ -324,7 +306,7 @@ def _put(apart: Apart, low: int, high: int, out: Int64s) -> None:
         place += 1
 
 
-@_compiled
+@compiled
 def _add_up(rows: Rows, low: int, high: int, out: Int64s, by_item: Int64s) -> None:
     """Add charges to the sums of their items."""
     for j in range(high - low):
@@ -332,7 +314,7 @@ def _add_up(rows: Rows, low: int, high: int, out: Int64s, by_item: Int64s) -> No
         by_item[rows.item[i]] += out[i]
 
 
-@_compiled
+@compiled
 def _move(by_item: Int64s, partition: npt.NDArray[np.uint32], sums: Int64s) -> None:
     """Move what items have come to into the sums of their partitions."""
     for k in range(by_item.shape[0]):
@@ -340,14 +322,14 @@ def _move(by_item: Int64s, partition: npt.NDArray[np.uint32], sums: Int64s) -> N
         by_item[k] = 0
 
 
-@_compiled
+@compiled
 def _apart(apart: Apart, i: int) -> int:
     """Return where a row stands among those that were priced beforehand, or -1."""
     place = _seek(apart.row, 0, apart.row.shape[0], i)
     return place if place < apart.row.shape[0] and apart.row[place] == i else -1
 
 
-@_compiled
+@compiled
 def _before(rows: Rows, tables: Tables, apart: Apart, edges: Int64s, i: int, edge: int) -> int:
     """Return what a row costs up to the nth edge of its account, rounded half up; all of it beyond
     the last."""
@@ -363,7 +345,7 @@ def _before(rows: Rows, tables: Tables, apart: Apart, edges: Int64s, i: int, edg
     return int((cost * factor + (tables.unit >> 1)) // tables.unit)
 
 
-@_compiled
+@compiled
 def _entitled(micro: int, ratio_bp: int) -> int:
     """Return the fen that a ratio of an eligible fee comes to: fee down to the fen, then down."""
     return int(micro // _FEN_MICRO * ratio_bp // _BP)
@@ -374,7 +356,7 @@ _MICRO, _FEE, _BASE, _LIMIT, _GIVEN = range(5)
 what that entitled to when the interval began; the fen that vouchers grant, and those given."""
 
 
-@_compiled
+@compiled
 def _piece(rows: Rows, tables: Tables, apart: Apart, edges: Int64s, i: int, interval: int) -> int:
     """Return what a row costs within an interval other than the one in which it ends."""
     upto = _before(rows, tables, apart, edges, i, interval)
@@ -383,7 +365,7 @@ def _piece(rows: Rows, tables: Tables, apart: Apart, edges: Int64s, i: int, inte
     return upto - _before(rows, tables, apart, edges, i, interval - 1)
 
 
-@_compiled
+@compiled
 def _interval(edges: Int64s, interval: int, end_s: int) -> int:
     """Return the interval in which a run ends, at or after another."""
     while interval < edges.shape[0] and edges[interval] < end_s:
@@ -391,7 +373,7 @@ def _interval(edges: Int64s, interval: int, end_s: int) -> int:
     return interval
 
 
-@_compiled
+@compiled
 def _segment(rows: Rows, edges: Int64s, interval: int, low: int, high: int) -> int:
     """Return up to which of some rows they end in an interval."""
     if interval == edges.shape[0] or rows.end_s[high - 1] <= edges[interval]:
@@ -399,7 +381,7 @@ def _segment(rows: Rows, edges: Int64s, interval: int, low: int, high: int) -> i
     return int(_seek(rows.end_s, low, high, edges[interval] + 1))
 
 
-@_compiled
+@compiled
 def _begins_before(rows: Rows, low: int, high: int, at_s: int) -> bool:
     """Tell whether one of some rows begins before an instant."""
     first_s = at_s
@@ -409,7 +391,7 @@ def _begins_before(rows: Rows, low: int, high: int, at_s: int) -> bool:
     return bool(first_s < at_s)
 
 
-@_compiled
+@compiled
 def _noted(crossing: Int64s, count: int, row: int, interval: int, micro: int) -> Int64s:
     """Return the list of rows that cross edges with one more; in twice the room if it is full."""
     if count == crossing.shape[0]:
@@ -420,7 +402,7 @@ def _noted(crossing: Int64s, count: int, row: int, interval: int, micro: int) ->
     return crossing
 
 
-@_compiled
+@compiled
 def _others(rows: Rows, apart: Apart, edges: Int64s, i: int, interval: int) -> tuple[int, int]:
     """Return between which intervals a row may cost something besides the one in which it ends.
 
@@ -435,7 +417,7 @@ def _others(rows: Rows, apart: Apart, edges: Int64s, i: int, interval: int) -> t
     return first, interval
 
 
-@_compiled
+@compiled
 def _take_off(
     rows: Rows, tables: Tables, apart: Apart, edges: Int64s, s: int, i: int,
     charge: Int64s, intervals: Int64s,
@@ -452,7 +434,7 @@ def _take_off(
     return taken
 
 
-@_compiled
+@compiled
 def _cut(
     rows: Rows, tables: Tables, apart: Apart, edges: Int64s, s: int, low: int, high: int,
     charge: Int64s, intervals: Int64s, crossing: Int64s, count: int,
@@ -481,7 +463,7 @@ def _cut(
     return crossing, count
 
 
-@_compiled
+@compiled
 def _by_interval(
     rows: Rows, tables: Tables, apart: Apart, edges: Int64s, low: int, high: int,
     charge: Int64s, intervals: Int64s, crossing: Int64s,
@@ -507,7 +489,7 @@ def _by_interval(
     return crossing, count
 
 
-@_compiled
+@compiled
 def _grant(
     vouchers: Vouchers, account: int, edges: Int64s, intervals: Int64s, drawn_fen: Int64s
 ) -> None:
@@ -529,7 +511,7 @@ def _grant(
             fee += intervals[s, _MICRO]
 
 
-@_compiled
+@compiled
 def _entitle(fees: Int64s, rows: int, ratio_bp: int, base: int, limit: int) -> None:
     """Replace all fees but the first, which rise, by what they entitle to above a base, up to a
     limit.
@@ -547,7 +529,7 @@ def _entitle(fees: Int64s, rows: int, ratio_bp: int, base: int, limit: int) -> N
             fees[j] = min(_entitled(fees[j], ratio_bp) - base, limit)
 
 
-@_compiled
+@compiled
 def _share_out(
     micro: Int64s, low: int, high: int, intervals: Int64s, s: int, ratio_bp: int,
     work: Int64s, share: Int64s,
@@ -568,7 +550,7 @@ def _share_out(
     intervals[s, _GIVEN] = work[rows]
 
 
-@_compiled
+@compiled
 def _shares(
     rows: Rows, tables: Tables, apart: Apart, edges: Int64s, low: int, high: int,
     ratio_bp: int, intervals: Int64s, crossing: Int64s, work: Int64s, sums: Sums,
@@ -596,7 +578,7 @@ def _shares(
                 share[i] += fen[0]
 
 
-@_compiled
+@compiled
 def draw_down(
     first: int, last: int, rows: Rows, tables: Tables, apart: Apart, vouchers: Vouchers,
     months_s: Int64s, sums: Sums,
@@ -642,7 +624,7 @@ Keys = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.uint32]
 
 
-@_compiled
+@compiled
 def count_digits(keys: Keys, low: int, high: int, shift: int, counts: Int64s) -> None:
     """Count how often each digit stands in some keys; there are as many digits as counts."""
     mask = np.uint64(counts.shape[0] - 1)
@@ -650,7 +632,7 @@ def count_digits(keys: Keys, low: int, high: int, shift: int, counts: Int64s) ->
         counts[(keys[np.uint64(low + j)] >> np.uint64(shift)) & mask] += 1
 
 
-@_compiled
+@compiled
 def scatter(
     keys: Keys, places: Places, low: int, high: int, shift: int, firsts: Int64s,
     keys_out: Keys, places_out: Places,
@@ -713,7 +695,7 @@ _LOW, _BITS = 2**32 - 1, 32
 _THREE, _SEVEN, _ONE_BIT = np.uint64(3), np.uint64(7), np.uint64(1)
 
 
-@_compiled
+@compiled
 def _period(calendar: Calendar, at_s: int) -> int:
     """Return the number of the period that an instant falls into."""
     cell = np.uint64(at_s - calendar.edges[0]) >> np.uint64(calendar.shift)
@@ -723,19 +705,19 @@ def _period(calendar: Calendar, at_s: int) -> int:
     return int(place)
 
 
-@_set_in
+@set_in
 def _is_set(bits: npt.NDArray[np.uint8], i: np.uint64) -> bool:
     """Tell whether a row's bit is set; all are where there are none."""
     return bool(bits.shape[0] == 0 or bits[i >> _THREE] >> (i & _SEVEN) & _ONE_BIT != 0)
 
 
-@_set_in
+@set_in
 def _half(figures: Int64s, number: int, value: int) -> None:
     """Write a figure in halves: no sum of 2**31 of them overflows."""
     figures[4 + number], figures[12 + number] = value & _LOW, value >> _BITS
 
 
-@_set_in
+@set_in
 def _add_to(groupings: tuple[Cells, ...], i: np.uint64, day: int, figures: Int64s) -> None:
     """Add figures of a run to its cell of each grouping, and clear them."""
     for own in groupings:
@@ -745,7 +727,7 @@ def _add_to(groupings: tuple[Cells, ...], i: np.uint64, day: int, figures: Int64
     figures[:] = 0
 
 
-@_set_in
+@set_in
 def _end_run(runs: Runs, i: np.uint64, begun: bool, charged: bool, figures: Int64s) -> None:
     """Write what counts where a run ends."""
     figures[2], figures[3] = begun, charged
@@ -754,7 +736,7 @@ def _end_run(runs: Runs, i: np.uint64, begun: bool, charged: bool, figures: Int6
         _half(figures, 7, runs.charge_micro[i])
 
 
-@_set_in
+@set_in
 def _cut_run(
     runs: Runs, i: np.uint64, ran_s: int, charged: bool, calendar: Calendar,
     groupings: tuple[Cells, ...], figures: Int64s,
@@ -790,7 +772,7 @@ def _cut_run(
         _add_to(groupings, i, day, figures)
 
 
-@_compiled
+@compiled
 def add_up(
     runs: Runs, calendar: Calendar, groupings: tuple[Cells, ...], apart: Int64s
 ) -> tuple[int, int]:

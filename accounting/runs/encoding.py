@@ -1,24 +1,22 @@
 """The compiled loops that encode columns as Parquet does, in this one file.
 
 They write into arrays of bytes that are large enough and say where they end; `parquet` knows how
-large that is. They must stay in one file: a cached kernel does not notice an edit to a helper
-elsewhere. Import this only where it is used.
+large that is. Import this only where it is used.
 
 Source: Apache Parquet, Encodings.md: PLAIN, RLE / bit-packing hybrid, DELTA_BINARY_PACKED.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from accounting.compiling import set_in
 
 Bytes = npt.NDArray[np.uint8]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.integer[Any]]
-F = TypeVar("F", bound=Callable[..., Any])
 
 BLOCK, MINIS = 128, 4
 """Differences to a block and miniblocks in it, which each have a width of their own."""
@@ -32,18 +30,7 @@ _HIGHEST = 2**63 - 1
 _FEW = 2**12
 
 
-def _compiled(function: F) -> F:
-    """Compile, and keep the machine code where there is a place to keep it; nothing here makes an
-    array, so nobody has to count who uses one."""
-    options: dict[str, Any] = {"nogil": True, "forceinline": True, "_nrt": False}
-    try:
-        compiled = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package nor a home directory can be written to
-        compiled = numba.njit(**options)(function)
-    return cast(F, compiled)
-
-
-@_compiled
+@set_in
 def _put_eight(out: Bytes, at: int, word: np.uint64) -> None:
     """Write eight bytes, the lowest first; compilers make one instruction of it."""
     i = np.uint64(at)
@@ -51,7 +38,7 @@ def _put_eight(out: Bytes, at: int, word: np.uint64) -> None:
         out[i + np.uint64(k)] = np.uint8(word >> np.uint64(8 * k) & np.uint64(255))
 
 
-@_compiled
+@set_in
 def _put_number(out: Bytes, at: int, number: np.uint64) -> int:
     """Write a number seven bits at a time; return where it ends."""
     while number > _LOW7:
@@ -61,13 +48,13 @@ def _put_number(out: Bytes, at: int, number: np.uint64) -> int:
     return at + 1
 
 
-@_compiled
+@set_in
 def _zigzag(number: int) -> np.uint64:
     """Return a number of either sign as one without."""
     return np.uint64(number << 1 ^ number >> 63)
 
 
-@_compiled
+@set_in
 def pack(values: Ints, low: int, high: int, width: int, out: Bytes, at: int) -> int:
     """Write values of so many bits each, the first lowest, eight of them to `width` bytes; return
     where they end."""
@@ -87,7 +74,7 @@ def pack(values: Ints, low: int, high: int, width: int, out: Bytes, at: int) -> 
     return end
 
 
-@_compiled
+@set_in
 def _width(number: np.uint64) -> int:
     """Return how many bits a number needs."""
     width, step = 0, 32
@@ -98,7 +85,7 @@ def _width(number: np.uint64) -> int:
     return width + (1 if number else 0)
 
 
-@_compiled
+@set_in
 def by_difference(values: Int64s, work: Int64s, out: Bytes) -> int:
     """Write values by what each differs from the one before; int64[BLOCK] `work` is anything."""
     count = values.shape[0]
@@ -126,7 +113,7 @@ def by_difference(values: Int64s, work: Int64s, out: Bytes) -> int:
     return at
 
 
-@_compiled
+@set_in
 def kept(values: Ints, valid: Bytes, out: Ints) -> int:
     """Copy the values whose bits are set; return how many they are."""
     count = np.uint64(0)
@@ -137,7 +124,7 @@ def kept(values: Ints, valid: Bytes, out: Ints) -> int:
     return int(count)
 
 
-@_compiled
+@set_in
 def texts(ends: Int32s, text: Bytes, valid: Bytes, out: Bytes) -> int:
     """Write texts that stand one behind the other, each behind its size in four bytes; those whose
     bits are not set are left out, none where there are no bits."""
@@ -162,7 +149,7 @@ def texts(ends: Int32s, text: Bytes, valid: Bytes, out: Bytes) -> int:
     return at
 
 
-@_compiled
+@set_in
 def number_values(values: Ints, slots: Int32s, numbers: Int64s, firsts: Int64s) -> int:
     """Number values in the order in which they come; the same have the same number.
 

@@ -1,24 +1,21 @@
 """The compiled loops that read text of `sacct -P`, in this one file.
 
 They read the forms in which Slurm writes and say of every other row that they are not sure of it:
-what it is, `sacct` then tells, and nothing is decided here that it would decide otherwise. They
-must stay in one file: a cached kernel does not notice an edit to a helper elsewhere. Import this
-only where it is used.
+what it is, `sacct` then tells, and nothing is decided here that it would decide otherwise. Import
+this only where it is used.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from accounting.compiling import set_in
 from slurm_voucher.sources.instructions import WIDTH, lowest, marked
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
-F = TypeVar("F", bound=Callable[..., Any])
 
 PAD = WIDTH
 """Bytes that must lie behind a text and behind an arena: they are read many at a time."""
@@ -116,20 +113,6 @@ INTS = (
 """From CLUSTER to VOUCHER: numbers of words. JOB_END, HOLD_END: where its text ends."""
 
 
-def _compiled(function: F) -> F:
-    """Compile, and keep the machine code where there is a place to keep it.
-
-    Nothing here makes an array, so nobody has to count who uses one; and helpers are set into who
-    calls them. Each of the two makes all of it three times as fast.
-    """
-    options: dict[str, Any] = {"nogil": True, "forceinline": True, "_nrt": False}
-    try:
-        compiled = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package nor a home directory can be written to
-        compiled = numba.njit(**options)(function)
-    return cast(F, compiled)
-
-
 _B1, _B2, _B3, _B4 = np.uint64(8), np.uint64(16), np.uint64(24), np.uint64(32)
 _B5, _B6, _B7 = np.uint64(40), np.uint64(48), np.uint64(56)
 _0 = np.uint64(0)
@@ -144,7 +127,7 @@ _HIGHEST = np.uint64(0x8080808080808080)
 _SIXES = np.uint64(0x0606060606060606)
 
 
-@_compiled
+@set_in
 def _eight(text: Bytes, at: int) -> np.uint64:
     """Return eight bytes as a number; compilers make one instruction of it."""
     i = np.uint64(at)
@@ -160,13 +143,13 @@ def _eight(text: Bytes, at: int) -> np.uint64:
     )
 
 
-@_compiled
+@set_in
 def _rest(text: Bytes, at: int, size: int) -> np.uint64:
     """Return fewer than eight bytes as a number."""
     return np.uint64(_eight(text, at) & ((_1 << np.uint64(8 * size)) - _1))
 
 
-@_compiled
+@set_in
 def _same(a: Bytes, i: int, b: Bytes, j: int, size: int) -> bool:
     """Compare bytes."""
     while size >= 8:
@@ -176,7 +159,7 @@ def _same(a: Bytes, i: int, b: Bytes, j: int, size: int) -> bool:
     return size == 0 or _rest(a, i, size) == _rest(b, j, size)
 
 
-@_compiled
+@set_in
 def _hash(text: Bytes, at: int, size: int) -> np.uint64:
     """Return a number that differs for most texts."""
     found = np.uint64(size)
@@ -190,7 +173,7 @@ def _hash(text: Bytes, at: int, size: int) -> np.uint64:
     return found
 
 
-@_compiled
+@set_in
 def _word(text: Bytes, low: int, high: int, words: Words) -> int:
     """Return the number of a text, a new one if it has none; NEVER: there is no room for it."""
     size = high - low
@@ -217,7 +200,7 @@ def _word(text: Bytes, low: int, high: int, words: Words) -> int:
     return int(number)
 
 
-@_compiled
+@set_in
 def number_words(text: Bytes, ends: Longs, words: Words, out: Longs) -> None:
     """Number texts that stand one behind the other."""
     low = 0
@@ -226,12 +209,12 @@ def number_words(text: Bytes, ends: Longs, words: Words, out: Longs) -> None:
         low = ends[i]
 
 
-@_compiled
+@set_in
 def _are_digits(word: np.uint64) -> bool:
     return bool(word & _HIGH == _ZEROS and (word + _SIXES) & _HIGH == _ZEROS)
 
 
-@_compiled
+@set_in
 def _few_digits(text: Bytes, low: int, size: int) -> int:
     """Return a number of one to eight digits, or UNSURE: pairs of digits are put together, then
     pairs of pairs."""
@@ -244,7 +227,7 @@ def _few_digits(text: Bytes, low: int, size: int) -> int:
     return int(np.int64(word * np.uint64(10_000 << 32 | 1) >> _B4))
 
 
-@_compiled
+@set_in
 def _number(text: Bytes, low: int, high: int) -> int:
     """Return a plain whole number of up to 18 digits, or UNSURE."""
     if high <= low or high - low > 18:
@@ -259,7 +242,7 @@ def _number(text: Bytes, low: int, high: int) -> int:
     return found
 
 
-@_compiled
+@set_in
 def _count(text: Bytes, low: int, high: int) -> int:
     """Return a number of nodes or CPUs, or UNSURE."""
     found = _number(text, low, high) if high - low <= 12 else UNSURE
@@ -272,7 +255,7 @@ _LETTER, _LETTER_IS = np.uint64(0x0000FF0000FF0000), np.uint64(0x00003A000054000
 _BYTE, _TEN = np.uint64(255), np.uint64(10)
 
 
-@_compiled
+@set_in
 def _pairs(word: np.uint64, others: np.uint64, are: np.uint64) -> np.uint64:
     """Return digits as numbers of two, each in the byte of its first; 0 where one is none, or where
     others do not stand between them."""
@@ -283,12 +266,12 @@ def _pairs(word: np.uint64, others: np.uint64, are: np.uint64) -> np.uint64:
     return np.uint64(digits * _TEN + (digits >> _B1) | _1 << np.uint64(63))
 
 
-@_compiled
+@set_in
 def _pair(pairs: np.uint64, shift: np.uint64) -> int:
     return int(np.int64((pairs >> shift) & _BYTE))
 
 
-@_compiled
+@set_in
 def _clock(text: Bytes, low: int) -> int:
     """Return the seconds of hh:mm:ss, minutes and seconds of two digits each, or UNSURE."""
     pairs = _pairs(_eight(text, low), _COLONS, _COLONS_ARE)
@@ -297,7 +280,7 @@ def _clock(text: Bytes, low: int) -> int:
     return int((_pair(pairs, _0) * 60 + _pair(pairs, _B3)) * 60 + _pair(pairs, _B6))
 
 
-@_compiled
+@set_in
 def _local(text: Bytes, low: int, months: Longs) -> int:
     """Return a time such as 2024-07-03T09:46:40 in seconds, as if it were UTC, or UNSURE."""
     date = _pairs(_eight(text, low), _DASHES, _DASHES_ARE)
@@ -318,7 +301,7 @@ def _local(text: Bytes, low: int, months: Longs) -> int:
     return int((months[place] + day - 1) * 86_400 + (hour * 60 + minute) * 60 + second)
 
 
-@_compiled
+@set_in
 def _unset(text: Bytes, low: int, high: int) -> bool:
     """Tell whether a text stands for an instant that there is not."""
     size = high - low
@@ -331,7 +314,7 @@ def _unset(text: Bytes, low: int, high: int) -> bool:
     )
 
 
-@_compiled
+@set_in
 def _instant(text: Bytes, low: int, high: int, rules: Rules) -> int:
     """Return an instant in epoch seconds, or UNSURE."""
     if high - low != 19:
@@ -352,7 +335,7 @@ def _instant(text: Bytes, low: int, high: int, rules: Rules) -> int:
     return int(local - rules.zones[first, 2])
 
 
-@_compiled
+@set_in
 def _duration(text: Bytes, low: int, high: int) -> int:
     """Return the seconds of hh:mm:ss or days-hh:mm:ss, or UNSURE."""
     days = 0
@@ -364,7 +347,7 @@ def _duration(text: Bytes, low: int, high: int) -> int:
     return int(days * 86_400 + seconds) if days != UNSURE and seconds != UNSURE else UNSURE
 
 
-@_compiled
+@set_in
 def _first(text: Bytes, low: int, high: int, byte: np.uint8) -> int:
     """Return where a byte first stands in a text; its end where it does not."""
     while low < high:
@@ -375,7 +358,7 @@ def _first(text: Bytes, low: int, high: int, byte: np.uint8) -> int:
     return high
 
 
-@_compiled
+@set_in
 def _is_between(letter: int) -> bool:
     """Tell whether a byte ends a part of a comment: ; | and ASCII's white space."""
     white = 9 <= letter <= 13 or 28 <= letter <= 32
@@ -390,7 +373,7 @@ _ENDS = np.uint64(0x3D73646E65)
 _SELF_PAY = np.uint64(0x7961705F666C6573)
 
 
-@_compiled
+@set_in
 def _marks(text: Bytes, low: int, high: int) -> tuple[int, int, int, int, int]:
     """Find the marks voucher=V, hold=H and held=N among the parts of a comment.
 
@@ -428,7 +411,7 @@ def _marks(text: Bytes, low: int, high: int) -> tuple[int, int, int, int, int]:
     return voucher, voucher_end, hold, hold_end, held
 
 
-@_compiled
+@set_in
 def _split(text: Bytes, low: int, rules: Rules, starts: Longs) -> tuple[int, bool]:
     """Find where the fields of a line begin, one more for what lies behind the last.
 
@@ -459,7 +442,7 @@ def _split(text: Bytes, low: int, rules: Rules, starts: Longs) -> tuple[int, boo
     return end, bool(zeros == _0 and whole and last - low <= LINE_BYTES_MAX)
 
 
-@_compiled
+@set_in
 def _any_high(text: Bytes, low: int, high: int) -> bool:
     """Tell whether a text is more than ASCII."""
     found = _0
@@ -471,7 +454,7 @@ def _any_high(text: Bytes, low: int, high: int) -> bool:
     return bool(found & _HIGHEST != _0)
 
 
-@_compiled
+@set_in
 def _copied(text: Bytes, low: int, high: int, out: Bytes, at: int) -> int:
     """Copy bytes; return where they end."""
     for i in range(high - low):
@@ -484,7 +467,7 @@ _IGNED = np.uint64(0x64656E6769)
 """`None assigned` in the list of nodes of what never started, in two parts."""
 
 
-@_compiled
+@set_in
 def _span(text: Bytes, starts: Longs, at: Places, rules: Rules, r: int, out: Columns) -> bool:
     """Read when a row ran; return whether it is sure."""
     end = _instant(text, starts[at.end], starts[at.end + 1] - 1, rules)
@@ -516,7 +499,7 @@ def _span(text: Bytes, starts: Longs, at: Places, rules: Rules, r: int, out: Col
     return True
 
 
-@_compiled
+@set_in
 def _numbers(text: Bytes, starts: Longs, at: Places, r: int, out: Columns) -> bool:
     """Read the numbers of a row; return whether it is sure."""
     job_id = _number(text, starts[at.job_id], starts[at.job_id + 1] - 1)
@@ -535,7 +518,7 @@ def _numbers(text: Bytes, starts: Longs, at: Places, r: int, out: Columns) -> bo
     return True
 
 
-@_compiled
+@set_in
 def _words(text: Bytes, starts: Longs, at: Places, r: int, words: Words, out: Columns) -> bool:
     """Number the words of a row; return whether there was room for them."""
     out.ints[PARTITION, r] = _word(text, starts[at.partition], starts[at.partition + 1] - 1, words)
@@ -550,7 +533,7 @@ def _words(text: Bytes, starts: Longs, at: Places, r: int, words: Words, out: Co
     return bool(min(least, out.ints[ALLOC, r], out.ints[REQ, r]) >= 0)
 
 
-@_compiled
+@set_in
 def _comment(
     text: Bytes, starts: Longs, at: Places, r: int, words: Words, out: Columns, counts: Longs
 ) -> int:
@@ -578,7 +561,7 @@ def _comment(
     return 1
 
 
-@_compiled
+@set_in
 def _is_cluster(text: Bytes, low: int, high: int) -> bool:
     """Tell whether this can be the name of a cluster: run.CLUSTER_NAME."""
     for i in range(low, high):
@@ -593,7 +576,7 @@ def _is_cluster(text: Bytes, low: int, high: int) -> bool:
 _RUN, _NOT_SURE, _FULL = 0, 1, 2
 
 
-@_compiled
+@set_in
 def _row(
     text: Bytes, starts: Longs, at: Places, rules: Rules, words: Words, out: Columns, counts: Longs
 ) -> int:
@@ -642,7 +625,7 @@ def _row(
     return _RUN
 
 
-@_compiled
+@set_in
 def count_lines(text: Bytes, end: int) -> int:
     """Count the line feeds of a text."""
     found = 0
@@ -651,14 +634,14 @@ def count_lines(text: Bytes, end: int) -> int:
     return found
 
 
-@_compiled
+@set_in
 def mark(codes: Ints, marks: npt.NDArray[np.bool_]) -> None:
     """Mark the numbers that stand in a column."""
     for i in range(codes.shape[0]):
         marks[codes[np.uint64(i)]] = True
 
 
-@_compiled
+@set_in
 def scan(
     text: Bytes, end: int, starts: Longs, at: Places, rules: Rules, words: Words, out: Columns,
     odd: Longs, counts: Longs,
