@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import archived
 import delivery
 import pyarrow as pa
 import pytest
@@ -45,7 +46,7 @@ def charges(town: Town) -> list[tuple[Any, ...]]:
 def rows_that_count(town: Town) -> pa.Table:
     """Return the rows that count."""
     with town.begin() as conn:
-        return stored.current(conn, town.archive, CLUSTER)
+        return archived.current(conn, town.archive, CLUSTER)
 
 
 def second_account(town: Town, provider: str = PROVIDER) -> str:

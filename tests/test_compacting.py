@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import archived
 import delivery
 import pytest
 from delivery import (
@@ -67,7 +68,7 @@ def said(town: Town, folder: Path) -> dict[str, object]:
     packet = folder / "packet.zip"
     with town.begin() as conn:
         packing.write(backing.Source(conn, town.archive, town.policy), Q4, packet)
-        current = stored.current(conn, town.archive, CLUSTER)
+        current = archived.current(conn, town.archive, CLUSTER)
         span = (0, None)
         charged = [
             stored.charged(conn, town.archive, ACCOUNT, month, span, town.policy.timezone)
@@ -147,7 +148,7 @@ def _twin(town: Town, folder: Path) -> Town:
 
 def _times_of(town: Town, job_id: int) -> tuple[int, int]:
     with town.begin() as conn:
-        return _times(stored.current(conn, town.archive, CLUSTER), job_id)
+        return _times(archived.current(conn, town.archive, CLUSTER), job_id)
 
 
 def test_twice_is_once(settled: Town) -> None:

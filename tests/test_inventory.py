@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import archived
 import delivery
 import duckdb
 import polars as pl
@@ -21,7 +22,7 @@ from accounting.proof import inventory
 from accounting.proof.inventory import Finding
 from accounting.runs import archive, usage
 from accounting.runs.segment import COLUMNS
-from accounting.settle import compacting, stored
+from accounting.settle import compacting
 
 DOCS = (ROOT / "docs" / "archive.md").read_text(encoding="utf-8")
 
@@ -59,7 +60,7 @@ def enter(town: Town, table: pa.Table, month: str = "2024-11") -> None:
 def rows_of(town: Town, job_id: int) -> pa.Table:
     """Return the stored row of a run that counts."""
     with town.begin() as conn:
-        rows = stored.current(conn, town.archive, CLUSTER)
+        rows = archived.current(conn, town.archive, CLUSTER)
     return rows.filter(pa.compute.equal(rows.column("job_id"), job_id))
 
 

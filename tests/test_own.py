@@ -2,6 +2,7 @@
 
 import random
 
+import archived
 import pytest
 from delivery import AFTER, DECEMBER, NOVEMBER, close, load_prices, run, take, yuan
 from town import ACCOUNT, CLUSTER, UID, Town, instant, stamp
@@ -9,7 +10,7 @@ from town import ACCOUNT, CLUSTER, UID, Town, instant, stamp
 from accounting.runs import archive, picking, places
 from accounting.runs.picking import Wanted
 from accounting.runs.run import Run
-from accounting.settle import compacting, own, stored
+from accounting.settle import compacting, own
 from accounting.settle.own import Asked
 from slurm_voucher import config, past
 
@@ -144,7 +145,7 @@ def test_the_same_as_all_that_counts(town: Town, monkeypatch, seed: int) -> None
         take(town, *part.values(), at=DECEMBER)
         known = [*known, *part.values()]
     with town.begin() as conn:
-        rows = stored.current(conn, town.archive, CLUSTER).to_pylist()
+        rows = archived.current(conn, town.archive, CLUSTER).to_pylist()
         for uid in (UID, OTHER):
             runs, _ = own.ended(conn, town.archive, Asked(uid), ZONE)
             mine = [row for row in rows if row["uid"] == uid]

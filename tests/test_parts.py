@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import archived
 import delivery
 import pyarrow as pa
 import pytest
@@ -16,7 +17,7 @@ from town import CLUSTER, Town, stamp
 from accounting.book import ledger, schema
 from accounting.runs import archive, usage, watermarks
 from accounting.runs.run import Run
-from accounting.settle import charging, stored
+from accounting.settle import charging
 from accounting.settle.charging import Taken
 
 
@@ -46,7 +47,7 @@ def take_parts(town: Town, *parts: list[Run], fails: BaseException | None = None
 def said(town: Town) -> dict[str, Any]:
     """Return what counts: the runs, their charges, the balances, and which files there are."""
     with town.begin() as conn:
-        rows = stored.current(conn, town.archive, CLUSTER)
+        rows = archived.current(conn, town.archive, CLUSTER)
         names = [name for name in usage.STORED.names if name != "revision"]
         table = schema.balance
         found = conn.execute(select(table).where(table.c.amount_micro != 0))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import archived
 import delivery
 import pytest
 import town as towns
@@ -30,7 +31,7 @@ from town import ACCOUNT, PROVIDER, VOUCHER, Town
 from accounting.book import schema
 from accounting.errors import InvalidInput, Refused
 from accounting.runs.run import Run
-from accounting.settle import refunding, stored
+from accounting.settle import refunding
 from accounting.vouchers import holds
 
 FIRST, SECOND, THIRD = (f"2024-11-{day}T12:00:00+08:00" for day in (10, 11, 12))
@@ -76,7 +77,7 @@ def test_before_the_statement_nothing_was_deducted(shop: Town) -> None:
 
     assert lines(shop, "2024-11", *NAMES) == [("2024-11", 1, 4_000, 2_000, 2_000, None)]
     with shop.begin() as conn:
-        found = stored.current(conn, shop.archive, "chengdu").to_pylist()
+        found = archived.current(conn, shop.archive, "chengdu").to_pylist()
     assert [(row["status"], row["reason"], row["cpus"]) for row in found] == [
         ("free", "refunded", 100),
         ("charged", "", 40),

@@ -4,6 +4,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import archived
 import delivery
 import pytest
 from delivery import NOVEMBER
@@ -15,7 +16,6 @@ from town import CLUSTER, Town, instant, stamp
 from accounting.book import schema
 from accounting.errors import SlurmUnavailable
 from accounting.runs import watermarks
-from accounting.settle import stored
 from slurm_voucher import config, sweeping, times
 from slurm_voucher.sweeping import OVERLAP_S, STRETCH_S, Sweep, Swept
 
@@ -96,7 +96,7 @@ def sweep(town: Town, now_s: int = NOW_S, stop=lambda: False, **changes) -> Swep
 def jobs(town: Town) -> list[int]:
     """Return the jobs that the archive has."""
     with town.begin() as conn:
-        return sorted(stored.current(conn, town.archive, CLUSTER).column("job_id").to_pylist())
+        return sorted(archived.current(conn, town.archive, CLUSTER).column("job_id").to_pylist())
 
 
 def mark(town: Town, kind: str = "ended") -> int | None:

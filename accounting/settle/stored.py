@@ -40,25 +40,6 @@ def segments(conn: Connection, *where: object, **filters: object) -> list[Segmen
     return places.placed(conn, conn.execute(query).mappings().all())
 
 
-def current(
-    conn: Connection,
-    root: Path,
-    cluster: str,
-    near: resized.Near | None = None,
-    job_ids: pa.ChunkedArray | None = None,
-    columns: Sequence[str] | None = None,
-) -> pa.Table:
-    """Return the stored rows of a cluster, latest revisions only.
-
-    Args:
-        near: Leave files out that it does not need.
-        job_ids: Leave runs of other jobs out. None: all.
-        columns: Which columns, with those of KEY. None: all.
-    """
-    found = [f for f in places.files(conn, cluster=cluster) if near is None or near.has(f)]
-    return archive.current(archive.read(root, found, columns, job_ids))
-
-
 def revisions(
     conn: Connection, root: Path, runs: pa.Table, also: Sequence[Segment] = ()
 ) -> pa.Table:

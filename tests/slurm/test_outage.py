@@ -6,10 +6,10 @@ import signal
 import time
 from collections.abc import Callable
 
+import archived
 import pytest
 
 from accounting.book import ledger
-from accounting.settle import stored
 from accounting.vouchers import holds
 from tests.slurm import stage as stages
 from tests.slurm.stage import Done, Stage, run, submitted
@@ -142,7 +142,7 @@ def figures(site: Stage, job: int) -> tuple[int, list[dict]]:
     engine = ledger.reading(ledger.connect(f"sqlite:///{site.home / 'book.db'}"))
     with engine.begin() as conn:
         accrued = holds.accrued(conn, site.accounts["ai"])
-        rows = stored.current(conn, site.home / "archive", stages.CLUSTER).to_pylist()
+        rows = archived.current(conn, site.home / "archive", stages.CLUSTER).to_pylist()
     engine.dispose()
     own = [row for row in rows if row["job"].startswith(f"{job}_")]
     return sum(charge for charge, _ in accrued.values()), own
