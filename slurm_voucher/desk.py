@@ -11,9 +11,9 @@ of holds. Accounts that a change concerns are forgotten and read anew when they 
 import contextlib
 import logging
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 
 import msgspec
 from sqlalchemy import Engine
@@ -25,12 +25,11 @@ from accounting.errors import NotAllowed, NotEligible, Unavailable
 from accounting.rates import quoting
 from accounting.vouchers import holds, registry, releasing
 from accounting.vouchers.holds import Held, Position, Request
-from accounting.vouchers.spending import Standing
 from slurm_voucher import asking, estimate
 from slurm_voucher.asking import Asker, Rules, Terms, Wanted
 from slurm_voucher.config import SELF_PAY
 from slurm_voucher.kept import Kept
-from slurm_voucher.protocol import Asked, Hold
+from slurm_voucher.protocol import Hold
 from slurm_voucher.standing import Standings
 
 log = logging.getLogger("voucherd")
@@ -49,6 +48,10 @@ STRAYS_MAX = 100
 STRAYS_S = 3600
 REQUEUED_S = 86_400
 """For how long after its end a job may still be requeued: Slurm remembers it for MinJobAge."""
+
+
+_NEVER = (0, 0, Terms(None, ""))
+"""Since when, until when and by which terms a user may spend an account: not known."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -79,7 +82,7 @@ class Desk:
         self._watch = ledger.Watch(engine)
         self._standings = Standings(rules.cluster.name)
         self._positions: Kept[str, Position] = Kept(self._stand)
-        self._recent: OrderedDict[str, Request] = OrderedDict()
+        self._recent: dict[str, Request] = {}
         self._raised: dict[str, Held] = {}
         self._waiting: list[Change] = []
         self._writing: list[Change] = []
@@ -88,7 +91,7 @@ class Desk:
         self._second = 0  # the second that these two are of
         self._wants: dict[str, Wanted] = {}
         self._costs: dict[tuple[str, Terms], quoting.Quote] = {}
-        self._by: dict[str, tuple[Standing, Terms]] = {}  # terms, and the standing they are of
+        self._may: dict[tuple[str, int, str], tuple[int, float, Terms]] = {}
         self._strays: dict[int, deque[int]] = {}
 
     def follow(self, rules: Rules) -> None:
@@ -98,7 +101,6 @@ class Desk:
         self.rules = rules
         self._forget()  # discounts and shares of a fee may be others now
         self._second = 0  # what was worked out this second no longer holds
-        self._by.clear()
 
     def warm(self, now_s: int, seconds: float) -> None:
         """Get to know accounts and users, for some time, before slurmctld asks with a deadline."""
@@ -107,7 +109,7 @@ class Desk:
         with self._reader.begin() as conn:
             accounts, users = registry.spenders(conn, cluster)
             for request in holds.taken_since(conn, cluster, now_s - ASKED_AGAIN_S):
-                self._remember(request)  # slurmctld may ask for it again
+                self._recent[request.id] = request  # slurmctld may ask for it again
         self._standings.accounts.forgotten |= dict.fromkeys(accounts)
         self._standings.users.forgotten |= dict.fromkeys(users)
         self._positions.forgotten |= dict.fromkeys(accounts)
@@ -133,22 +135,37 @@ class Desk:
         Raises:
             VoucherError: It may not be, or what is left does not cover it.
         """
-        self._refresh()
-        asker = Asker(hold.voucher, hold.uid)
-        want, by, quote = self._priced(asker, hold.asked, now_s)
-        request = asking.hold(self.rules, hold.id, asker, want, quote)
+        if time.monotonic() >= self._fresh_until:
+            self._refresh()
+        if now_s != self._second:  # the same question in the same second has the same answer
+            self._wants.clear()
+            self._costs.clear()
+            self._second = now_s
+        account, uid, asked = hold.voucher, hold.uid, hold.asked
+        want = self._wants.get(asked.text)
+        if want is None:
+            want = self._wants[asked.text] = asking.wanted(self.rules, asked.fields)
+        since_s, until_s, by = self._may.get((account, uid, want.provider), _NEVER)
+        if not since_s <= now_s < until_s:
+            by = self._allowed(Asker(account, uid), want.provider, now_s)
+        quote = self._costs.get((asked.text, by))
+        if quote is None:
+            _, quote = asking.cost(self.rules, want, by, now_s)
+            self._costs[asked.text, by] = quote
+        request = asking.hold(self.rules, hold.id, Asker(account, uid), want, quote)
         first = self._recent.get(hold.id)
         if first is not None:
-            if (first.account, first.uid) != (asker.account, asker.uid):
+            if (first.account, first.uid) != (account, uid):
                 raise NotAllowed(f"hold {hold.id}: stands for another job; submit again")
-            return first, self._where(asker.account), want.vague
-        if len(self._waiting) + len(self._writing) >= WAITING_MAX:
-            raise self._full()
-        if asker.uid in self._strays:
-            self._insist_on_coming(asker.uid, now_s)
-        after = self._admit(request, by, now_s)
-        self._remember(request)
-        self._waiting.append(Change(request.account, now_s, placed=request, more=request))
+            return first, self._where(account), want.vague
+        self._insist_on_room()
+        if uid in self._strays:
+            self._insist_on_coming(uid, now_s)
+        before = self._positions.known.get(account) or self._where(account)
+        after = holds.admit(before, request, now_s, self.rules.policy, by.window)
+        self._positions.known[account] = after
+        self._recent[hold.id] = request
+        self._waiting.append(Change(account, now_s, placed=request, more=request))
         return request, after, want.vague
 
     def default(self, uid: int, fields: Mapping[str, str], now_s: int) -> str | None:
@@ -188,14 +205,15 @@ class Desk:
         fields = estimate.widest(held.asked, changed, self.rules.cluster)
         asker = Asker(held.account, held.uid)
         want = asking.wanted(self.rules, fields)
-        by = self._terms(asker, want.provider, now_s, held.asked_s)
+        by = self._terms_then(asker, want.provider, held.asked_s)
         _, quote = asking.cost(self.rules, want, by, now_s)
         request = asking.hold(self.rules, held.id, asker, want, quote)
         raised, more = held.raised(request)
         if more.task_micro:
-            if self.waiting >= WAITING_MAX:
-                raise self._full()
-            self._admit(more, by, now_s)
+            self._insist_on_room()
+            before = self._where(held.account)
+            after = holds.admit(before, more, now_s, self.rules.policy, by.window)
+            self._positions.known[held.account] = after
         self._raised[held.id] = raised
         self._waiting.append(Change(held.account, now_s, raised=raised, more=more))
         return raised, self._where(held.account), want.vague
@@ -209,17 +227,12 @@ class Desk:
         self._positions.forget([request.account])
         self._waiting.append(Change(request.account, now_s, dropped=hold_id))
 
-    def _admit(self, request: Request, by: Terms, now_s: int) -> Position:
-        before = self._where(request.account)
-        after = holds.admit(before, request, now_s, self.rules.policy, by.window)
-        self._positions.known[request.account] = after
-        return after
-
-    def _full(self) -> Unavailable:
-        return Unavailable(
-            f"voucher: {self.waiting} holds wait for the book, {WAITING_MAX} may; submit again in "
-            "a minute"
-        )
+    def _insist_on_room(self) -> None:
+        if len(self._waiting) + len(self._writing) >= WAITING_MAX:
+            raise Unavailable(
+                f"voucher: {self.waiting} holds wait for the book, {WAITING_MAX} may; submit again "
+                "in a minute"
+            )
 
     def never_came(self, uids: Iterable[int], now_s: int) -> None:
         """Take note of holds that lapsed because their jobs never came into the queue."""
@@ -267,52 +280,28 @@ class Desk:
             unseen = holds.unseen(conn, self.rules.cluster.name, uid)
         return unseen + sum(request.uid == uid for request in waiting)
 
-    def _remember(self, request: Request) -> None:
-        self._recent[request.id] = request
-        if len(self._recent) > RECENT_MAX:
-            self._recent.popitem(last=False)
-
     # --- what is known ----------------------------------------------------------------------
 
-    def _priced(
-        self, asker: Asker, asked: Asked, now_s: int
-    ) -> tuple[Wanted, Terms, quoting.Quote]:
-        """Return what a job wants, by which terms, and what it can cost.
+    def _allowed(self, asker: Asker, provider: str, now_s: int) -> Terms:
+        """Return the terms of a user who may spend an account at a provider now, and know them as
+        long as they stand by themselves."""
+        standing, until_s = self._standings.allowed(asker, provider, now_s, self._reader.begin)
+        by = asking.terms_of(self.rules, standing)
+        self._may[asker.account, asker.uid, provider] = now_s, until_s, by
+        return by
 
-        The same question in the same second has the same answer: many jobs are alike.
-        """
-        if now_s != self._second:
-            self._wants.clear()
-            self._costs.clear()
-            self._second = now_s
-        want = self._wants.get(asked.text)
-        if want is None:
-            want = self._wants[asked.text] = asking.wanted(self.rules, asked.fields)
-        by = self._terms(asker, want.provider, now_s)
-        quote = self._costs.get((asked.text, by))
-        if quote is None:
-            _, quote = asking.cost(self.rules, want, by, now_s)
-            self._costs[asked.text, by] = quote
-        return want, by, quote
-
-    def _terms(self, asker: Asker, provider: str, now_s: int, submit_s: int | None = None) -> Terms:
-        account = self._standings.of(asker.account, self._reader.begin)
-        if submit_s is None:
-            at_s, unit = now_s, self._standings.unit(asker.uid, now_s, self._reader.begin)
-        else:
-            at_s = submit_s
-            with self._reader.begin() as conn:
-                unit = registry.unit_of(conn, self.rules.cluster.name, asker.uid, at_s)
-        account.insist_on(asker.uid, unit, provider, at_s)
-        known = self._by.get(asker.account)
-        if known is None or known[0] is not account:
-            known = self._by[asker.account] = account, asking.terms_of(self.rules, account)
-        return known[1]
+    def _terms_then(self, asker: Asker, provider: str, at_s: int) -> Terms:
+        """Return the terms of a job that was submitted at an instant: its user must have been a
+        member then."""
+        with self._reader.begin() as conn:
+            unit = registry.unit_of(conn, self.rules.cluster.name, asker.uid, at_s)
+        standing = self._standings.of(asker.account, self._reader.begin)
+        standing.insist_on(asker.uid, unit, provider, at_s)
+        return asking.terms_of(self.rules, standing)
 
     def _where(self, account: str) -> Position:
         """Return where an account stands, with all holds that are answered."""
-        positions = self._positions
-        found = positions.known.get(account) or positions.get(account, self._reader.begin)
+        found = self._positions.get(account, self._reader.begin)
         assert found is not None
         return found
 
@@ -358,6 +347,7 @@ class Desk:
             moved, turn = self._standings.refresh(conn), holds.last_turn(conn)
             if moved is None or turn < self._turn:
                 self._positions.forget_all()
+                self._may.clear()
             elif moved or turn > self._turn:
                 self._positions.forget(moved | holds.changed(conn, self._turn))
         self._turn = turn
@@ -366,6 +356,7 @@ class Desk:
         """Read anew what there is of every account."""
         self._standings.forget()
         self._positions.forget_all()
+        self._may.clear()
 
     # --- into the book ----------------------------------------------------------------------
 
@@ -404,6 +395,9 @@ class Desk:
             if change.raised and self._raised.get(change.raised.id) is change.raised:
                 del self._raised[change.raised.id]
         self._writing = []
+        too_many = max(0, len(self._recent) - RECENT_MAX)
+        for hold_id in [*islice(self._recent, too_many)]:
+            del self._recent[hold_id]
         if self._turn == first - 1:  # nobody else's change is among them
             self._turn = last
 

@@ -54,7 +54,7 @@ class Standings:
         Raises:
             NotEligible: The book has none of this name.
         """
-        found = self.accounts.known.get(account) or self.accounts.get(account, begin)
+        found = self.accounts.get(account, begin)
         if found is None:
             raise spending.unknown(account)
         return found
@@ -62,11 +62,26 @@ class Standings:
     def unit(self, uid: int, at_s: int, begin: Begin) -> str | None:
         """Return for which unit a user computes at an instant, which is now."""
         self._at_s = at_s
-        unit, until_s = self.users.known.get(uid) or self.users.get(uid, begin) or (None, None)
+        unit, until_s = self.users.get(uid, begin) or (None, None)
         if until_s is not None and at_s >= until_s:
             self.users.forget([uid])
             unit, _ = self.users.get(uid, begin) or (None, None)
         return unit
+
+    def allowed(
+        self, asker: Asker, provider: str, at_s: int, begin: Begin
+    ) -> tuple[Standing, float]:
+        """Return how an account stands that a user may spend at a provider now, and until when
+        both are so by themselves.
+
+        Raises:
+            NotEligible, NotAllowed: The user may not.
+        """
+        standing, unit = self.of(asker.account, begin), self.unit(asker.uid, at_s, begin)
+        standing.insist_on(asker.uid, unit, provider, at_s)
+        ends_s = standing.stands_until(at_s)
+        _, until_s = self.users.known.get(asker.uid, (None, None))
+        return standing, ends_s if until_s is None else min(ends_s, until_s)
 
     def barred(self, asker: Asker, at_s: int, begin: Begin) -> VoucherError | None:
         """Return why a user may not spend an account now, whatever the partition, or None."""

@@ -6,7 +6,7 @@ import pytest
 import town as towns
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import fields, replace
+from msgspec.structs import fields
 from sqlalchemy import func, select
 from town import ACCOUNT, CLUSTER, NOW, OTHER_PROVIDER, POLICY, PROVIDER, UID, instant, raise_hold
 
@@ -61,7 +61,7 @@ def row_of(conn, number):
 
 def standing(left="0", cash="0", held="0", eligible=None, accrued=(), owed="0", ratio_bp=5000):
     """Make a position from amounts in yuan."""
-    return Position(
+    return Position.of(
         left_fen=money.fen(left),
         cash_fen=money.fen(cash),
         owed_fen=money.fen(owed),
@@ -128,7 +128,7 @@ AMOUNTS = st.integers(0, 10**13)
 @given(AMOUNTS, AMOUNTS, st.lists(AMOUNTS, max_size=3), AMOUNTS, AMOUNTS, st.integers(0, 10_000))
 def test_what_is_available_is_admitted(left, cash, accrued, held, part, ratio_bp):
     """A job of just what is available fits, and one of two fen more does not."""
-    where = Position(
+    where = Position.of(
         left // 10_000, cash // 10_000, 0,
         Accrued.of([(micro, micro) for micro in accrued], ratio_bp),
         held, min(part, held), ratio_bp,
@@ -434,7 +434,7 @@ def test_eight_submitters_do_not_overspend(town):
 def test_positions_are_values():
     """A position with one more hold is another one; the first stays as it was."""
     where = standing("1", "1")
-    assert where.plus(1, 1) == replace(where, held_micro=1, held_eligible_micro=1)
+    assert where.plus(10_000, 10_000) == standing("1", "1", held="0.01")
     assert where == standing("1", "1")
 
 

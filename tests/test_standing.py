@@ -1,6 +1,7 @@
 """slurm_voucher/standing.py: who may spend an account is asked when it can have changed."""
 
 from contextlib import nullcontext
+from math import inf
 
 import pytest
 import town as towns
@@ -9,6 +10,7 @@ from town import ACCOUNT, CLUSTER, NOW, UID, UNIT, instant
 from accounting.book import ledger
 from accounting.book.ledger import Entry
 from accounting.vouchers import registry
+from accounting.vouchers.spending import Standing
 from slurm_voucher.asking import Asker
 from slurm_voucher.standing import Standings
 
@@ -75,3 +77,14 @@ def test_asked_again_when_it_changes_by_itself(town, asked) -> None:
     codes = [code(town, standings, NOW_S + after_s) for after_s in (0, 59, 60, 61)]
     assert codes == [None, None, "not_allowed", "not_allowed"]
     assert asked == [UID, UID]
+
+
+@pytest.mark.parametrize(
+    ("at_s", "until_s"), [(0, 10), (10, 20), (19, 20), (20, 30), (29, 30), (30, inf)]
+)
+def test_stands_until_something_begins_or_ends(at_s: int, until_s: float) -> None:
+    """A standing changes by itself where a freeze begins or ends and where its contract ends."""
+    frozen = [(10, 20, "an audit")]
+    standing = Standing("CD26-0001", "lab", "cdaicc", "", 30, frozen, None)
+
+    assert standing.stands_until(at_s) == until_s

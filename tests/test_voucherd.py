@@ -23,11 +23,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import select
-from town import ACCOUNT, NOW, UID, instant
+from town import ACCOUNT, NOW, UID, UNIT, instant
 
 from accounting.book import ledger, schema
 from accounting.errors import ConfigInvalid, SlurmUnavailable
-from accounting.vouchers import holds, releasing
+from accounting.vouchers import holds, registry, releasing
 from slurm_voucher import (
     active,
     config,
@@ -279,6 +279,21 @@ def test_refusals(daemon, town, changes, code: str, say: str) -> None:
     assert code in answer["code"] != "internal"
     assert say in answer["say"]
     assert held(town) == []
+
+
+def test_who_may_is_asked_again_when_that_changes_by_itself(daemon, town) -> None:
+    """A user who was let in is refused from the second on in which the membership ends, which was
+    entered before; and is let in again where the clock is put back."""
+    with town.begin() as conn:
+        registry.end_member(
+            conn, UNIT, cluster="chengdu", uid=UID, until_s=NOW_S + 60, stamp=towns.stamp()
+        )
+    words = [
+        ask(daemon, "HOLD", NOW_S + after_s, **JOB | {"hold": f"{after_s:032x}"})["word"]
+        for after_s in (1, 59, 60, 61, 2)
+    ]
+
+    assert words == ["YES", "YES", "NO", "NO", "YES"]
 
 
 @pytest.mark.parametrize("changes", [{"hold": None}, {"uid": None}, {"voucher": ""}])

@@ -189,7 +189,7 @@ class Accrued(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where a voucher account stands.
+    """Where a voucher account stands; make it by `of`, which works out what follows.
 
     Attributes:
         left_fen: On vouchers, not yet deducted; accrued and held shares are still in it.
@@ -201,6 +201,11 @@ class Position(msgspec.Struct, frozen=True):
         ratio_bp: The voucher's share of a fee.
         credit_fen: What the unit may come to owe (postpaid).
         in_full: The unit pays the whole fee, and the voucher's share comes back later (reimburse).
+        share_fen: The voucher's share of what is accrued and held (V of DESIGN 3b).
+        free_cash_fen: Cash, and credit that is not owed yet, that nothing accrued or held needs;
+            below zero when runs outran their holds.
+        available_fen: A fee, eligible throughout, that would still be admitted; the largest but
+            for a fen.
     """
 
     left_fen: int
@@ -210,18 +215,48 @@ class Position(msgspec.Struct, frozen=True):
     held_micro: int
     held_eligible_micro: int
     ratio_bp: int
-    credit_fen: int = 0
-    in_full: bool = False
+    credit_fen: int
+    in_full: bool
+    share_fen: int
+    free_cash_fen: int
+    available_fen: int
+
+    @classmethod
+    def of(
+        cls,
+        left_fen: int,
+        cash_fen: int,
+        owed_fen: int,
+        accrued: Accrued,
+        held_micro: int,
+        held_eligible_micro: int,
+        ratio_bp: int,
+        credit_fen: int = 0,
+        in_full: bool = False,
+    ) -> "Position":
+        """Work out what follows from where an account stands; all in one place, for slurmctld
+        waits meanwhile."""
+        held_fen = max(held_eligible_micro, 0) // MICRO_PER_FEN * ratio_bp // money.BP
+        share_fen = min(left_fen, accrued.share_fen + held_fen)
+        needed_fen = -(-(accrued.owed_micro + held_micro) // MICRO_PER_FEN)
+        cash_alone_fen = cash_fen + max(0, credit_fen - owed_fen) - needed_fen
+        free_fen = cash_alone_fen if in_full else cash_alone_fen + share_fen
+        available_fen = free_fen
+        if free_fen < 0 or owed_fen > credit_fen:
+            available_fen = 0
+        elif not in_full:
+            available_fen = cash_alone_fen + left_fen
+            if ratio_bp < money.BP:
+                available_fen = min(available_fen, free_fen * money.BP // (money.BP - ratio_bp))
+        return cls(
+            left_fen, cash_fen, owed_fen, accrued, held_micro, held_eligible_micro, ratio_bp,
+            credit_fen, in_full, share_fen, free_fen, available_fen,
+        )  # fmt: skip
 
     @property
     def accrued_share_fen(self) -> int:
         """The voucher's share of what is accrued."""
         return min(self.left_fen, self.accrued.share_fen)
-
-    @property
-    def share_fen(self) -> int:
-        """The voucher's share of what is accrued and held (V of DESIGN 3b)."""
-        return self._free()[0]
 
     @property
     def held_share_fen(self) -> int:
@@ -233,39 +268,9 @@ class Position(msgspec.Struct, frozen=True):
         """On vouchers and neither accrued nor held."""
         return self.left_fen - self.share_fen
 
-    @property
-    def free_cash_fen(self) -> int:
-        """Cash, and credit that is not owed yet, that nothing accrued or held needs; below zero
-        when runs outran their holds."""
-        share_fen, alone_fen = self._free()
-        return alone_fen if self.in_full else alone_fen + share_fen
-
-    @property
-    def available_fen(self) -> int:
-        """A fee, eligible throughout, that would still be admitted; the largest but for a fen."""
-        share_fen, alone_fen = self._free()
-        cash_fen = alone_fen if self.in_full else alone_fen + share_fen
-        if cash_fen < 0 or self.owed_fen > self.credit_fen:
-            return 0
-        if self.in_full:
-            return cash_fen
-        both_fen, whole_bp = alone_fen + self.left_fen, money.BP - self.ratio_bp
-        return min(both_fen, cash_fen * money.BP // whole_bp) if whole_bp else both_fen
-
-    def _free(self) -> tuple[int, int]:
-        """Return what vouchers bear, and the cash that would be free if they bore nothing.
-
-        slurmctld waits while it is worked out, so it is all in one place.
-        """
-        held_fen = max(self.held_eligible_micro, 0) // MICRO_PER_FEN * self.ratio_bp // money.BP
-        there_fen = self.cash_fen + max(0, self.credit_fen - self.owed_fen)
-        needed_micro = self.accrued.owed_micro + self.held_micro
-        alone_fen = there_fen + -needed_micro // MICRO_PER_FEN  # a fen begun is needed
-        return min(self.left_fen, self.accrued.share_fen + held_fen), alone_fen
-
     def plus(self, held_micro: int, eligible_micro: int) -> "Position":
         """Return the position with one more hold."""
-        return Position(  # by place: `replace` takes three times as long
+        return Position.of(
             self.left_fen, self.cash_fen, self.owed_fen, self.accrued,
             self.held_micro + held_micro, self.held_eligible_micro + eligible_micro,
             self.ratio_bp, self.credit_fen, self.in_full,
@@ -292,7 +297,7 @@ def positions(conn: Connection, accounts: Sequence[str], policy: Policy) -> dict
         for account in some:
             mine, now = own.get(account, ()), held.get(account)
             ratio_bp = _ratio_bp(mine, policy)
-            found[account] = Position(
+            found[account] = Position.of(
                 left_fen=sum(left.get(v.id, 0) for v in mine if v.id not in gone) // MICRO_PER_FEN,
                 cash_fen=-cash.get(account, 0) // MICRO_PER_FEN,
                 owed_fen=owed.get(account, 0) // MICRO_PER_FEN,

@@ -1,6 +1,7 @@
 """Who may spend a voucher account, where and when: read once, asked often."""
 
 import contextlib
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +50,13 @@ class Standing:
     ended_s: int | None
     frozen: Sequence[tuple[int, int, str]]
     window: tuple[int, int] | None
+
+    def stands_until(self, at_s: int) -> float:
+        """Return the instant after one at which it changes by itself: a freeze begins or ends, or
+        its contract does."""
+        edges = [edge for begin_s, end_s, _ in self.frozen for edge in (begin_s, end_s)]
+        edges += [] if self.ended_s is None else [self.ended_s]
+        return min((edge for edge in edges if edge > at_s), default=math.inf)
 
     def insist_on(self, uid: int, unit: str | None, provider: str, at_s: int) -> None:
         """Refuse a user who may not spend it at a provider at an instant.
