@@ -244,6 +244,15 @@ def test_same_hold_after_a_restart_is_one(daemon, site, town) -> None:
     again.engine.dispose()
 
 
+def test_holds_of_late_are_remembered_and_no_more(daemon, monkeypatch) -> None:
+    """Of many holds the last alone are in memory: slurmctld asks again soon, or never."""
+    monkeypatch.setattr(desk, "RECENT_MAX", 2)
+    for number in range(1, 6):
+        ask(daemon, "HOLD", **JOB | {"hold": f"{number:032x}"})
+
+    assert [*daemon.desk._recent] == [f"{number:032x}" for number in (4, 5)]
+
+
 def test_id_of_another_job_is_refused(daemon) -> None:
     """An id that stands for another user's hold is refused."""
     ask(daemon, "HOLD", **JOB)
