@@ -249,7 +249,7 @@ class Account(RuleBasedStateMachine):
             assert conn.execute(total).scalar_one() == 0
             where = holds.position(conn, ACCOUNT, POLICY)
             assert registry.owed_micro(conn, ACCOUNT) == model.owed_fen * FEN
-            assert ledger.balance(conn, "accrued", ACCOUNT) == accrued == where.accrued_micro
+            assert ledger.balance(conn, "accrued", ACCOUNT) == accrued == where.accrued.charge_micro
         assert (where.left_fen, where.cash_fen) == (LEFT_FEN, model.cash_fen)
         assert where.held_micro == sum(h.live * h.micro for h in model.held.values())
         assert where.free_cash_fen == -model.short_fen()
