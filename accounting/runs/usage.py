@@ -142,6 +142,13 @@ def as_one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return (column.unify_dictionaries() if named else column).combine_chunks()
 
 
+def _by_number(column: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return a text column as one array of numbers of words."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    return as_one(column)
+
+
 def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
     """Split a text column into a number for each row and what the numbers mean.
 
@@ -149,9 +156,7 @@ def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
         int64[n] and the words in sorted order, so that comparing numbers compares words; a
         null is the word None and has the highest number.
     """
-    if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string()).dictionary_encode()
-    whole = as_one(column)
+    whole = _by_number(column)
     place = _filled(whole.indices, len(whole.dictionary))
     words: list[str | None] = [*whole.dictionary.to_pylist(), None]
     found = np.flatnonzero(used(whole.indices, len(words) - 1)).tolist()
@@ -177,9 +182,7 @@ def used(indices: pa.Array, words: int) -> npt.NDArray[np.bool_]:
 
 def words_of(column: pa.ChunkedArray) -> list[str]:
     """List the words that stand in a text column, each once."""
-    if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string()).dictionary_encode()
-    whole = as_one(column)
+    whole = _by_number(column)
     there = np.flatnonzero(used(whole.indices, len(whole.dictionary)))
     listed: list[str] = whole.dictionary.take(there).to_pylist()
     return listed
@@ -190,9 +193,7 @@ def split(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
 
     Like `codes` without sorting the words: it never builds the text of every row.
     """
-    if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string()).dictionary_encode()
-    whole = as_one(column)
+    whole = _by_number(column)
     return _filled(whole.indices, -1).astype(np.int64), whole.dictionary.to_pylist()
 
 
