@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
+from accounting.errors import Unavailable
+from slurm_voucher import listening
+
 CLUSTER = "chengdu"
 HOME = Path("/var/lib/slurm-voucher")
 PRICES = Path(__file__).parent / "cluster" / "prices.yaml"
@@ -236,12 +239,20 @@ class Stage:
         """Return what is held under the hold that a job's AdminComment names; None: nothing."""
         hold = re.search(r"hold=([0-9a-f]{32})", admin_comment(job))
         assert hold, f"job {job} names no hold"
+        until("what voucherd answered is in the book", _nothing_waits)
         rows = json.loads(self.svoucher("holds", "--json").out)
         return next((row["held"] for row in rows if row["hold"] == hold[1]), None)
 
     def topup(self, account: str, amount: str) -> None:
         """Record cash for an account."""
         self.svoucher("topup", account, amount, "--reference", f"BANK-{account}-{amount}")
+
+
+def _nothing_waits() -> bool:
+    try:
+        return listening.ask(str(SOCKET), "STATUS").get("waiting", "0") == "0"
+    except Unavailable:
+        return True  # it ended with nothing to be written, or was killed
 
 
 def scene(stage: Stage, say=lambda text: None) -> None:
