@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 
 import msgspec
@@ -54,6 +54,31 @@ _NEVER = (0, 0, Terms(None, ""))
 """Since when, until when and by which terms a user may spend an account: not known."""
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """A hold as it was answered; all else that a `Request` says of it waits until it is written,
+    for slurmctld waits meanwhile."""
+
+    asked: Hold
+    want: Wanted
+    quote: quoting.Quote
+    at_s: int
+
+    @property
+    def account(self) -> str:
+        """The voucher account."""
+        return self.asked.voucher
+
+    @property
+    def uid(self) -> int:
+        """Whose job it is."""
+        return self.asked.uid
+
+    @property
+    def held_micro(self) -> int:
+        """What is held, for all tasks."""
+        return self.want.tasks * self.quote.fee_micro
+
+
 class Change(msgspec.Struct, frozen=True):
     """A change of holds that was answered and waits for the book.
 
@@ -82,9 +107,9 @@ class Desk:
         self._watch = ledger.Watch(engine)
         self._standings = Standings(rules.cluster.name)
         self._positions: Kept[str, Position] = Kept(self._stand)
-        self._recent: dict[str, Request] = {}
+        self._recent: dict[str, Taken | Request] = {}
         self._raised: dict[str, Held] = {}
-        self._waiting: list[Change] = []
+        self._waiting: list[Taken | Change] = []
         self._writing: list[Change] = []
         self._turn = -1
         self._fresh_until = 0.0
@@ -125,12 +150,12 @@ class Desk:
 
     # --- what is asked ----------------------------------------------------------------------
 
-    def place(self, hold: Hold, now_s: int) -> tuple[Request, Position, bool]:
+    def place(self, hold: Hold, now_s: int) -> tuple[int, Position, bool]:
         """Take a hold; asked again with the same id, find it taken.
 
         Returns:
-            The hold, the account's position after it, and whether it is for the dearest that the
-            job may be given, where that is not known.
+            Micro-yuan that are held, the account's position after it, and whether it is for the
+            dearest that the job may be given, where that is not known.
 
         Raises:
             VoucherError: It may not be, or what is left does not cover it.
@@ -152,21 +177,27 @@ class Desk:
         if quote is None:
             _, quote = asking.cost(self.rules, want, by, now_s)
             self._costs[asked.text, by] = quote
-        request = asking.hold(self.rules, hold.id, Asker(account, uid), want, quote)
         first = self._recent.get(hold.id)
         if first is not None:
             if (first.account, first.uid) != (account, uid):
                 raise NotAllowed(f"hold {hold.id}: stands for another job; submit again")
-            return first, self._where(account), want.vague
-        self._insist_on_room()
+            return first.held_micro, self._where(account), want.vague
+        if len(self._waiting) + len(self._writing) >= WAITING_MAX:
+            raise self._no_room()
         if uid in self._strays:
             self._insist_on_coming(uid, now_s)
         before = self._positions.known.get(account) or self._where(account)
-        after = holds.admit(before, request, now_s, self.rules.policy, by.window)
+        tasks = want.tasks
+        held_micro = tasks * quote.fee_micro
+        after = holds.admit(
+            before, account, held_micro, tasks * quote.eligible_micro, now_s, self.rules.policy,
+            by.window,
+        )  # fmt: skip
+        taken = Taken(hold, want, quote, now_s)
         self._positions.known[account] = after
-        self._recent[hold.id] = request
-        self._waiting.append(Change(account, now_s, placed=request, more=request))
-        return request, after, want.vague
+        self._recent[hold.id] = taken
+        self._waiting.append(taken)
+        return held_micro, after, want.vague
 
     def default(self, uid: int, fields: Mapping[str, str], now_s: int) -> str | None:
         """Find the voucher account of a job that names none; None: it is nobody's business.
@@ -210,9 +241,13 @@ class Desk:
         request = asking.hold(self.rules, held.id, asker, want, quote)
         raised, more = held.raised(request)
         if more.task_micro:
-            self._insist_on_room()
+            if self.waiting >= WAITING_MAX:
+                raise self._no_room()
             before = self._where(held.account)
-            after = holds.admit(before, more, now_s, self.rules.policy, by.window)
+            after = holds.admit(
+                before, held.account, more.held_micro, more.eligible_micro, now_s,
+                self.rules.policy, by.window,
+            )  # fmt: skip
             self._positions.known[held.account] = after
         self._raised[held.id] = raised
         self._waiting.append(Change(held.account, now_s, raised=raised, more=more))
@@ -227,12 +262,11 @@ class Desk:
         self._positions.forget([request.account])
         self._waiting.append(Change(request.account, now_s, dropped=hold_id))
 
-    def _insist_on_room(self) -> None:
-        if len(self._waiting) + len(self._writing) >= WAITING_MAX:
-            raise Unavailable(
-                f"voucher: {self.waiting} holds wait for the book, {WAITING_MAX} may; submit again "
-                "in a minute"
-            )
+    def _no_room(self) -> Unavailable:
+        return Unavailable(
+            f"voucher: {self.waiting} holds wait for the book, {WAITING_MAX} may; submit again "
+            "in a minute"
+        )
 
     def never_came(self, uids: Iterable[int], now_s: int) -> None:
         """Take note of holds that lapsed because their jobs never came into the queue."""
@@ -275,7 +309,7 @@ class Desk:
 
     def _unseen(self, uid: int) -> int:
         """Count the holds of a user whose jobs the queue has not shown."""
-        waiting = [c.placed for c in (*self._writing, *self._waiting) if c.placed]
+        waiting = [c.placed for c in self._pending() if c.placed]
         with self._reader.begin() as conn:
             unseen = holds.unseen(conn, self.rules.cluster.name, uid)
         return unseen + sum(request.uid == uid for request in waiting)
@@ -308,7 +342,7 @@ class Desk:
     def _stand(self, conn: Connection, accounts: list[str]) -> dict[str, Position]:
         """Read where accounts stand in the book, and add what is not there yet."""
         found = holds.positions(conn, accounts, self.rules.policy)
-        changes = [c for c in (*self._writing, *self._waiting) if c.account in found]
+        changes = [c for c in self._pending() if c.account in found]
         ids = [change.placed.id for change in changes if change.placed]
         there = holds.ids(conn, ids) if ids else set()
         dropped = {change.dropped for change in changes}
@@ -368,8 +402,19 @@ class Desk:
     def take(self) -> Sequence[Change]:
         """Return the changes that are to be written next; `written` or `failed` ends it."""
         assert not self._writing
-        self._writing, self._waiting = self._waiting, []
+        self._writing, self._waiting = [*self._pending()], []
         return self._writing
+
+    def _pending(self) -> Iterator[Change]:
+        """Yield what is not in the book, in the order of the answers."""
+        yield from self._writing
+        for one in self._waiting:
+            yield one if isinstance(one, Change) else self._change(one)
+
+    def _change(self, taken: Taken) -> Change:
+        asker = Asker(taken.account, taken.uid)
+        request = asking.hold(self.rules, taken.asked.id, asker, taken.want, taken.quote)
+        return Change(taken.account, taken.at_s, placed=request, more=request)
 
     def write(self, changes: Sequence[Change]) -> tuple[int, int]:
         """Write changes in one transaction, in whatever thread; return its first and last turn."""

@@ -36,7 +36,7 @@ _PAIR = re.compile(rf"[a-z_]{{1,32}}={_CLEAR}(?:%[0-9A-F]{{2}}{_CLEAR})*")
 _PAIRS = re.compile(rf"{_PAIR.pattern}(?: {_PAIR.pattern})*")
 _NEARLY_PLAIN = re.compile(rf"[A-Za-z0-9 {re.escape(_PLAIN)}]*+")
 _USUAL = re.compile(
-    rb"1 HOLD hold=([0-9a-f]{32}) uid=([0-9]{1,10}) voucher=([A-Za-z0-9_-]{1,32}) (.+)\n"
+    r"1 HOLD hold=([0-9a-f]{32}) uid=([0-9]{1,10}) voucher=([A-Za-z0-9_-]{1,32}) (.+)\n"
 )
 """As the hook asks for a hold; what comes last is the same for all jobs that are alike."""
 
@@ -99,21 +99,20 @@ def usual(line: bytes) -> Hold | None:
     Raises:
         InvalidInput: What is asked for is no key=value, or odd bytes.
     """
-    match = _USUAL.fullmatch(line)
+    try:
+        match = _USUAL.fullmatch(line.decode("ascii"))
+    except ValueError:
+        return None
     if match is None:
         return None
     hold, uid, voucher, text = match.groups()
     asked = _alike(text)
-    return None if asked is None else Hold(hold.decode(), int(uid), voucher.decode(), asked)
+    return None if asked is None else Hold(hold, int(uid), voucher, asked)
 
 
 @lru_cache(ALIKE_MAX)
-def _alike(line: bytes) -> Asked | None:
+def _alike(text: str) -> Asked | None:
     """Read what jobs that are alike ask for; None: what names one of them stands in it."""
-    try:
-        text = line.decode("ascii")
-    except ValueError:
-        return None
     fields = _pairs(text)
     return None if fields.keys() & NAMES else Asked(text, fields)
 
@@ -147,9 +146,12 @@ def _odd(pairs: Sequence[str]) -> str:
 
 
 def held(hold: str, held_micro: int, say: str) -> bytes:
-    """Write the answer to a HOLD that is taken, as `answer` does."""
-    if len(say) > SAY_BYTES_MAX or not _NEARLY_PLAIN.fullmatch(say):
-        return answer("YES", {"hold": hold, "held": str(held_micro)}, say)
+    """Write the answer to a HOLD that is taken, as `answer` does.
+
+    Args:
+        say: Of letters, digits, spaces and the signs that stay as they are, and short: nothing in
+            it is looked for, for slurmctld waits.
+    """
     told = say.replace(" ", "%20")
     return f"{VERSION} YES hold={hold} held={held_micro} say={told}\n".encode("ascii")
 

@@ -91,16 +91,15 @@ def _which(mine: Sequence[str]) -> str:
 def _fit(conn: Connection, policy: Policy, request: holds.Request, now_s: int) -> Row:
     """Tell how a hold would share out, and whether it would be taken."""
     before = holds.position(conn, request.account, policy)
-    fee_micro = request.tasks * request.task_micro
-    after = before.plus(fee_micro, request.tasks * request.task_eligible_micro)
+    after = before.plus(request.held_micro, request.eligible_micro)
     part_fen = after.held_share_fen - before.held_share_fen
     row = {
         "voucher_part": yuan(part_fen),
-        "own_part": yuan(fen_up(fee_micro) - part_fen),
+        "own_part": yuan(fen_up(request.held_micro) - part_fen),
         "available": yuan(before.available_fen),
     }
     try:
-        holds.admit(before, request, now_s, policy, holds.validity(conn, request.account))
+        holds.admit_request(conn, before, request, policy, now_s)
     except VoucherError as error:
         return row | {"accepted": "no", "why": str(error)}
     return row | {"accepted": "yes"}

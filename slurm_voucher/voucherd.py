@@ -62,7 +62,10 @@ class Voucherd:
             hold = protocol.usual(line)
             if hold is not None:
                 echo["hold"] = hold.id
-                return protocol.held(hold.id, *self._hold(hold, now_s))
+                held_micro, after, vague = self.desk.place(hold, now_s)
+                self.counts["held"] += 1
+                say = _held(hold.voucher, held_micro, after, vague=vague)
+                return protocol.held(hold.id, held_micro, say)
             question = protocol.read(line)
             echo |= _echo(question)
             self._note_missed(question)
@@ -111,11 +114,10 @@ class Voucherd:
         held_micro, say = self._hold(protocol.Hold(hold_id, uid, account, asked), now_s, named)
         return protocol.answer("YES", echo | {"held": str(held_micro)}, say)
 
-    def _hold(self, hold: protocol.Hold, now_s: int, named: str = "") -> tuple[int, str]:
+    def _hold(self, hold: protocol.Hold, now_s: int, named: str) -> tuple[int, str]:
         """Take a hold; return its sum, and what is said of it."""
-        request, after, vague = self.desk.place(hold, now_s)
+        held_micro, after, vague = self.desk.place(hold, now_s)
         self.counts["held"] += 1
-        held_micro = request.tasks * request.task_micro
         return held_micro, _held(f"{hold.voucher}{named}", held_micro, after, vague=vague)
 
     def _modify(self, fields: protocol.Fields, now_s: int) -> str:

@@ -203,8 +203,7 @@ def raise_hold(conn: Connection, request: holds.Request, now_s: int) -> holds.Po
     raised, more = held.raised(request)
     after = holds.position(conn, held.account, POLICY)
     if more.task_micro:
-        window = holds.validity(conn, held.account)
-        after = holds.admit(after, more, now_s, POLICY, window)
+        after = holds.admit_request(conn, after, more, POLICY, now_s)
     holds.write_raised(conn, raised)
     return after
 

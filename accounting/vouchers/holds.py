@@ -109,6 +109,16 @@ class Request(msgspec.Struct, frozen=True):
     task_eligible_micro: int
     asked: Mapping[str, str]
 
+    @property
+    def held_micro(self) -> int:
+        """What is held, for all tasks."""
+        return self.tasks * self.task_micro
+
+    @property
+    def eligible_micro(self) -> int:
+        """Its part inside the validity."""
+        return self.tasks * self.task_eligible_micro
+
 
 class Held(msgspec.Struct, frozen=True):
     """A hold as it stands: `live` of its tasks have not ended, `turn` was its last change."""
@@ -236,10 +246,15 @@ class Position(msgspec.Struct, frozen=True):
     ) -> "Position":
         """Work out what follows from where an account stands; all in one place, for slurmctld
         waits meanwhile."""
-        held_fen = max(held_eligible_micro, 0) // MICRO_PER_FEN * ratio_bp // money.BP
-        share_fen = min(left_fen, accrued.share_fen + held_fen)
+        share_fen = accrued.share_fen
+        if held_eligible_micro > 0:
+            share_fen += held_eligible_micro // MICRO_PER_FEN * ratio_bp // money.BP
+        if share_fen > left_fen:
+            share_fen = left_fen
         needed_fen = -(-(accrued.owed_micro + held_micro) // MICRO_PER_FEN)
-        cash_alone_fen = cash_fen + max(0, credit_fen - owed_fen) - needed_fen
+        cash_alone_fen = cash_fen - needed_fen
+        if credit_fen > owed_fen:
+            cash_alone_fen += credit_fen - owed_fen
         free_fen = cash_alone_fen if in_full else cash_alone_fen + share_fen
         available_fen = free_fen
         if free_fen < 0 or owed_fen > credit_fen:
@@ -397,7 +412,7 @@ def place(conn: Connection, request: Request, policy: Policy, now_s: int) -> Pos
         if any(known[name] != getattr(request, name) for name in ("cluster", "account", "uid")):
             raise NotAllowed(f"hold {request.id}: stands for another job; submit again")
         return before
-    after = admit(before, request, now_s, policy, validity(conn, request.account))
+    after = admit_request(conn, before, request, policy, now_s)
     enter(conn, [request], policy, now_s)
     return after
 
@@ -411,8 +426,7 @@ def fit(
         VoucherExpired, InsufficientBalance: As `place` does.
     """
     before = position(conn, request.account, policy)
-    window = validity(conn, request.account)
-    return before, admit(before, request, now_s, policy, window)
+    return before, admit_request(conn, before, request, policy, now_s)
 
 
 def enter(conn: Connection, requests: Sequence[Request], policy: Policy, now_s: int) -> int:
@@ -489,39 +503,55 @@ def unseen(conn: Connection, cluster: str, uid: int) -> int:
 
 def admit(
     before: Position,
-    request: Request,
+    account: str,
+    held_micro: int,
+    eligible_micro: int,
     now_s: int,
     policy: Policy,
     window: tuple[int, int] | None,
 ) -> Position:
-    """Return the position with the hold in it.
+    """Return an account's position with one more hold in it.
 
     Args:
+        held_micro, eligible_micro: What is to be held, and its part inside the validity.
         window: Validity of the account's vouchers.
 
     Raises:
         VoucherExpired: No voucher is valid and cash alone does not cover it.
         InsufficientBalance: What is left does not cover it.
     """
-    fee_micro = request.tasks * request.task_micro
-    after = before.plus(fee_micro, request.tasks * request.task_eligible_micro)
+    after = before.plus(held_micro, eligible_micro)
+    if before.owed_fen <= before.credit_fen and after.free_cash_fen >= 0:
+        return after
     if before.owed_fen > before.credit_fen:
         raise InsufficientBalance(
-            f"voucher {request.account}: {yuan(before.owed_fen)} yuan is owed, "
+            f"voucher {account}: {yuan(before.owed_fen)} yuan is owed, "
             f"{yuan(before.credit_fen)} is allowed for new jobs; pay it first"
         )
-    if after.free_cash_fen >= 0:
-        return after
-    fee = yuan(money.fen_up(fee_micro))
+    fee = yuan(money.fen_up(held_micro))
     if window is not None and now_s >= window[1]:
         raise VoucherExpired(
-            f"voucher {request.account}: expired on {day_of(window[1] - 1, policy.timezone)}, this "
+            f"voucher {account}: expired on {day_of(window[1] - 1, policy.timezone)}, this "
             f"job may cost {fee} yuan and {yuan(max(before.free_cash_fen, 0))} of cash is free; "
             "use another voucher or top up"
         )
     raise InsufficientBalance(
-        f"voucher {request.account}: this job may cost {fee} yuan, {yuan(before.available_fen)} is "
+        f"voucher {account}: this job may cost {fee} yuan, {yuan(before.available_fen)} is "
         "available; ask for less time or top up"
+    )
+
+
+def admit_request(
+    conn: Connection, before: Position, request: Request, policy: Policy, now_s: int
+) -> Position:
+    """Return `admit`'s answer to a hold, by the validity that the book has for its account.
+
+    Raises:
+        VoucherExpired, InsufficientBalance: As `admit` does.
+    """
+    window = validity(conn, request.account)
+    return admit(
+        before, request.account, request.held_micro, request.eligible_micro, now_s, policy, window
     )
 
 
