@@ -198,8 +198,9 @@ def fast(
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a short text be several pieces."""
+    """Let a short text be several pieces, with room for few lines more than one before it had."""
     monkeypatch.setattr(tables, "PIECE_BYTES", 2_000)
+    monkeypatch.setattr(tables, "LINES_MORE", 3)
 
 
 @settings(deadline=None, max_examples=300)
@@ -310,6 +311,15 @@ def test_more_lines_than_rows_could_be(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert fast(text, slow=slow, **how) == slowly(text, **how)
     assert slow["rows"] == 12
+
+
+def test_more_lines_than_before() -> None:
+    """A piece whose lines are shorter than those of the piece before is read as whole."""
+    row = "|".join(ROW.values())
+    text = encoded([*[row + " " * 700] * 9, *[row] * 9, *["x"] * 900, *[row] * 20])
+    how: dict[str, Any] = {"fields": list(ROW), "timezone": "UTC"}
+
+    assert fast(text, **how) == slowly(text, **how)
 
 
 def test_a_line_without_end_takes_no_memory() -> None:

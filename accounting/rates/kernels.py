@@ -218,6 +218,49 @@ def whole_span(spans: Int64s, billed_s: Int64s, otherwise_s: int) -> tuple[int, 
 
 
 @compiled
+def plain_runs(
+    start_s: Int64s, begin_s: Int64s, end_s: Int64s, elapsed_s: Int64s, first_s: int, last_s: int,
+    plain: npt.NDArray[np.bool_],
+) -> tuple[int, int]:  # fmt: skip
+    """Leave those runs marked that are billed for all seconds from their begin to their end.
+
+    Returns:
+        When the first of all runs begins whose times fit together, and when the last one ends.
+    """
+    whole_begin_s, whole_end_s = _HIGHEST, first_s
+    for row in range(start_s.shape[0]):
+        i = np.uint64(row)
+        start, begin, end = start_s[i], begin_s[i], end_s[i]
+        if start < first_s or begin < start or end <= begin or last_s < end:
+            plain[i] = False
+            continue
+        whole_begin_s, whole_end_s = min(whole_begin_s, begin), max(whole_end_s, end)
+        plain[i] &= elapsed_s[i] == end - start
+    return min(whole_begin_s, whole_end_s), whole_end_s
+
+
+@compiled
+def price_plain(
+    plain: npt.NDArray[np.bool_], item: Int64s, begin_s: Int64s, end_s: Int64s, window: Int64s,
+    bounds_s: Int64s, longest_s: Int64s, speed: Int64s, unit: Int64s, curves: Tables, out: Int64s,
+) -> None:  # fmt: skip
+    """Meter and price plain runs by the curves of their items, int64[3, n]: GFLOPS·s, charge and
+    eligible part; those that have none, or are too long, are no longer marked as plain."""
+    for row in range(item.shape[0]):
+        i = np.uint64(row)
+        own = item[i]
+        begin, end = begin_s[i], end_s[i]
+        seconds = end - begin
+        if not plain[i] or curves.items[ITEM * own] < 0 or seconds > longest_s[own]:
+            plain[i] = False
+            continue
+        out[0, i] = speed[own, 0] * seconds + speed[own, 1] * seconds // 1000
+        out[1, i] = _by_curve(curves, own, begin, end, unit[own])
+        from_s, until_s = max(begin, bounds_s[0, window[i]]), min(end, bounds_s[1, window[i]])
+        out[2, i] = _by_curve(curves, own, from_s, until_s, unit[own]) if from_s < until_s else 0
+
+
+@compiled
 def price_runs(
     which: npt.NDArray[np.bool_],
     item: Int64s,

@@ -21,6 +21,7 @@ from accounting.runs import usage
 
 if TYPE_CHECKING:
     from accounting.rates.curves import Curves
+    from accounting.rates.kernels import Tables
 
 __all__ = ["CHARGED", "COLUMNS", "FREE", "UNRATED", "Rating", "Window", "define", "rate"]
 
@@ -29,6 +30,9 @@ Bools = npt.NDArray[np.bool_]
 
 COLUMNS = tuple(name for name in usage.RATED.names if name not in ("revision", "account"))
 """What `rate` returns; types as in usage.RATED."""
+_TIMES = ("start_s", "billed_from_s", "end_s", "elapsed_s")
+_LOOKED_AT = ("state", *_TIMES)
+"""What is looked at of a run whose kind is known."""
 
 
 def rate(
@@ -55,12 +59,66 @@ def rate(
     Returns:
         One row for each run, in the same order, with the columns COLUMNS.
     """
-    # numba takes its time; only who rates shall wait for it
-    from accounting.rates import kernels
-
     seen = seen or Seen(tariff)
     item, kinds = kinds_of(table, tariff, accounts, units)
     item = seen.numbers(kinds).take(item)
+    plain, figures = _plain(table, states, windows, accounts, seen, item)
+    answers = _Answers(len(item))  # charged, until something else is said
+    others = np.flatnonzero(~plain)
+    if len(others):
+        some = table.select(_LOOKED_AT).take(others)
+        own = None if accounts is None else accounts.take(others)
+        apart, own_figures = _any(some, states, windows, own, seen, item[others])
+        figures[:, others] = own_figures
+        answers = apart.at(others, len(item))
+    return _result(answers, seen, item, figures)
+
+
+def _plain(
+    table: pa.Table,
+    states: Mapping[str, str],
+    windows: Mapping[str, Window],
+    accounts: pa.Array | pa.ChunkedArray | None,
+    seen: "Seen",
+    item: Int64s,
+) -> tuple[Bools, Int64s]:
+    """Rate what nearly all runs are: charged from begin to end, by rates that are known then.
+
+    Returns:
+        bool[n], which runs these are; int64[3, n], their GFLOPS·s, charge and eligible part.
+    """
+    # numba takes its time; only who rates shall wait for it
+    from accounting.rates import kernels
+
+    code, words = usage.split(table.column("state"))
+    charged = np.array([definition.state_reason(word, states)[0] == CHARGED for word in words])
+    plain = charged.take(code) if len(words) else np.zeros(len(item), np.bool_)
+    start, begin, end, elapsed = _times(table)
+    span = kernels.plain_runs(start, begin, end, elapsed, FIRST_S, LAST_S, plain)
+    known = seen.items(*map(int, span))
+    metered_s = np.array([0 if found.terms else LAST_S for found in seen.bases], np.int64)
+    longest_s = np.minimum(np.minimum(known.longest_s, known.most_s), metered_s)
+    window, bounds = _windows(windows, accounts, len(item))
+    figures = np.zeros((3, len(item)), np.int64)
+    kernels.price_plain(
+        plain, item, begin, end, window, bounds, longest_s, known.speed, known.unit,
+        seen.curves(known), figures,
+    )  # fmt: skip
+    return plain, figures
+
+
+def _any(
+    table: pa.Table,
+    states: Mapping[str, str],
+    windows: Mapping[str, Window],
+    accounts: pa.Array | pa.ChunkedArray | None,
+    seen: "Seen",
+    item: Int64s,
+) -> tuple["_Answers", Int64s]:
+    """Rate runs whatever they are; returns status and reason, and figures as `_plain` does."""
+    # numba takes its time; only who rates shall wait for it
+    from accounting.rates import kernels
+
     spans, billed_s, fit = _spans(table, windows, accounts)
     counted = _counted(spans, billed_s, seen.bases, item)
     known = seen.items(*map(int, kernels.whole_span(counted, billed_s, FIRST_S)))
@@ -74,7 +132,7 @@ def rate(
     answers.replace(over, UNRATED, definition.TOO_LARGE)
     amounts[over] = 0
     gflops_s = _gflops_s(known.speed, item, np.where(over, 0, billed_s))
-    return _result(answers, seen, item, (gflops_s, amounts[:, 0], amounts[:, 1]))
+    return answers, np.stack([gflops_s, *amounts.T])
 
 
 class Seen:
@@ -104,13 +162,19 @@ class Seen:
         if not which.any():
             return out
         # numba takes its time; only who rates shall wait for it
-        from accounting.rates import curves, kernels
+        from accounting.rates import kernels
+
+        arrays = known.firsts, known.slots, known.calendar, known.unit
+        kernels.price_runs(which, item, spans, *arrays, self.curves(known), out)
+        return out
+
+    def curves(self, known: items.Items) -> "Tables":
+        """Return the curves of items, as the kernels read them."""
+        from accounting.rates import curves  # only who rates shall wait for numba
 
         if self._curves is None:
             self._curves = curves.Curves()
-        arrays = known.firsts, known.slots, known.calendar, known.unit
-        kernels.price_runs(which, item, spans, *arrays, self._curves.tables(known), out)
-        return out
+        return self._curves.tables(known)
 
     def items(self, begin_s: int, end_s: int) -> items.Items:
         """Return all of them in arrays, good for runs within [begin, end)."""
@@ -144,6 +208,12 @@ class _Answers:
     def __init__(self, rows: int) -> None:
         self.listed = {(CHARGED, ""): 0}
         self.row = np.zeros(rows, np.int32)
+
+    def at(self, places: Int64s, rows: int) -> "_Answers":
+        """Return these as the answers to some of many rows; the others are charged."""
+        found = _Answers(rows)
+        found.listed, found.row[places] = self.listed, self.row
+        return found
 
     def open(self) -> Bools:
         unanswered: Bools = self.row == 0
@@ -184,17 +254,20 @@ def _spans(
     """
     from accounting.rates import kernels  # only who rates shall wait for numba
 
-    names = ("start_s", "billed_from_s", "end_s", "elapsed_s")
-    start, begin, end, elapsed = (usage.numbers(table.column(name), -1) for name in names)
+    start, begin, end, elapsed = _times(table)
     rows = table.num_rows
     spans = np.zeros((6, rows), np.int64)  # column by column, as it is written and read
     billed, fit = np.zeros(rows, np.int64), np.empty(rows, np.bool_)
     kernels.span_runs(start, begin, end, elapsed, FIRST_S, LAST_S, spans, billed, fit)
-    if accounts is not None:
-        code, bounds = _windows(windows, accounts)
-        for i in range(2):
-            bounds[i].take(code, out=spans[3 + i], mode="wrap")
+    code, bounds = _windows(windows, accounts, rows)
+    for i in range(2):
+        bounds[i].take(code, out=spans[3 + i], mode="wrap")
     return spans.T, billed, fit
+
+
+def _times(table: pa.Table) -> list[Int64s]:
+    """Return when runs started, are billed from and ended, and what they lasted; -1: not known."""
+    return [usage.numbers(table.column(name), -1) for name in _TIMES]
 
 
 def _counted(spans: Int64s, billed_s: Int64s, bases: Sequence[Basis], item: Int64s) -> Int64s:
@@ -215,11 +288,11 @@ def _counted(spans: Int64s, billed_s: Int64s, bases: Sequence[Basis], item: Int6
 
 
 def _windows(
-    windows: Mapping[str, Window], accounts: pa.Array | pa.ChunkedArray
+    windows: Mapping[str, Window], accounts: pa.Array | pa.ChunkedArray | None, rows: int
 ) -> tuple[Int64s, Int64s]:
     """Return int64[n], the number of each row's window, and int64[2, w]: from and until of each;
     the last, -1, is no time."""
-    code, words = usage.split(accounts)
+    code, words = (np.full(rows, -1), []) if accounts is None else usage.split(accounts)
     bounds = [windows.get(word, definition.NOWHEN) for word in words]
     known = np.array([*bounds, definition.NOWHEN], object).reshape(-1, 2)
     clipped = np.clip(known, FIRST_S, LAST_S + 1).astype(np.int64)
@@ -258,27 +331,29 @@ def _priced_by(table: pa.Table, tariff: Tariff, discounts: pa.Array | None = Non
 
 def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
     """Number the kinds of runs: the number of each row's kind, and the kinds."""
+    from accounting.runs import encoding  # only who rates shall wait for numba
+
     item, size = np.zeros(table.num_rows, np.int64), 1
     for name in Kind._fields:
-        column = table.column(name)
+        column, least = table.column(name), 0
+        code: npt.NDArray[np.integer]
         if column.null_count == table.num_rows:
             continue
         if pa.types.is_int64(column.type):  # memory: any number, and null
             code, choices = _dense(column)
         elif pa.types.is_integer(column.type):
-            values = usage.numbers(column)
-            code = values - values.min(initial=0)
-            choices = int(code.max(initial=0)) + 1
+            code = usage.as_stored(column)
+            least = int(code.min(initial=0))
+            choices = int(code.max(initial=0)) - least + 1
         else:
-            code, words = usage.split(column)
+            code, words = usage.places(column)
             choices = len(words) or 1
         if choices == 1:  # tells none from another
             continue
         if size * choices > LARGEST:
             item, size = _dense(item)
-        item, size = item * choices + code, size * choices
-    from accounting.runs import encoding  # only who rates shall wait for numba
-
+        encoding.fold(item, code, least, choices)
+        size *= choices
     item, firsts = encoding.numbered(item)
     some = table.take(firsts)
     columns = (usage.values(column) for column in some.columns)
@@ -325,8 +400,8 @@ def _priced(
     return amounts
 
 
-def _result(answers: _Answers, seen: Seen, item: Int64s, figures: Sequence[Int64s]) -> pa.Table:
-    """Put the columns together; `figures` are int64[n] each."""
+def _result(answers: _Answers, seen: Seen, item: Int64s, figures: Int64s) -> pa.Table:
+    """Put the columns together; `figures` are int64[3, n]."""
     listed = list(answers.listed)
     row, whole = answers.row, np.zeros(len(item), np.int32)
     columns = {

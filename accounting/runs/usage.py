@@ -157,7 +157,7 @@ def codes(column: pa.ChunkedArray) -> tuple[Int64s, list[str | None]]:
         null is the word None and has the highest number.
     """
     whole = _by_number(column)
-    place = _filled(whole.indices, len(whole.dictionary))
+    place = as_stored(whole.indices, len(whole.dictionary))
     words: list[str | None] = [*whole.dictionary.to_pylist(), None]
     found = np.flatnonzero(used(whole.indices, len(words) - 1)).tolist()
     order = sorted(found, key=lambda i: words[i] or "")
@@ -174,7 +174,7 @@ def used(indices: pa.Array, words: int) -> npt.NDArray[np.bool_]:
     """Mark the words that stand in a text column, by number; mostly few rows have all of them."""
     found = np.zeros(words + 1, np.bool_)  # the last one is for null
     for low in range(0, len(indices), _FEW_ROWS):
-        found[_filled(indices.slice(low, _FEW_ROWS), words)] = True
+        found[as_stored(indices.slice(low, _FEW_ROWS), words)] = True
         if found[:-1].all():
             break
     return found[:-1]
@@ -193,12 +193,19 @@ def split(column: pa.Array | pa.ChunkedArray) -> tuple[Int64s, list[str]]:
 
     Like `codes` without sorting the words: it never builds the text of every row.
     """
+    place, words_ = places(column)
+    return place.astype(np.int64), words_
+
+
+def places(column: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """Do what `split` does; the numbers stay as narrow as they are."""
     whole = _by_number(column)
-    return _filled(whole.indices, -1).astype(np.int64), whole.dictionary.to_pylist()
+    return as_stored(whole.indices, -1), whole.dictionary.to_pylist()
 
 
-def _filled(column: pa.Array | pa.ChunkedArray, null: int) -> npt.NDArray[Any]:
-    """Return whole numbers with a stand-in for null; without a copy where there is none.
+def as_stored(column: pa.Array | pa.ChunkedArray, null: int = 0) -> npt.NDArray[Any]:
+    """Return whole numbers as wide as they are, with a stand-in for null; without a copy where
+    there is none.
 
     Bits that tell what is null become numbers of ones alone or none at all: Arrow's fill_null
     goes from one null to the next, which takes many times as long where there are many.
@@ -266,7 +273,7 @@ def marks(column: pa.ChunkedArray, word: str) -> npt.NDArray[np.bool_]:
 
 def numbers(column: pa.ChunkedArray, null: int = 0) -> Int64s:
     """Return an integer column as int64[n], with a stand-in for null."""
-    return _filled(column.cast(pa.int64()), null)
+    return as_stored(column.cast(pa.int64()), null)
 
 
 def billable_s(table: pa.Table) -> Int64s:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from accounting import period
 from accounting.errors import InvariantBroken
 from accounting.rates import kernels, rating
-from accounting.runs import reports, usage
+from accounting.runs import encoding, reports, usage
 from accounting.runs.usage import Int64s
 from accounting.settle import daysums, grouping, tallying
 
@@ -100,12 +100,12 @@ class _Words:
 
     def of(self, rows: pa.RecordBatch) -> Int32s:
         """Return the number of what stands in each row."""
-        joint: Int64s = np.zeros(1, np.int64)
+        joint: Int64s = np.zeros(rows.num_rows, np.int64)
         words: list[list[str | None]] = []
         for name in self.columns:
-            code, listed = usage.split(rows.column(name))
+            code, listed = usage.places(rows.column(name))
             words.append([None, *listed])
-            joint = joint * len(words[-1]) + (code + 1)
+            encoding.fold(joint, code, -1, len(words[-1]))
         size = math.prod(map(len, words))
         if size > _KINDS_MAX:
             found, joint = np.unique(joint, return_inverse=True)

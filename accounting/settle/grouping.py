@@ -36,32 +36,41 @@ class Group(NamedTuple):
 
 def by_month(rows: pa.Table, timezone: str) -> list[tuple[str, pa.Table]]:
     """Split rows by the month in which they ended."""
-    place, months = _months(rows, timezone)
+    end_s = usage.numbers(rows.column("end_s"))
+    months = _months(end_s, timezone)
+    if len(months) == 1:
+        return [(months[0], rows)]
+    place = _place(end_s, months, timezone)
     present = np.flatnonzero(np.bincount(place, minlength=len(months))).tolist()
-    if len(present) == 1:
-        return [(months[present[0]], rows)]
     return [(months[i], rows.filter(pa.array(place == i))) for i in present]
 
 
 def months_of(rows: pa.Table, timezone: str) -> pa.StringArray:
     """Return the month in which each run ended: it is charged in that one."""
-    place, months = _months(rows, timezone)
-    return pa.array(months, pa.string()).take(pa.array(place))
-
-
-def _months(rows: pa.Table, timezone: str) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """Return the number of the month of each row, and the months from the first to the last."""
     end_s = usage.numbers(rows.column("end_s"))
+    months = _months(end_s, timezone)
+    return pa.array(months, pa.string()).take(pa.array(_place(end_s, months, timezone)))
+
+
+def _months(end_s: npt.NDArray[np.int64], timezone: str) -> list[str]:
+    """Return the months from the first in which a run ended to the last."""
     if not len(end_s):
-        return end_s, []
+        return []
     months = [period.month_of(int(end_s.min()), timezone)]
     last = period.month_of(int(end_s.max()), timezone)
     while months[-1] != last:
         months.append(period.following(months[-1]))
-    if len(months) == 1:
-        return np.zeros(len(end_s), np.int64), months
+    return months
+
+
+def _place(
+    end_s: npt.NDArray[np.int64], months: Sequence[str], timezone: str
+) -> npt.NDArray[np.int64]:
+    """Return which of these months each run ended in."""
+    if len(months) < 2:
+        return np.zeros(len(end_s), np.int64)
     edges = [period.bounds(month, timezone)[0] for month in months]
-    return np.searchsorted(np.array(edges), end_s, "right") - 1, months
+    return np.searchsorted(np.array(edges), end_s, "right") - 1
 
 
 def with_status(rows: pa.Table, status: str) -> pa.Table:
@@ -163,11 +172,12 @@ def _charged(rows: pa.Table, timezone: str, sign: int) -> pa.Table:
     own = rows.select(["status", *named, *archive.SUMS, "end_s"])
     own = own.filter(pc.is_valid(own.column("account")))  # few have one: the rest is about them
     charged = with_status(own, rating.CHARGED)
-    place, months = _months(charged, timezone)
+    end_s = usage.numbers(charged.column("end_s"))
+    months = _months(end_s, timezone)
     columns = {name: charged.column(name) for name in (*named, *archive.SUMS)}
     if sign < 0:
         columns |= {name: pc.negate(columns[name]) for name in archive.SUMS}
-    columns["month"] = usage.words(months, place)
+    columns["month"] = usage.words(months, _place(end_s, months, timezone))
     columns["runs"] = pa.array(np.full(charged.num_rows, sign))
     return pa.Table.from_arrays([columns[name] for name in LINES.names], schema=LINES)
 

@@ -651,10 +651,14 @@ def scan(
     What is not sure goes to int64[n, 3] `odd`: its line, from 0, where it begins and where it ends.
 
     Returns:
-        Whether all was read; else there was no room for a word, and it can go on with more.
+        Whether all was read; else n lines were read, or there was no room for a word, and it can go
+        on with more.
     """
     low = counts[PLACE]
     while low < end:
+        if counts[LINES] == odd.shape[0]:
+            counts[PLACE] = low
+            return False
         high, sure = _split(text, low, rules, starts)
         what = _NOT_SURE
         if high == low or starts[rules.fields] - 1 == low:

@@ -37,6 +37,8 @@ THREADS = 2
 LINES_MAX = 2**20
 """With so many lines in a piece hardly one is a row: they are read one by one, without room for
 as many rows."""
+LINES_MORE = 2**12
+"""How many lines more a piece may have than those before it had, before they are counted."""
 _TEXT_BYTES = max(PIECE_BYTES, _LINE_BYTES) + PART_BYTES + scan.PAD + 1
 _ROW_BYTES = 8 * len(scan.LONGS) + 4 * len(scan.INTS)
 WORDS_MAX = 2**17
@@ -217,6 +219,7 @@ class _Reader:
         self.fast = len(fields) <= scan.FIELDS_MAX
         self.fast &= cluster is None or sacct.is_cluster(cluster)
         self._free: queue.SimpleQueue[Dictionary] = queue.SimpleQueue()
+        self._lines_a_byte = 0.0
         self._blocks = Blocks(LINES_MAX * _ROW_BYTES + 2 * _TEXT_BYTES)
 
     def read(self, text: mmap, end: int) -> _Piece:
@@ -227,26 +230,38 @@ class _Reader:
 
     def _read(self, text: mmap, end: int) -> _Piece:
         padded = np.frombuffer(text, np.uint8)
-        most = scan.count_lines(padded, end)
-        if not self.fast or most > LINES_MAX:
+        room = min(LINES_MAX, int(end * self._lines_a_byte) + LINES_MORE)
+        found = self._scanned(text, padded, end, room) if self.fast else None
+        if found is None:
+            room = scan.count_lines(padded, end)
+            if self.fast and room <= LINES_MAX:
+                found = self._scanned(text, padded, end, room)
+        if found is None:
             lines = enumerate(io.BytesIO(text[:end]))
-            return _Piece(usage.USAGE.empty_table(), _NONE, lines, most, most, Counter())
+            return _Piece(usage.USAGE.empty_table(), _NONE, lines, room, room, Counter())
+        self._lines_a_byte = found.lines / end
+        return found
+
+    def _scanned(self, text: mmap, padded: scan.Bytes, end: int, room: int) -> _Piece | None:
+        """Read a piece that has so many lines at most; None: it has more."""
         try:
             words: Dictionary = self._free.get_nowait()
         except queue.Empty:
             words = Dictionary()
-        out = _columns(self._blocks.take(), most)
-        places, counts = np.empty((most, 3), np.int64), np.zeros(9, np.int64)
+        out = _columns(self._blocks.take(), room)
+        places, counts = np.empty((room, 3), np.int64), np.zeros(9, np.int64)
         starts = np.empty(scan.FIELDS_MAX + 1, np.int64)
         with np.errstate(over="ignore"):  # as plain Python, NumPy warns of what a hash does
             while not scan.scan(
                 padded, end, starts, self.places, self.rules, words.arrays, out, places, counts
             ):
+                if counts[scan.LINES] == room:
+                    self._give_back(words)
+                    return None
                 words.grow()
         places = places[: counts[scan.ODD]]
         table, line, unsure = self._table(out, words, counts)
-        if len(words) <= WORDS_MAX:
-            self._free.put(words)
+        self._give_back(words)
         odd = [(number, bytes(text[low:high])) for number, low, high in places.tolist()]
         if len(unsure):
             listed = bytes(text[:end]).split(b"\n")
@@ -254,8 +269,12 @@ class _Reader:
         skipped = {word: int(counts[place]) for word, place in SKIPPED.items() if counts[place]}
         return _Piece(table, line, odd, len(odd), int(counts[scan.LINES]), Counter(skipped))
 
+    def _give_back(self, words: Dictionary) -> None:
+        if len(words) <= WORDS_MAX:
+            self._free.put(words)
+
     def _table(
-        self, out: scan.Columns, words: "Dictionary", counts: scan.Longs
+        self, out: scan.Columns, words: Dictionary, counts: scan.Longs
     ) -> tuple[pa.Table, scan.Longs, scan.Longs]:
         """Put what was read into a table.
 
