@@ -25,6 +25,7 @@ from prices import (
 
 from accounting import money, period, yamlfile
 from accounting.rates import basis, chips, definition, items, rating
+from accounting.rates.basis import FIRST_S
 from accounting.rates.definition import TOO_LARGE
 from accounting.rates.prices import CORE_HOUR, FREE, NODE_HOUR, PFLOPS_HOUR, Price
 from accounting.rates.tariff import Partition, Tariff
@@ -255,6 +256,19 @@ def test_numbers_just_inside_and_outside_the_kernel():
     assert min(lengths) < min(known.longest_s.tolist()) < max(lengths)
     assert rate(some, prices) == defined(some, prices)
     assert {found["status"] for found in rate(some, prices)} == {"charged"}
+
+
+def test_a_span_without_a_second_reaches_nowhere():
+    """Runs of which none was billed do not have calendars laid out from 1970 on, whenever they
+    come."""
+    _, kinds = rating.kinds_of(usage.table([RUN]), PRICES)
+    bases = [basis.basis(PRICES, kind) for kind in kinds]
+    for order in ((0, 1), (1, 0)):
+        grown = items.Grown()
+        spans = [(FIRST_S, FIRST_S), (EPOCH_S, EPOCH_S + 86_400)]
+        found = [grown.items(bases, *spans[i]) for i in order]
+
+        assert found[-1].span == spans[1]
 
 
 def test_numba_waits_until_it_is_needed():

@@ -72,13 +72,12 @@ class Grown:
         """Put bases into arrays; those that were there before stand first, in the same order."""
         known = self._items
         new = bases[len(known.bases) :] if known is not None else bases
-        if known is not None and not new and self._reaches(begin_s, end_s):
+        reaches = self._reaches(begin_s, end_s)
+        if known is not None and not new and reaches:
             return known
         plans = _plans(new)
-        if known is None or not self._reaches(begin_s, end_s) or plans.keys() - self._rows:
-            first_s, last_s = self._span if known is not None else (begin_s, end_s)
-            more_s = 0 if known is None else _AHEAD_S
-            self._span = min(first_s, begin_s), max(last_s, end_s + more_s)
+        if known is None or not reaches or plans.keys() - self._rows:
+            self._reach(begin_s, end_s)
             calendar, self._rows = _calendars(list(_plans(bases)), *self._span)
             self._items = _laid_out(bases, self._span, calendar, self._rows)
         else:
@@ -87,7 +86,15 @@ class Grown:
         return self._items
 
     def _reaches(self, begin_s: int, end_s: int) -> bool:
-        return self._span[0] <= begin_s and end_s <= self._span[1]
+        """Tell whether a span lies within what is laid out; one without a second does."""
+        return begin_s >= end_s or (self._span[0] <= begin_s and end_s <= self._span[1])
+
+    def _reach(self, begin_s: int, end_s: int) -> None:
+        first_s, last_s = self._span
+        if first_s == last_s:
+            self._span = begin_s, end_s
+        elif begin_s < end_s:
+            self._span = min(first_s, begin_s), max(last_s, end_s + _AHEAD_S)
 
 
 def _plans(bases: Sequence[Basis]) -> dict[Plan, None]:
