@@ -242,10 +242,12 @@ def plain_runs(
 @compiled
 def price_plain(
     plain: npt.NDArray[np.bool_], item: Int64s, begin_s: Int64s, end_s: Int64s, window: Int64s,
-    bounds_s: Int64s, longest_s: Int64s, speed: Int64s, unit: Int64s, curves: Tables, out: Int64s,
+    bounds_s: Int64s, longest_s: Int64s, speed: Int64s, parts: int, unit: Int64s, curves: Tables,
+    out: Int64s,
 ) -> None:  # fmt: skip
-    """Meter and price plain runs by the curves of their items, int64[3, n]: GFLOPS·s, charge and
-    eligible part; those that have none, or are too long, are no longer marked as plain."""
+    """Meter plain runs by the speeds of their items, whole and so many parts, and price them by
+    their curves, int64[3, n]: GFLOPS·s, charge and eligible part; those that have no curve, or are
+    too long, are no longer marked as plain."""
     for row in range(item.shape[0]):
         i = np.uint64(row)
         own = item[i]
@@ -254,7 +256,7 @@ def price_plain(
         if not plain[i] or curves.items[ITEM * own] < 0 or seconds > longest_s[own]:
             plain[i] = False
             continue
-        out[0, i] = speed[own, 0] * seconds + speed[own, 1] * seconds // 1000
+        out[0, i] = speed[own, 0] * seconds + speed[own, 1] * seconds // parts
         out[1, i] = _by_curve(curves, own, begin, end, unit[own])
         from_s, until_s = max(begin, bounds_s[0, window[i]]), min(end, bounds_s[1, window[i]])
         out[2, i] = _by_curve(curves, own, from_s, until_s, unit[own]) if from_s < until_s else 0

@@ -90,19 +90,19 @@ def _plain(
     # numba takes its time; only who rates shall wait for it
     from accounting.rates import kernels
 
-    code, words = usage.split(table.column("state"))
-    charged = np.array([definition.state_reason(word, states)[0] == CHARGED for word in words])
-    plain = charged.take(code) if len(words) else np.zeros(len(item), np.bool_)
+    code, words = usage.places(table.column("state"))
+    said = (definition.state_reason(word, states)[0] for word in words)
+    plain = np.array([status == CHARGED for status in said], np.bool_).take(code)
     start, begin, end, elapsed = _times(table)
     span = kernels.plain_runs(start, begin, end, elapsed, FIRST_S, LAST_S, plain)
     known = seen.items(*map(int, span))
-    metered_s = np.array([0 if found.terms else LAST_S for found in seen.bases], np.int64)
-    longest_s = np.minimum(np.minimum(known.longest_s, known.most_s), metered_s)
+    longest_s = np.minimum(known.longest_s, known.most_s)
+    longest_s[[bool(found.terms) for found in seen.bases]] = 0  # they are counted otherwise
     window, bounds = _windows(windows, accounts, len(item))
     figures = np.zeros((3, len(item)), np.int64)
     kernels.price_plain(
-        plain, item, begin, end, window, bounds, longest_s, known.speed, known.unit,
-        seen.curves(known), figures,
+        plain, item, begin, end, window, bounds, longest_s, known.speed, MFLOPS_PER_GFLOPS,
+        known.unit, seen.curves(known), figures,
     )  # fmt: skip
     return plain, figures
 
