@@ -1,4 +1,4 @@
-"""Read text of `sacct -P` fast: block by block, on two threads, into tables of runs.
+"""Read text of `sacct -P` fast: block by block, on a thread of its own, into tables of runs.
 
 `sacct` says what a row is. The compiled loops of `scan` read the forms in which Slurm writes; a row
 of which they are not sure goes to `sacct`, so that both give the same runs and the same bad rows.
@@ -8,8 +8,8 @@ blocks that are being read.
 
 import io
 import queue
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -28,12 +28,14 @@ from slurm_voucher.sources.dictionary import Dictionary, numbers
 from slurm_voucher.sources.memory import Blocks, laid_out
 from slurm_voucher.sources.states import LIVE
 
-PIECE_BYTES = 32 * 2**20
-"""How much text is read at a time; a table has the runs of one such piece."""
+PIECE_BYTES, PIECE_LINES = 64 * 2**20, 256_000
+"""How much text is read at a time at most; a table has the runs of one such piece. Each costs some
+tens of milliseconds, whatever its size, and takes three kilobytes for each line."""
+FIRST_BYTES = 4 * 2**20
+"""How much is read before it is known how long lines are."""
 PART_BYTES = 4 * 2**20
 _LINE_BYTES = 4 * sacct.LINE_CHARS_MAX + 4
 """As much of a line is enough to see that it is too long."""
-THREADS = 2
 LINES_MAX = 2**20
 """With so many lines in a piece hardly one is a row: they are read one by one, without room for
 as many rows."""
@@ -92,7 +94,7 @@ def tables(
     free: Buffers = queue.SimpleQueue()
     reader = _Reader(tuple(fields), at, timezone, cluster, source, free)
     counts = (Counter() if each is None else each for each in (skipped, slow))
-    return _in_order(_pieces(blocks, free), reader, first, *counts)
+    return _in_order(_pieces(blocks, free, reader.piece_bytes), reader, first, *counts)
 
 
 def _header(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -106,10 +108,13 @@ def _header(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return line, chain([rest], blocks)
 
 
-def _pieces(blocks: Iterable[bytes], free: Buffers) -> Iterator[tuple[mmap, int]]:
+def _pieces(
+    blocks: Iterable[bytes], free: Buffers, most: Callable[[], int]
+) -> Iterator[tuple[mmap, int]]:
     """Cut text into pieces of whole lines, each in a buffer that goes back to the free ones.
 
-    Of a line that is longer than any can be only the begin is kept.
+    A piece has hardly more bytes than `most` says. Of a line that is longer than any can be only
+    the begin is kept.
 
     Yields:
         Text, and where its last line ends; PAD bytes at least lie behind.
@@ -120,11 +125,11 @@ def _pieces(blocks: Iterable[bytes], free: Buffers) -> Iterator[tuple[mmap, int]
             size = _LINE_BYTES  # all of it is one line
         text[size : size + len(part)] = part
         size += len(part)
-        if size >= PIECE_BYTES and (end := text.rfind(b"\n", 0, size) + 1):
-            following = _buffer(free)
-            following[: size - end] = text[end:size]
+        if size >= most() and (end := text.rfind(b"\n", 0, size) + 1):
+            rest, size = text[end:size], size - end
             yield text, end
-            text, size = following, size - end
+            text = _buffer(free)  # now: the one before is free by then
+            text[:size] = rest
     if size:
         if text[size - 1] != 10:
             text[size], size = 10, size + 1
@@ -151,20 +156,19 @@ def _in_order(
     pieces: Iterator[tuple[mmap, int]], reader: "_Reader", first: int, skipped: Counter[str],
     slow: Counter[str],
 ) -> Iterator[pa.Table | BadRow]:  # fmt: skip
-    """Have pieces read side by side, and give what they hold one after the other."""
-    under_way: deque[Future[_Piece]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
+    """Have pieces read by a thread of its own, each while whoever asks is busy with the one before,
+    and give what they hold."""
+    with ThreadPoolExecutor(1) as pool:
+        reading: Future[_Piece] | None = None
         try:
-            while True:
-                while len(under_way) < THREADS and (piece := next(pieces, None)):
-                    under_way.append(pool.submit(reader.read, *piece))
-                    del piece
-                if not under_way:
-                    return
-                read = under_way.popleft().result()
-                skipped.update(read.skipped)
-                yield from reader.whole(read, first, skipped, slow)
-                first += read.lines
+            while (piece := next(pieces, None)) or reading:
+                read = reading.result() if reading else None
+                reading = pool.submit(reader.read, *piece) if piece else None
+                del piece
+                if read is not None:
+                    skipped.update(read.skipped)
+                    yield from reader.whole(read, first, skipped, slow)
+                    first += read.lines
                 del read
         finally:
             pool.shutdown(cancel_futures=True)
@@ -221,6 +225,12 @@ class _Reader:
         self._free: queue.SimpleQueue[Dictionary] = queue.SimpleQueue()
         self._lines_a_byte = 0.0
         self._blocks = Blocks(LINES_MAX * _ROW_BYTES + 2 * _TEXT_BYTES)
+
+    def piece_bytes(self) -> int:
+        """Return how much text a piece is to have."""
+        if not self._lines_a_byte:
+            return min(PIECE_BYTES, FIRST_BYTES)
+        return min(PIECE_BYTES, int(PIECE_LINES / self._lines_a_byte))
 
     def read(self, text: mmap, end: int) -> _Piece:
         """Read a piece of whole lines, up to where the last one ends; its buffer is free then."""

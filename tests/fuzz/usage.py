@@ -29,7 +29,6 @@ WORDS = [
     for word in (*COMMENTS, *ODD, *SPANS, *STATES, *TIMES, *TRES)
 ]
 tables.PIECE_BYTES = 1_000
-tables.THREADS = 1
 
 
 def cut(data: bytes) -> list[bytes]:
