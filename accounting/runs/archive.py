@@ -143,6 +143,8 @@ def _figures(rows: pa.Table) -> dict[str, int]:
 
 def _sum(values: Int64s) -> int:
     """Add up without a bound: the halves of 2**31 numbers fit into int64."""
+    if max(int(values.max(initial=0)), -int(values.min(initial=0))) * len(values) < 2**63:
+        return int(values.sum())
     return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 

@@ -266,7 +266,7 @@ def marks(column: pa.ChunkedArray, word: str) -> npt.NDArray[np.bool_]:
     if not pa.types.is_dictionary(column.type):
         found: npt.NDArray[np.bool_] = pc.fill_null(pc.equal(column, word), False).to_numpy()
         return found
-    code, words_ = split(column)
+    code, words_ = places(column)
     same: npt.NDArray[np.bool_] = code == (words_.index(word) if word in words_ else -2)
     return same
 

@@ -4,7 +4,7 @@ Sums are net of corrections: a changed run counts with its latest revision, and 
 is taken off. Nothing here writes.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,15 +34,16 @@ class Group(NamedTuple):
     eligible_micro: int
 
 
-def by_month(rows: pa.Table, timezone: str) -> list[tuple[str, pa.Table]]:
-    """Split rows by the month in which they ended."""
+def by_month(rows: pa.Table, timezone: str) -> Iterator[tuple[str, pa.Table]]:
+    """Split rows by the month in which they ended, one month after the other."""
     end_s = usage.numbers(rows.column("end_s"))
     months = _months(end_s, timezone)
     if len(months) == 1:
-        return [(months[0], rows)]
+        yield months[0], rows
+        return
     place = _place(end_s, months, timezone)
-    present = np.flatnonzero(np.bincount(place, minlength=len(months))).tolist()
-    return [(months[i], rows.filter(pa.array(place == i))) for i in present]
+    for i in np.flatnonzero(np.bincount(place, minlength=len(months))).tolist():
+        yield months[i], rows.filter(pa.array(place == i))
 
 
 def months_of(rows: pa.Table, timezone: str) -> pa.StringArray:

@@ -158,6 +158,8 @@ class Writer:
         self._pool = ThreadPoolExecutor(THREADS)
         self._under_way: list[_UnderWay] = []
         self._written: dict[str, Written] = {}
+        self._jobs: dict[str, tuple[int, int]] = {}
+        """Between which numbers the jobs of each segment lie that was written."""
         self._outdated: dict[str, set[Key]] = defaultdict(set)
         self._handed_over = False
 
@@ -235,7 +237,7 @@ class Writer:
                 self._wait_for(each)
         found = {}
         for path, written in self._written.items():
-            first, last = archive.jobs_of(self._root, written.segment)
+            first, last = self._jobs[path]
             if written.segment.cluster == cluster and first <= high and low <= last:
                 rows = archive.read(self._root, [written.segment], job_ids=runs.column("job_id"))
                 old = self._outdated.get(path, set())
@@ -288,3 +290,4 @@ class Writer:
         written = each.segments.result()
         self._under_way.remove(each)
         self._written |= {one.segment.path: one for one in written}
+        self._jobs |= {one.segment.path: each.jobs for one in written}
