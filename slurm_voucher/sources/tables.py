@@ -31,7 +31,7 @@ from slurm_voucher.sources.states import LIVE
 PIECE_BYTES, PIECE_LINES = 64 * 2**20, 256_000
 """How much text is read at a time at most; a table has the runs of one such piece. Each costs some
 tens of milliseconds, whatever its size, and takes three kilobytes for each line."""
-FIRST_BYTES = 4 * 2**20
+FIRST_BYTES = 32 * 2**20
 """How much is read before it is known how long lines are."""
 PART_BYTES = 4 * 2**20
 _LINE_BYTES = 4 * sacct.LINE_CHARS_MAX + 4
