@@ -250,10 +250,11 @@ def price_plain(
     too long, are no longer marked as plain."""
     for row in range(item.shape[0]):
         i = np.uint64(row)
-        own = item[i]
-        begin, end = begin_s[i], end_s[i]
+        if not plain[i]:  # nothing is known of its times
+            continue
+        own, begin, end = item[i], begin_s[i], end_s[i]
         seconds = end - begin
-        if not plain[i] or curves.items[ITEM * own] < 0 or seconds > longest_s[own]:
+        if curves.items[ITEM * own] < 0 or seconds > longest_s[own]:
             plain[i] = False
             continue
         out[0, i] = speed[own, 0] * seconds + speed[own, 1] * seconds // parts
