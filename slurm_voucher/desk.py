@@ -309,10 +309,10 @@ class Desk:
 
     def _unseen(self, uid: int) -> int:
         """Count the holds of a user whose jobs the queue has not shown."""
-        waiting = [c.placed for c in self._pending() if c.placed]
+        waiting = [c.placed if isinstance(c, Change) else c for c in self._pending()]
         with self._reader.begin() as conn:
             unseen = holds.unseen(conn, self.rules.cluster.name, uid)
-        return unseen + sum(request.uid == uid for request in waiting)
+        return unseen + sum(placed is not None and placed.uid == uid for placed in waiting)
 
     # --- what is known ----------------------------------------------------------------------
 
@@ -342,7 +342,7 @@ class Desk:
     def _stand(self, conn: Connection, accounts: list[str]) -> dict[str, Position]:
         """Read where accounts stand in the book, and add what is not there yet."""
         found = holds.positions(conn, accounts, self.rules.policy)
-        changes = [c for c in self._pending() if c.account in found]
+        changes = [self._change(c) for c in self._pending() if c.account in found]
         ids = [change.placed.id for change in changes if change.placed]
         there = holds.ids(conn, ids) if ids else set()
         dropped = {change.dropped for change in changes}
@@ -402,16 +402,17 @@ class Desk:
     def take(self) -> Sequence[Change]:
         """Return the changes that are to be written next; `written` or `failed` ends it."""
         assert not self._writing
-        self._writing, self._waiting = [*self._pending()], []
+        self._writing, self._waiting = [*map(self._change, self._pending())], []
         return self._writing
 
-    def _pending(self) -> Iterator[Change]:
+    def _pending(self) -> Iterator[Taken | Change]:
         """Yield what is not in the book, in the order of the answers."""
         yield from self._writing
-        for one in self._waiting:
-            yield one if isinstance(one, Change) else self._change(one)
+        yield from self._waiting
 
-    def _change(self, taken: Taken) -> Change:
+    def _change(self, taken: Taken | Change) -> Change:
+        if isinstance(taken, Change):
+            return taken
         asker = Asker(taken.account, taken.uid)
         request = asking.hold(self.rules, taken.asked.id, asker, taken.want, taken.quote)
         return Change(taken.account, taken.at_s, placed=request, more=request)

@@ -80,3 +80,18 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         durable.put(tmp_path, "a", os.urandom(2 * MB))
 
     assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_is_forked_writes_its_own(tmp_path: Path) -> None:
+    """What a parent and its child write at the same time does not come into the other's file."""
+    durable.put(tmp_path, "first", bytes(MB))  # the memory is there now
+    child = os.fork()
+    letter = b"B" if child == 0 else b"A"
+    for number in range(20):
+        durable.put(tmp_path, f"{letter.decode()}{number}", letter * (2 * MB))
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    for path in tmp_path.glob("[AB]*"):
+        assert set(path.read_bytes()) == {ord(path.name[0])}

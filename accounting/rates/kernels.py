@@ -225,7 +225,7 @@ def plain_runs(
     """Leave those runs marked that are billed for all seconds from their begin to their end.
 
     Returns:
-        When the first of all runs begins whose times fit together, and when the last one ends.
+        When the first of them begins, and when the last one ends.
     """
     whole_begin_s, whole_end_s = _HIGHEST, first_s
     for row in range(start_s.shape[0]):
@@ -234,8 +234,9 @@ def plain_runs(
         if start < first_s or begin < start or end <= begin or last_s < end:
             plain[i] = False
             continue
-        whole_begin_s, whole_end_s = min(whole_begin_s, begin), max(whole_end_s, end)
         plain[i] &= elapsed_s[i] == end - start
+        if plain[i]:
+            whole_begin_s, whole_end_s = min(whole_begin_s, begin), max(whole_end_s, end)
     return min(whole_begin_s, whole_end_s), whole_end_s
 
 
@@ -246,8 +247,8 @@ def price_plain(
     out: Int64s,
 ) -> None:  # fmt: skip
     """Meter plain runs by the speeds of their items, whole and so many parts, and price them by
-    their curves, int64[3, n]: GFLOPS·s, charge and eligible part; those that have no curve, or are
-    too long, are no longer marked as plain."""
+    their curves: GFLOPS·s, charge and eligible part in int64[3, n] `out`. Those that have no curve,
+    or are too long, are no longer marked as plain."""
     for row in range(item.shape[0]):
         i = np.uint64(row)
         if not plain[i]:  # nothing is known of its times

@@ -92,7 +92,7 @@ def _plain(
 
     code, words = usage.places(table.column("state"))
     said = (definition.state_reason(word, states)[0] for word in words)
-    plain = np.array([status == CHARGED for status in said], np.bool_).take(code)
+    plain = np.array([*(status == CHARGED for status in said), False], np.bool_).take(code)
     start, begin, end, elapsed = _times(table)
     span = kernels.plain_runs(start, begin, end, elapsed, FIRST_S, LAST_S, plain)
     known = seen.items(*map(int, span))

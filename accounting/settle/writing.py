@@ -159,7 +159,7 @@ class Writer:
         self._under_way: list[_UnderWay] = []
         self._written: dict[str, Written] = {}
         self._jobs: dict[str, tuple[int, int]] = {}
-        """Between which numbers the jobs of each segment lie that was written."""
+        """Between which numbers the jobs of each segment lie that later parts are compared with."""
         self._outdated: dict[str, set[Key]] = defaultdict(set)
         self._handed_over = False
 

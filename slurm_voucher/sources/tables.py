@@ -196,7 +196,7 @@ class _Piece:
 
 
 class _Reader:
-    """Reads pieces of one text, several at a time."""
+    """Reads pieces of one text, one at a time."""
 
     def __init__(
         self,
@@ -248,7 +248,7 @@ class _Reader:
                 found = self._scanned(text, padded, end, room)
         if found is None:
             lines = enumerate(io.BytesIO(text[:end]))
-            return _Piece(usage.USAGE.empty_table(), _NONE, lines, room, room, Counter())
+            found = _Piece(usage.USAGE.empty_table(), _NONE, lines, room, room, Counter())
         self._lines_a_byte = found.lines / end
         return found
 
