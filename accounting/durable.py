@@ -11,9 +11,9 @@ _DIRECT_BYTES = 2**20
 _BLOCK_BYTES = 4096
 """What is written that way is a multiple of it, and stands at one in memory."""
 
-_own = threading.local()
-"""Of each thread: the memory that is written from."""
-_OWN = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+_thread = threading.local()
+"""Of each thread: the memory that is written from, `room`."""
+_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 """Memory that is not shared with a process that is forked from this one."""
 
 
@@ -52,7 +52,7 @@ def _past_the_cache(file: Path, content: bytes | bytearray) -> int:
     whole, written = len(content) // _BLOCK_BYTES * _BLOCK_BYTES, 0
     if whole < _DIRECT_BYTES:
         return 0
-    room = _own.room = getattr(_own, "room", None) or mmap.mmap(-1, _DIRECT_BYTES, _OWN)
+    room = _thread.room = getattr(_thread, "room", None) or mmap.mmap(-1, _DIRECT_BYTES, _PRIVATE)
     try:
         handle = os.open(file, os.O_WRONLY | os.O_DIRECT)
         try:

@@ -349,9 +349,8 @@ class Desk:
         for change in changes:
             more = change.more
             if more and more.id not in dropped and (change.raised or more.id not in there):
-                eligible_micro = more.tasks * more.task_eligible_micro
                 now = found[change.account]
-                found[change.account] = now.plus(more.tasks * more.task_micro, eligible_micro)
+                found[change.account] = now.plus(more.held_micro, more.eligible_micro)
         return found
 
     def _refresh(self) -> None:

@@ -111,14 +111,11 @@ class Voucherd:
         if not account:
             raise InvalidInput("wire: HOLD names no voucher; plugin and voucherd must fit")
         asked = protocol.asked(fields)
-        held_micro, say = self._hold(protocol.Hold(hold_id, uid, account, asked), now_s, named)
-        return protocol.answer("YES", echo | {"held": str(held_micro)}, say)
-
-    def _hold(self, hold: protocol.Hold, now_s: int, named: str) -> tuple[int, str]:
-        """Take a hold; return its sum, and what is said of it."""
+        hold = protocol.Hold(hold_id, uid, account, asked)
         held_micro, after, vague = self.desk.place(hold, now_s)
         self.counts["held"] += 1
-        return held_micro, _held(f"{hold.voucher}{named}", held_micro, after, vague=vague)
+        say = _held(f"{account}{named}", held_micro, after, vague=vague)
+        return protocol.answer("YES", echo | {"held": str(held_micro)}, say)
 
     def _modify(self, fields: protocol.Fields, now_s: int) -> str:
         """Raise the hold of a changed job; jobs without a hold are none of our business."""

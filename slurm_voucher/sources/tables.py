@@ -222,7 +222,7 @@ class _Reader:
         self.places = scan.Places(*at)
         self.fast = len(fields) <= scan.FIELDS_MAX
         self.fast &= cluster is None or sacct.is_cluster(cluster)
-        self._free: queue.SimpleQueue[Dictionary] = queue.SimpleQueue()
+        self._words = Dictionary()
         self._lines_a_byte = 0.0
         self._blocks = Blocks(LINES_MAX * _ROW_BYTES + 2 * _TEXT_BYTES)
 
@@ -254,10 +254,7 @@ class _Reader:
 
     def _scanned(self, text: mmap, padded: scan.Bytes, end: int, room: int) -> _Piece | None:
         """Read a piece that has so many lines at most; None: it has more."""
-        try:
-            words: Dictionary = self._free.get_nowait()
-        except queue.Empty:
-            words = Dictionary()
+        words = self._words
         out = _columns(self._blocks.take(), room)
         places, counts = np.empty((room, 3), np.int64), np.zeros(9, np.int64)
         starts = np.empty(scan.FIELDS_MAX + 1, np.int64)
@@ -266,22 +263,18 @@ class _Reader:
                 padded, end, starts, self.places, self.rules, words.arrays, out, places, counts
             ):
                 if counts[scan.LINES] == room:
-                    self._give_back(words)
                     return None
                 words.grow()
         places = places[: counts[scan.ODD]]
         table, line, unsure = self._table(out, words, counts)
-        self._give_back(words)
+        if len(words) > WORDS_MAX:
+            self._words = Dictionary()
         odd = [(number, bytes(text[low:high])) for number, low, high in places.tolist()]
         if len(unsure):
             listed = bytes(text[:end]).split(b"\n")
             odd = sorted([*odd, *((number, listed[number]) for number in unsure.tolist())])
         skipped = {word: int(counts[place]) for word, place in SKIPPED.items() if counts[place]}
         return _Piece(table, line, odd, len(odd), int(counts[scan.LINES]), Counter(skipped))
-
-    def _give_back(self, words: Dictionary) -> None:
-        if len(words) <= WORDS_MAX:
-            self._free.put(words)
 
     def _table(
         self, out: scan.Columns, words: Dictionary, counts: scan.Longs
