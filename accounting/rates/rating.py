@@ -17,6 +17,7 @@ from accounting.rates import definition, items
 from accounting.rates.basis import FIRST_S, LAST_S, MFLOPS_PER_GFLOPS, Basis, Kind, basis
 from accounting.rates.definition import CHARGED, FREE, LARGEST, UNRATED, Rating, Window, define
 from accounting.rates.tariff import Tariff
+from accounting.rates.terms import Terms
 from accounting.runs import usage
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def _plain(
     span = kernels.plain_runs(start, begin, end, elapsed, FIRST_S, LAST_S, plain)
     known = seen.items(*map(int, span))
     longest_s = np.minimum(known.longest_s, known.most_s)
-    longest_s[[bool(found.terms) for found in seen.bases]] = 0  # they are counted otherwise
+    for theirs in seen.terms.values():
+        longest_s[theirs] = 0  # they are counted otherwise
     window, bounds = _windows(windows, accounts, len(item))
     figures = np.zeros((3, len(item)), np.int64)
     kernels.price_plain(
@@ -120,7 +122,7 @@ def _any(
     from accounting.rates import kernels
 
     spans, billed_s, fit = _spans(table, windows, accounts)
-    counted = _counted(spans, billed_s, seen.bases, item)
+    counted = _counted(spans, billed_s, seen.terms, item)
     known = seen.items(*map(int, kernels.whole_span(counted, billed_s, FIRST_S)))
     answers = _Answers(len(item))
     _settle_states(answers, table, states)
@@ -136,12 +138,18 @@ def _any(
 
 
 class Seen:
-    """What a tariff says of the kinds of runs seen so far."""
+    """What a tariff says of the kinds of runs seen so far.
+
+    Attributes:
+        bases, chips: Of each kind, by its number.
+        terms: Which kinds are counted by some terms, by number.
+    """
 
     def __init__(self, tariff: Tariff) -> None:
         self.tariff = tariff
         self.bases: list[Basis] = []
         self.chips: list[str | None] = []
+        self.terms: dict[tuple[Terms, ...], list[int]] = {}
         self._number: dict[Kind, int] = {}
         self._grown = items.Grown()
         self._curves: Curves | None = None
@@ -150,9 +158,12 @@ class Seen:
         """Return the number of each kind; what was not seen yet gets the next one."""
         for kind in kinds:
             if kind not in self._number:
-                self._number[kind] = len(self.bases)
-                self.bases.append(basis(self.tariff, kind))
-                self.chips.append(self.bases[-1].chip)
+                number, found = len(self.bases), basis(self.tariff, kind)
+                self._number[kind] = number
+                self.bases.append(found)
+                self.chips.append(found.chip)
+                if found.terms:
+                    self.terms.setdefault(found.terms, []).append(number)
         return np.array([self._number[kind] for kind in kinds], np.int64)
 
     def price(self, which: Bools, item: Int64s, spans: Int64s, known: items.Items) -> Int64s:
@@ -270,15 +281,17 @@ def _times(table: pa.Table) -> list[Int64s]:
     return [usage.numbers(table.column(name), -1) for name in _TIMES]
 
 
-def _counted(spans: Int64s, billed_s: Int64s, bases: Sequence[Basis], item: Int64s) -> Int64s:
-    """Put rows to the terms of their partitions.
+def _counted(
+    spans: Int64s, billed_s: Int64s, of_terms: Mapping[tuple[Terms, ...], list[int]], item: Int64s
+) -> Int64s:
+    """Put rows to the terms of their partitions, which some kinds have.
 
     Returns:
         int64[n, 6]: the spans with their ends rounded up, and the minimum charge of each row.
     """
-    counted = spans.copy(order="K") if any(found.terms for found in bases) else spans
-    for terms in {found.terms for found in bases if found.terms}:
-        theirs = np.array([found.terms == terms for found in bases])[item]
+    counted = spans.copy(order="K") if of_terms else spans
+    for terms, kinds in of_terms.items():
+        theirs = np.isin(item, kinds)
         begun = np.searchsorted([each.from_s for each in terms], spans[theirs, 0], "right")
         per_s = np.array([1, *(each.per_s for each in terms)], np.int64)[begun]
         counted[theirs, 1] += -billed_s[theirs] % per_s
@@ -357,7 +370,7 @@ def _kinds(table: pa.Table) -> tuple[Int64s, list[Kind]]:
     item, firsts = encoding.numbered(item)
     some = table.take(firsts)
     columns = (usage.values(column) for column in some.columns)
-    return item, [Kind(*values) for values in zip(*columns, strict=True)]
+    return item, [*map(Kind._make, zip(*columns, strict=True))]
 
 
 def _dense(codes: Int64s | pa.ChunkedArray) -> tuple[Int64s, int]:

@@ -86,9 +86,10 @@ def superseded(rows: pa.Table, stored: pa.Table) -> pa.Table:
 
 def outdated(stored: pa.Table, rows: pa.Table) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     """Mark the stored rows that changed rows take the place of."""
-    again = rows.filter(pc.greater(rows.column("revision"), 0))
-    if not again.num_rows:
+    changed = usage.as_stored(rows.column("revision")) > 0
+    if not changed.any():
         return np.zeros(stored.num_rows, np.bool_)
+    again = rows.filter(pa.array(changed))
     both = pa.concat_tables([stored.select(_REVISION), again.select(_REVISION)])
     revision = usage.numbers(both.column("revision")).copy()
     revision[stored.num_rows :] -= 1
@@ -170,9 +171,10 @@ def accrued(lines: pa.Table) -> dict[tuple[str, str], tuple[int, int]]:
 def _charged(rows: pa.Table, timezone: str, sign: int) -> pa.Table:
     """Return the charged rows of each account as lines of one run each, or less one."""
     named = [name for name in _BY if name != "month"]
-    own = rows.select(["status", *named, *archive.SUMS, "end_s"])
-    own = own.filter(pc.is_valid(own.column("account")))  # few have one: the rest is about them
-    charged = with_status(own, rating.CHARGED)
+    own = usage.marks(rows.column("status"), rating.CHARGED)
+    own &= rows.column("account").is_valid().to_numpy()
+    # few have one: to take them is faster than to look at all others
+    charged = rows.select([*named, *archive.SUMS, "end_s"]).take(pa.array(np.flatnonzero(own)))
     end_s = usage.numbers(charged.column("end_s"))
     months = _months(end_s, timezone)
     columns = {name: charged.column(name) for name in (*named, *archive.SUMS)}

@@ -10,7 +10,7 @@ from accounting.runs import usage
 from slurm_voucher.sources import scan
 from slurm_voucher.sources.states import LIVE
 
-WORDS = 2**15
+WORDS = 2**13
 """Words that there is room for to begin with."""
 
 Bools = npt.NDArray[np.bool_]
@@ -97,7 +97,7 @@ class Dictionary:
         """Make a column of words; `null` is the number of the empty one, where it
         stands for none."""
         renumbered, texts = self.used(codes, sure)
-        indices = renumbered.take(codes)
+        indices = scan.of_words(codes, renumbered)
         valid = None if null is None else codes != null
         if valid is not None and not valid.all():
             texts, indices = texts[1:], indices - 1  # the empty one comes first

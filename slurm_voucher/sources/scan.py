@@ -5,7 +5,7 @@ what it is, `sacct` then tells, and nothing is decided here that it would decide
 this only where it is used.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +89,14 @@ class Rules(NamedTuple):
     months: Longs
 
 
+class Last(NamedTuple):
+    """The day that was read last, which the next time is mostly of: uint64[2] `text`, and int64[2]
+    `found`, its begin in seconds as if it were UTC, and the place in `zones` of what was read."""
+
+    text: npt.NDArray[np.uint64]
+    found: Longs
+
+
 class Columns(NamedTuple):
     """What comes out, a place for each row; NEVER stands for what is not there.
 
@@ -121,6 +129,7 @@ _SPACE, _DOT, _EQUALS = np.uint8(32), np.uint8(46), np.uint8(61)
 _1, _2, _3, _4 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 _5, _6, _7, _8 = np.uint64(5), np.uint64(6), np.uint64(7), np.uint64(8)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_MIX_TOO = np.uint64(0xC2B2AE3D27D4EB4F)
 _ZEROS = np.uint64(0x3030303030303030)
 _HIGH = np.uint64(0xF0F0F0F0F0F0F0F0)
 _HIGHEST = np.uint64(0x8080808080808080)
@@ -163,7 +172,11 @@ def _same(a: Bytes, i: int, b: Bytes, j: int, size: int) -> bool:
 def _hash(text: Bytes, at: int, size: int) -> np.uint64:
     """Return a number that differs for most texts."""
     found = np.uint64(size)
-    while size >= 8:
+    while size >= 16:  # two at a time: to multiply takes longer than to begin with the next
+        found = (found ^ _eight(text, at)) * _MIX ^ _eight(text, at + 8) * _MIX_TOO
+        found ^= found >> _B4
+        at, size = at + 16, size - 16
+    if size >= 8:
         found = (found ^ _eight(text, at)) * _MIX
         found ^= found >> _B4
         at, size = at + 8, size - 8
@@ -252,6 +265,7 @@ def _count(text: Bytes, low: int, high: int) -> int:
 _DASHES, _DASHES_ARE = np.uint64(0xFF0000FF00000000), np.uint64(0x2D00002D00000000)
 _COLONS, _COLONS_ARE = np.uint64(0x0000FF0000FF0000), np.uint64(0x00003A00003A0000)
 _LETTER, _LETTER_IS = np.uint64(0x0000FF0000FF0000), np.uint64(0x00003A0000540000)
+_DAY = np.uint64(0xFFFFFF)
 _BYTE, _TEN = np.uint64(255), np.uint64(10)
 
 
@@ -281,12 +295,12 @@ def _clock(text: Bytes, low: int) -> int:
 
 
 @set_in
-def _local(text: Bytes, low: int, months: Longs) -> int:
-    """Return a time such as 2024-07-03T09:46:40 in seconds, as if it were UTC, or UNSURE."""
+def _midnight(text: Bytes, low: int, months: Longs) -> int:
+    """Return the begin of the day of a time such as 2024-07-03T09:46:40 in seconds, as if it were
+    UTC, or UNSURE."""
     date = _pairs(_eight(text, low), _DASHES, _DASHES_ARE)
     minutes = _pairs(_eight(text, low + 8), _LETTER, _LETTER_IS)
-    clock = _pairs(_eight(text, low + 11), _COLONS, _COLONS_ARE)
-    if date == _0 or minutes == _0 or clock == _0:
+    if date == _0 or minutes == _0:
         return UNSURE
     year, month = 100 * _pair(date, _0) + _pair(date, _B2), _pair(date, _B5)
     place, day = (year - 1970) * 12 + month - 1, _pair(minutes, _0)
@@ -294,11 +308,24 @@ def _local(text: Bytes, low: int, months: Longs) -> int:
         return UNSURE
     if months[place] + day > months[place + 1]:
         return UNSURE
+    return int((months[place] + day - 1) * 86_400)
+
+
+@set_in
+def _local(text: Bytes, low: int, months: Longs, last: Last) -> int:
+    """Return a time such as 2024-07-03T09:46:40 in seconds, as if it were UTC, or UNSURE."""
+    date, day = _eight(text, low), _eight(text, low + 8) & _DAY
+    if date != last.text[0] or day != last.text[1]:
+        midnight = _midnight(text, low, months)
+        if midnight == UNSURE:
+            return UNSURE
+        last.text[0], last.text[1], last.found[0] = date, day, midnight
+    clock = _pairs(_eight(text, low + 11), _COLONS, _COLONS_ARE)
     hour, minute, second = _pair(clock, _0), _pair(clock, _B3), _pair(clock, _B6)
     # the second and the minute 60, and the hour 24, are no times
-    if hour > 23 or minute > 59 or second > 59:
+    if clock == _0 or hour > 23 or minute > 59 or second > 59:
         return UNSURE
-    return int((months[place] + day - 1) * 86_400 + (hour * 60 + minute) * 60 + second)
+    return int(last.found[0] + (hour * 60 + minute) * 60 + second)
 
 
 @set_in
@@ -315,24 +342,33 @@ def _unset(text: Bytes, low: int, high: int) -> bool:
 
 
 @set_in
-def _instant(text: Bytes, low: int, high: int, rules: Rules) -> int:
+def _place(local: int, zones: Longs) -> int:
+    """Return the last place in `zones` that begins by a local time, or the first."""
+    first, last = 0, zones.shape[0]
+    while last - first > 1:
+        middle = (first + last) >> 1
+        if zones[middle, 0] <= local:
+            first = middle
+        else:
+            last = middle
+    return first
+
+
+@set_in
+def _instant(text: Bytes, low: int, high: int, rules: Rules, last: Last) -> int:
     """Return an instant in epoch seconds, or UNSURE."""
     if high - low != 19:
         found = _number(text, low, high) if high - low <= 11 else UNSURE
         return found if found < 86_400 * rules.months[-1] else UNSURE
-    local = _local(text, low, rules.months)
+    local, zones, place = _local(text, low, rules.months, last), rules.zones, last.found[1]
     if local == UNSURE:
         return UNSURE
-    first, last = 0, rules.zones.shape[0]
-    while last - first > 1:
-        middle = (first + last) >> 1
-        if rules.zones[middle, 0] <= local:
-            first = middle
-        else:
-            last = middle
-    if local < rules.zones[first, 0] or local >= rules.zones[first, 1]:
-        return UNSURE
-    return int(local - rules.zones[first, 2])
+    if local < zones[place, 0] or local >= zones[place, 1]:
+        place = _place(local, zones)
+        if local < zones[place, 0] or local >= zones[place, 1]:
+            return UNSURE
+        last.found[1] = place
+    return int(local - zones[place, 2])
 
 
 @set_in
@@ -468,23 +504,25 @@ _IGNED = np.uint64(0x64656E6769)
 
 
 @set_in
-def _span(text: Bytes, starts: Longs, at: Places, rules: Rules, r: int, out: Columns) -> bool:
+def _span(
+    text: Bytes, starts: Longs, at: Places, rules: Rules, last: Last, r: int, out: Columns
+) -> bool:
     """Read when a row ran; return whether it is sure."""
-    end = _instant(text, starts[at.end], starts[at.end + 1] - 1, rules)
+    end = _instant(text, starts[at.end], starts[at.end + 1] - 1, rules, last)
     if at.elapsed_raw >= 0:
         elapsed = _number(text, starts[at.elapsed_raw], starts[at.elapsed_raw + 1] - 1)
     else:
         elapsed = _duration(text, starts[at.elapsed], starts[at.elapsed + 1] - 1)
-    submit = _instant(text, starts[at.submit], starts[at.submit + 1] - 1, rules)
+    submit = _instant(text, starts[at.submit], starts[at.submit + 1] - 1, rules, last)
     low, high = starts[at.start], starts[at.start + 1] - 1
     never = _unset(text, low, high)
     if at.node_list >= 0 and not never:
-        first, last = starts[at.node_list], starts[at.node_list + 1] - 1
-        never = last - first == 13 and _eight(text, first) == _NONE_ASS
+        first, size = starts[at.node_list], starts[at.node_list + 1] - 1 - starts[at.node_list]
+        never = size == 13 and _eight(text, first) == _NONE_ASS
         never = never and _rest(text, first + 8, 5) == _IGNED
     start, wall = NEVER, 0
     if not never:
-        start = _instant(text, low, high, rules)
+        start = _instant(text, low, high, rules, last)
         wall = end - start
         if start == UNSURE:
             return False
@@ -578,8 +616,9 @@ _RUN, _NOT_SURE, _FULL = 0, 1, 2
 
 @set_in
 def _row(
-    text: Bytes, starts: Longs, at: Places, rules: Rules, words: Words, out: Columns, counts: Longs
-) -> int:
+    text: Bytes, starts: Longs, at: Places, rules: Rules, last: Last, words: Words, out: Columns,
+    counts: Longs,
+) -> int:  # fmt: skip
     """Read one row: _RUN, _NOT_SURE, _FULL, or what is counted of a row that is no run."""
     r = counts[ROWS]
     out.ints[CLUSTER, r] = 0
@@ -609,7 +648,7 @@ def _row(
     if _unset(text, starts[at.end], starts[at.end + 1] - 1):
         return NO_END
     out.ints[STATE, r] = state
-    if not _span(text, starts, at, rules, r, out) or not _numbers(text, starts, at, r, out):
+    if not _span(text, starts, at, rules, last, r, out) or not _numbers(text, starts, at, r, out):
         return _NOT_SURE
     if not _words(text, starts, at, r, words, out):
         return _FULL
@@ -642,9 +681,23 @@ def mark(codes: Ints, marks: npt.NDArray[np.bool_]) -> None:
 
 
 @set_in
+def _look_up(codes: Ints, told: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+    for i in range(codes.shape[0]):
+        place = np.uint64(i)
+        out[place] = told[np.uint32(codes[place])]
+
+
+def of_words(codes: Ints, told: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return for each row what is told of its word: numpy makes its numbers wider first."""
+    found = np.empty(len(codes), told.dtype)
+    _look_up(codes, told, found)
+    return found
+
+
+@set_in
 def scan(
-    text: Bytes, end: int, starts: Longs, at: Places, rules: Rules, words: Words, out: Columns,
-    odd: Longs, counts: Longs,
+    text: Bytes, end: int, starts: Longs, at: Places, rules: Rules, last: Last, words: Words,
+    out: Columns, odd: Longs, counts: Longs,
 ) -> bool:  # fmt: skip
     """Read lines, each with its line feed, up to where the text ends.
 
@@ -664,7 +717,7 @@ def scan(
         if high == low or starts[rules.fields] - 1 == low:
             what = -1  # an empty line
         elif sure:
-            what = _row(text, starts, at, rules, words, out, counts)
+            what = _row(text, starts, at, rules, last, words, out, counts)
         if what == _FULL:
             counts[PLACE] = low
             return False

@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from accounting.runs import usage
 from accounting.runs.run import Run
-from slurm_voucher import tres
 from slurm_voucher.sources import BadRow, localtimes, sacct, scan
+from slurm_voucher.sources.allocated import Allocated
 from slurm_voucher.sources.dictionary import Dictionary, numbers
 from slurm_voucher.sources.memory import Blocks, laid_out
 from slurm_voucher.sources.states import LIVE
@@ -45,6 +45,7 @@ _TEXT_BYTES = max(PIECE_BYTES, _LINE_BYTES) + PART_BYTES + scan.PAD + 1
 _ROW_BYTES = 8 * len(scan.LONGS) + 4 * len(scan.INTS)
 WORDS_MAX = 2**17
 """Of so many words a piece begins anew, so that a text without end takes memory with one."""
+Bools = npt.NDArray[np.bool_]
 Buffers: TypeAlias = "queue.SimpleQueue[mmap]"
 SKIPPED = {"step": scan.STEP, "live": scan.LIVE, "no end": scan.NO_END}
 _WORD_COLUMNS = {
@@ -222,9 +223,13 @@ class _Reader:
         self.places = scan.Places(*at)
         self.fast = len(fields) <= scan.FIELDS_MAX
         self.fast &= cluster is None or sacct.is_cluster(cluster)
-        self._words = Dictionary()
+        self._begin_words()
         self._lines_a_byte = 0.0
         self._blocks = Blocks(LINES_MAX * _ROW_BYTES + 2 * _TEXT_BYTES)
+
+    def _begin_words(self) -> None:
+        self._words = Dictionary()
+        self._allocated = Allocated(self._words)
 
     def piece_bytes(self) -> int:
         """Return how much text a piece is to have."""
@@ -258,17 +263,19 @@ class _Reader:
         out = _columns(self._blocks.take(), room)
         places, counts = np.empty((room, 3), np.int64), np.zeros(9, np.int64)
         starts = np.empty(scan.FIELDS_MAX + 1, np.int64)
+        last = scan.Last(np.zeros(2, np.uint64), np.zeros(2, np.int64))
         with np.errstate(over="ignore"):  # as plain Python, NumPy warns of what a hash does
             while not scan.scan(
-                padded, end, starts, self.places, self.rules, words.arrays, out, places, counts
-            ):
+                padded, end, starts, self.places, self.rules, last, words.arrays, out, places,
+                counts,
+            ):  # fmt: skip
                 if counts[scan.LINES] == room:
                     return None
                 words.grow()
         places = places[: counts[scan.ODD]]
         table, line, unsure = self._table(out, words, counts)
         if len(words) > WORDS_MAX:
-            self._words = Dictionary()
+            self._begin_words()
         odd = [(number, bytes(text[low:high])) for number, low, high in places.tolist()]
         if len(unsure):
             listed = bytes(text[:end]).split(b"\n")
@@ -312,7 +319,7 @@ class _Reader:
         for name, place in _WORD_COLUMNS.items():
             null = 0 if name == "voucher" else None
             columns[name] = words.column(ints[place], sure, null)
-        columns |= _allocated(words, ints[scan.ALLOC], ints[scan.REQ], never, sure)
+        columns |= self._resources(ints[scan.ALLOC], ints[scan.REQ], never, sure)
         table = pa.Table.from_arrays(
             [columns[name] for name in usage.USAGE.names], schema=usage.USAGE
         )
@@ -320,6 +327,27 @@ class _Reader:
         if sure.all():
             return table, line.copy(), _NONE
         return table.filter(pa.array(sure)), line[sure], line[~sure]
+
+    def _resources(
+        self, alloc: scan.Ints, req: scan.Ints, never: Bools, sure: Bools
+    ) -> dict[str, pa.Array]:
+        """Read what was allocated and asked for; mark the rows where it cannot be read.
+
+        What never started had nothing: Slurm leaves there what it would have had.
+        """
+        said = self._allocated
+        for codes in (alloc, req):
+            said.read(codes)
+        if said.wrong.any():
+            sure &= ~(scan.of_words(alloc, said.wrong) | scan.of_words(req, said.wrong))
+        if never.any():
+            alloc = np.where(never, np.int32(0), alloc)
+        return {
+            "mem_mb": said.mem_mb(alloc),
+            "cards": said.cards(alloc),
+            "gres": said.gres(alloc),
+            "req_gres": said.gres(req),
+        }
 
     def whole(
         self, piece: _Piece, first: int, skipped: Counter[str], slow: Counter[str]
@@ -352,50 +380,6 @@ class _Reader:
 _NONE = np.zeros(0, np.int64)
 
 
-def _allocated(
-    words: Dictionary, of_alloc: scan.Ints, of_req: scan.Ints, never: npt.NDArray[np.bool_],
-    sure: npt.NDArray[np.bool_],
-) -> dict[str, pa.Array]:  # fmt: skip
-    """Read the texts of what was allocated and asked for, each once.
-
-    What never started had nothing: Slurm leaves there what it would have had.
-    """
-    alloc, found, wrong = _read_tres(words, of_alloc, sure)
-    asked, wanted, wrong_asked = _read_tres(words, of_req, sure)
-    for codes, bad in ((alloc, wrong), (asked, wrong_asked)):
-        if bad.any():
-            sure &= ~bad[codes]
-    nothing = len(found)
-    found.append(tres.Tres(0, "", None))
-    codes = np.where(never, np.int32(nothing), alloc) if never.any() else alloc
-    mem_mb = np.array([-1 if each.mem_mb is None else each.mem_mb for each in found], np.int64)
-    cards = np.array([min(each.cards, 2**31 - 1) for each in found], np.int32)
-    return {
-        "mem_mb": numbers(mem_mb.take(codes), (mem_mb >= 0).take(codes)),
-        "cards": pa.array(cards.take(codes)),
-        "gres": usage.words([each.gres for each in found], codes),
-        "req_gres": usage.words([each.gres for each in wanted], asked),
-    }
-
-
-def _read_tres(
-    words: Dictionary, codes: scan.Ints, sure: npt.NDArray[np.bool_]
-) -> tuple[scan.Ints, list[tres.Tres], npt.NDArray[np.bool_]]:
-    """Return which TRES each row has, all of them, and which of these cannot be read."""
-    renumbered, texts = words.used(codes, sure)
-    found, wrong = [], np.zeros(len(texts), np.bool_)
-    for i, text in enumerate(texts):
-        try:
-            found.append(tres.read(text))
-        except ValueError:
-            found.append(tres.Tres(0, "", None))
-            wrong[i] = True
-    # what does not fit its column is for the slow reader to say
-    wrong |= np.array([each.cards >= 2**31 for each in found], np.bool_)
-    wrong |= np.array([(each.mem_mb or 0) >= 2**63 for each in found], np.bool_)
-    return renumbered.take(codes), found, wrong
-
-
 def _columns(block: scan.Bytes, rows: int) -> scan.Columns:
     """Make room for rows of a text in a block of memory."""
     longs, rest = np.split(block, [8 * len(scan.LONGS) * rows])
@@ -406,7 +390,7 @@ def _columns(block: scan.Bytes, rows: int) -> scan.Columns:
     )
 
 
-def _texts(ends: scan.Ints, text: scan.Bytes, valid: npt.NDArray[np.bool_] | None) -> pa.Array:
+def _texts(ends: scan.Ints, text: scan.Bytes, valid: Bools | None) -> pa.Array:
     """Make a column of texts that stand one behind the other."""
     offsets = np.concatenate([np.zeros(1, np.int32), ends])
     used = text[: offsets[-1]].copy()
