@@ -728,9 +728,9 @@ class Runs(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """Where runs are added up: each run's group, int32[n], below `width`, and int64[cells, 20] with
+    """Where runs are added up: each run's group, int32[n], below `width`, and int64[cells, 12] with
     a row for each period × width + group: how many ran in it, started and ended in it, and were
-    charged; then the lower halves of eight sums, and then the upper ones."""
+    charged; then eight sums."""
 
     group: Int32s
     width: int
@@ -738,7 +738,9 @@ class Cells(NamedTuple):
 
 
 _LONGEST_S = 2**31
-_LOW, _BITS = 2**32 - 1, 32
+_FIGURES = 12
+_MOST = 2.0**62
+"""What no sum reaches; float64 adds up to it closely enough for int64."""
 _THREE, _SEVEN, _ONE_BIT = np.uint64(3), np.uint64(7), np.uint64(1)
 
 
@@ -759,17 +761,11 @@ def _is_set(bits: npt.NDArray[np.uint8], i: np.uint64) -> bool:
 
 
 @set_in
-def _half(figures: Int64s, number: int, value: int) -> None:
-    """Write a figure in halves: no sum of 2**31 of them overflows."""
-    figures[4 + number], figures[12 + number] = value & _LOW, value >> _BITS
-
-
-@set_in
 def _add_to(groupings: tuple[Cells, ...], i: np.uint64, day: int, figures: Int64s) -> None:
     """Add figures of a run to its cell of each grouping, and clear them."""
     for own in groupings:
         cell = day * own.width + own.group[i]
-        for k in range(20):
+        for k in range(_FIGURES):
             own.sums[cell, k] += figures[k]
     figures[:] = 0
 
@@ -779,8 +775,7 @@ def _end_run(runs: Runs, i: np.uint64, begun: bool, charged: bool, figures: Int6
     """Write what counts where a run ends."""
     figures[2], figures[3] = begun, charged
     if charged:
-        _half(figures, 6, runs.gflops_s[i])
-        _half(figures, 7, runs.charge_micro[i])
+        figures[10], figures[11] = runs.gflops_s[i], runs.charge_micro[i]
 
 
 @set_in
@@ -803,13 +798,10 @@ def _cut_run(
         by_then_s = ran_s if over else ran_s * (edge_s - begin_s) // wall_s
         by_then = whole if over else whole // of_s * by_then_s + whole % of_s * by_then_s // of_s
         seconds = by_then_s - had_s
-        figures[0] = 1
-        _half(figures, 0, seconds)
-        _half(figures, 1, seconds * runs.nodes[i])
-        _half(figures, 2, seconds * runs.cpus[i])
-        _half(figures, 3, seconds * runs.cards[i])
-        _half(figures, 4, by_then - had)
-        _half(figures, 5, 0 if whole else seconds * runs.cards[i])
+        figures[0], figures[4], figures[8] = 1, seconds, by_then - had
+        figures[5], figures[6] = seconds * runs.nodes[i], seconds * runs.cpus[i]
+        figures[7] = seconds * runs.cards[i]
+        figures[9] = 0 if whole else figures[7]
         if end_s < edge_s:
             _end_run(runs, i, True, charged, figures)
         _add_to(groupings, i, day, figures)
@@ -821,27 +813,39 @@ def _cut_run(
 
 @compiled
 def add_up(
-    runs: Runs, calendar: Calendar, groupings: tuple[Cells, ...], apart: Int64s
-) -> tuple[int, int]:
+    runs: Runs, first: int, most: float, calendar: Calendar, groupings: tuple[Cells, ...],
+    apart: Int64s,
+) -> tuple[int, float, int, int]:  # fmt: skip
     """Add runs up by period and group, several groupings at once; list those apart that lie
     elsewhere or are longer than int64 can be sure of.
 
+    Args:
+        first: The first of them.
+        most: What no sum in the cells is larger than.
+
     Returns:
-        How many stand apart, and how many that are charged ended in no period.
+        The first run that was not added up, for a sum might not fit; what no sum is larger than
+        now; how many stand apart, and how many that are charged ended in no period.
     """
     edges, others, outside = calendar.edges, 0, 0
-    last, figures = edges.shape[0] - 1, np.zeros(20, np.int64)
-    for row in range(runs.end_s.shape[0]):
+    last, figures = edges.shape[0] - 1, np.zeros(_FIGURES, np.int64)
+    for row in range(first, runs.end_s.shape[0]):
         i = np.uint64(row)
         end_s, begun = runs.end_s[i], _is_set(runs.begun, i)
+        begin_s, ran_s = runs.begin_s[i], 0
+        if begun:
+            ran_s = max(np.int64(0), runs.elapsed_s[i] - (begin_s - runs.start_s[i]))
+        had = float(min(ran_s, _LONGEST_S)) * max(1, runs.nodes[i], runs.cpus[i], runs.cards[i])
+        had = max(had, float(runs.gflops_s[i]), float(runs.charge_micro[i]))
+        if most > 0 and most + had > _MOST:
+            return row, most, others, outside
+        most += had
         charged = runs.status[i] == runs.charged and _is_set(runs.paid, i)
         ends_inside = edges[0] <= end_s and end_s < edges[last]
         if charged and not ends_inside:
             outside += 1
             continue
         if begun:
-            begin_s = runs.begin_s[i]
-            ran_s = max(np.int64(0), runs.elapsed_s[i] - (begin_s - runs.start_s[i]))
             inside = edges[0] <= begin_s and begin_s <= end_s and ends_inside
             if inside and end_s - begin_s < _LONGEST_S and ran_s < _LONGEST_S:
                 _cut_run(runs, i, ran_s, charged, calendar, groupings, figures)
@@ -851,4 +855,4 @@ def add_up(
         if charged:
             _end_run(runs, i, False, True, figures)
             _add_to(groupings, i, _period(calendar, end_s), figures)
-    return others, outside
+    return runs.end_s.shape[0], most, others, outside

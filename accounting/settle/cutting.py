@@ -1,8 +1,8 @@
 """Add up what the runs of a file had on each day: compiled loops over rows as they are read.
 
 Words of columns become numbers; the loops (`rates/kernels.py`) find days, cut runs at midnights and
-add up, without Python's lock. Sums are exact: halves of 64 bits are added apart and put together at
-the end. It loads numba: import it where it is used.
+add up, without Python's lock. Sums are exact: before one might not fit into 64 bits all are put
+aside, and others begun. It loads numba: import it where it is used.
 """
 
 import math
@@ -132,14 +132,14 @@ def _kinds(
 
 
 class _Sums:
-    """Counts and halves of sums by day and group, as `kernels.Cells` has them.
+    """Sums by day and group, as `kernels.Cells` has them.
 
     What is counted stands in the cell day × `width` + group; `width` grows with the groups.
     """
 
     def __init__(self, days: int) -> None:
         self._days, self.width = days, 1
-        self.sums = np.zeros((days, len(daysums.COUNTED) + 2 * len(daysums.SUMMED)), np.int64)
+        self.sums = np.zeros((days, len(daysums.FIGURES)), np.int64)
 
     def widen(self, groups: int) -> None:
         """Make room for as many groups."""
@@ -149,15 +149,12 @@ class _Sums:
             new[:, : self.width] = self.sums.reshape(self._days, self.width, figures)
             self.sums, self.width = new.reshape(-1, figures), width
 
-    def cells(self) -> tuple[Int64s, Int64s, Int64s, Int64s]:
-        """Return the cells in which something is, as days and groups, and halves of the figures,
-        low and high, int64[cells, figures]."""
-        counted, summed = len(daysums.COUNTED), len(daysums.SUMMED)
-        found = np.flatnonzero(np.logical_or.reduce([*self.sums.T[:counted]]))
-        counts, low, high = np.split(self.sums[found], [counted, counted + summed], axis=1)
-        low = np.concatenate([counts & _LOW, low], axis=1)
-        high = np.concatenate([counts >> _BITS, high], axis=1)
-        return *np.divmod(found, self.width), low, high
+    def taken(self) -> tuple[Int64s, Int64s, Int64s]:
+        """Take out the cells in which something is, as days and groups, and int64[cells, 12]."""
+        found = np.flatnonzero(np.logical_or.reduce([*self.sums.T[: len(daysums.COUNTED)]]))
+        figures = self.sums[found]
+        self.sums[found] = 0
+        return *np.divmod(found, self.width), figures
 
 
 class _Counter:
@@ -172,6 +169,9 @@ class _Counter:
         self._calendar = calendar(self._edges)
         self._words = [_Words(columns) for columns in daysums.GROUPINGS]
         self._sums = [_Sums(len(self._edges) - 1) for _ in daysums.GROUPINGS]
+        self._most = 0.0
+        self._full: list[list[tuple[Int64s, Int64s, Int64s]]] = [[] for _ in daysums.GROUPINGS]
+        """Sums to which no more could be added."""
         self._apart: list[pa.RecordBatch] = []
 
     def count(self, rows: pa.RecordBatch) -> None:
@@ -181,27 +181,42 @@ class _Counter:
             group = words.of(rows)
             own.widen(len(words.number))
             groupings.append(kernels.Cells(group, own.width, own.sums))
+        runs, row = _runs(rows), 0
         apart = np.empty(rows.num_rows, np.int64)
-        others, outside = kernels.add_up(_runs(rows), self._calendar, (*groupings,), apart)
-        if outside:
-            raise InvariantBroken(
-                f"archive: runs of {self._month} ended in no month near it; run svoucher archive "
-                "verify"
+        while row < rows.num_rows:
+            row, self._most, others, outside = kernels.add_up(
+                runs, row, self._most, self._calendar, (*groupings,), apart
             )
-        if others:
-            self._apart.append(rows.take(pa.array(apart[:others])))
+            if outside:
+                raise InvariantBroken(
+                    f"archive: runs of {self._month} ended in no month near it; run svoucher "
+                    "archive verify"
+                )
+            if others:
+                self._apart.append(rows.take(pa.array(apart[:others])))
+            if row < rows.num_rows:
+                self._take()
+
+    def _take(self) -> None:
+        """Take all sums out, so that more can be added."""
+        for sums, full in zip(self._sums, self._full, strict=True):
+            full.append(sums.taken())
+        self._most = 0.0
 
     def tables(self, sign: int) -> list[pa.Table]:
-        """Return what was added up, or what is to be taken off."""
+        """Return what was added up, or what is to be taken off, once."""
+        self._take()
         apart = None
         if self._apart:
             apart = pa.Table.from_batches(self._apart).unify_dictionaries()
         found = []
-        for words, sums in zip(self._words, self._sums, strict=True):
-            day, group, low, high = sums.cells()
-            parts = _rows(
-                self._edges[day], group, [*words.number], words.columns, (low, high), sign
-            )
+        for words, full in zip(self._words, self._full, strict=True):
+            parts = []
+            for day, group, figures in full:
+                halves = figures & _LOW, figures >> _BITS
+                parts += _rows(
+                    self._edges[day], group, [*words.number], words.columns, halves, sign
+                )
             if apart is not None:
                 parts += _plainly(apart, words.columns, self._timezone, sign)
             found.append(pa.concat_tables(parts).unify_dictionaries())
