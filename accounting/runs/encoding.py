@@ -27,7 +27,7 @@ _EIGHT = np.uint64(8)
 _LOW7, _MORE = np.uint64(127), np.uint64(128)
 _MIX, _UPPER = np.uint64(0x9E3779B97F4A7C15), np.uint64(32)
 _HIGHEST = 2**63 - 1
-_FEW = 2**12
+_FEW, _NEAR = 2**12, 2**16
 
 
 @set_in
@@ -187,10 +187,30 @@ def number_values(values: Ints, slots: Int32s, numbers: Int64s, firsts: Int64s) 
     return count
 
 
+@set_in
+def number_near(values: Ints, least: int, slots: Int32s, numbers: Int64s, firsts: Int64s) -> int:
+    """Do what `number_values` does for values that lie within as many places as there are slots,
+    from the least on; there is room for all of them."""
+    count = 0
+    for i in range(values.shape[0]):
+        place = np.uint64(values[np.uint64(i)] - least)
+        if not slots[place]:
+            firsts[count] = i
+            count += 1
+            slots[place] = count
+        numbers[np.uint64(i)] = slots[place] - 1
+    return count
+
+
 def numbered(values: Ints) -> tuple[Int64s, Int64s]:
     """Return the number of each value, in the order in which they come, and the first row of
     each."""
     numbers, room, count = np.empty(len(values), np.int64), _FEW, -1
+    least = int(values.min(initial=0))
+    places = int(values.max(initial=0)) - least + 1
+    if places <= _NEAR:
+        firsts = np.empty(places, np.int64)
+        count = number_near(values, least, np.zeros(places, np.int32), numbers, firsts)
     while count < 0:
         firsts = np.empty(room, np.int64)
         with np.errstate(over="ignore"):  # as plain Python, NumPy warns of what a hash does

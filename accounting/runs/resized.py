@@ -42,8 +42,8 @@ class Near:
 def near(runs: pa.Table, timezone: str) -> Near:
     """Say which segments may hold stored rows that matter to incoming runs."""
     submits = pc.min_max(runs.column("submit_s")).as_py()
-    resizing = pa.array(usage.marks(runs.column("state"), "RESIZING"))
-    ends = pc.min_max(runs.column("end_s").filter(resizing)).as_py()
+    resizing = np.flatnonzero(usage.marks(runs.column("state"), "RESIZING"))
+    ends = pc.min_max(runs.column("end_s").take(pa.array(resizing))).as_py()
     overlapping = pc.less(runs.column("start_s"), runs.column("submit_s"))
     months = {
         period.month_of(at_s, timezone)
@@ -83,8 +83,8 @@ def billed_from(incoming: pa.Table, stored: pa.Table) -> pa.Table:
 
 def _ends(table: pa.Table) -> set[tuple[str, int, int]]:
     """Return (cluster, job id, end) of each RESIZING row."""
-    resizing = pa.array(usage.marks(table.column("state"), "RESIZING"))
-    rows = table.select(["cluster", "job_id", "end_s"]).filter(resizing)
+    resizing = np.flatnonzero(usage.marks(table.column("state"), "RESIZING"))
+    rows = table.select(["cluster", "job_id", "end_s"]).take(pa.array(resizing))
     return set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
 
