@@ -33,6 +33,8 @@ from accounting.runs.usage import Int64s
 REVISION_MAX = 32767
 BATCH_ROWS = 2**20
 """How many rows are read at a time."""
+FILTERED_ROWS = 2**15
+"""How many, where few of them are kept."""
 SUMS = ("gflops_s", "charge_micro", "eligible_micro")
 """Columns whose sums a segment's row in the book carries."""
 VERIFIED = ("cluster", "submit_s", *SUMS)
@@ -169,17 +171,20 @@ def read(
     schema = pa.schema([usage.STORED.field(name) for name in names])
     found: list[pa.Table] = []
     segments = list(segments)
-    if job_ids is not None and segments:
-        some = np.sort(usage.numbers(job_ids))
+    if job_ids is None:
+        found += parts(root, segments, names)
+    elif segments:
+        some = np.sort(usage.numbers(job_ids), kind="stable")
         segments = [segment for segment in segments if _holds(root, segment, some)]
-    for rows in parts(root, segments, names):
-        if job_ids is not None:
-            rows = rows.filter(pc.is_in(rows.column("job_id"), pc.unique(job_ids)))
-        found.append(rows)
+        for rows in parts(root, segments, names, FILTERED_ROWS):
+            kept = np.flatnonzero(_among(usage.numbers(rows.column("job_id")), some))
+            found.append(rows.take(pa.array(kept)))
     return pa.concat_tables(found or [schema.empty_table()]).unify_dictionaries()
 
 
-def parts(root: Path, segments: Iterable[Segment], columns: Sequence[str]) -> Iterator[pa.Table]:
+def parts(
+    root: Path, segments: Iterable[Segment], columns: Sequence[str], size: int = BATCH_ROWS
+) -> Iterator[pa.Table]:
     """Read segments a part at a time, file by file: those that share one are read together.
 
     Raises:
@@ -191,7 +196,7 @@ def parts(root: Path, segments: Iterable[Segment], columns: Sequence[str]) -> It
     for own in by_file.values():
         if own[0].within is None:
             for segment in own:
-                yield from batches(root, segment, columns)
+                yield from batches(root, segment, columns, size)
         else:
             yield from _slices(root, own, columns)
 
@@ -253,12 +258,15 @@ def _holds(root: Path, segment: Segment, job_ids: Int64s) -> bool:
     some = job_ids[np.searchsorted(job_ids, first) : np.searchsorted(job_ids, last, "right")]
     if not len(some):
         return False
-    for rows in batches(root, segment, ["job_id"]):
-        own = usage.numbers(rows.column("job_id"))
-        place = np.minimum(np.searchsorted(some, own), len(some) - 1)
-        if (some[place] == own).any():
-            return True
-    return False
+    parts_ = batches(root, segment, ["job_id"])
+    return any(_among(usage.numbers(rows.column("job_id")), some).any() for rows in parts_)
+
+
+def _among(job_ids: Int64s, some: Int64s) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """Mark the jobs that are among some, one or more, given in order."""
+    place = np.minimum(np.searchsorted(some, job_ids), len(some) - 1)
+    marks: np.ndarray[tuple[int], np.dtype[np.bool_]] = some[place] == job_ids
+    return marks
 
 
 @lru_cache(maxsize=65536)

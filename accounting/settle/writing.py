@@ -1,13 +1,13 @@
 """Rows become segments: compared with what is there, rated, written, and summed for the book.
 
-Parts come one after the other; while one is compared and rated, those before it are written by
-threads of their own. What is written stands in no book yet: it is handed over to be entered, or
-taken away again.
+Parts come one after the other; while one is compared and rated, the one before it is written and
+summed by two threads of their own. What is written stands in no book yet: it is handed over to be
+entered, or taken away again.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,6 @@ from accounting.runs.segment import Segment
 from accounting.settle import daysums, grouping, keeping, owners
 from accounting.settle.pricing import Pricing
 
-THREADS = 2
-"""How many parts are written at a time."""
 NOT_OVER = frozenset(
     {"REQUEUED", "RESIZING", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED"}
 )
@@ -60,6 +58,7 @@ def write_rows(
     before: pa.Table,
     of_hold: Mapping[str, str],
     timezone: str,
+    beside: Executor,
 ) -> list[Written]:
     """Write rows of the schema STORED as a segment for each month, and keep its sums.
 
@@ -70,17 +69,17 @@ def write_rows(
         before: Rows that they may take the place of.
         of_hold: Account of each hold that they name and the book knows.
         timezone: Where months begin.
+        beside: Writes segments while they are summed.
     """
     from accounting.settle import cutting  # numba takes its time; only who writes shall wait for it
 
     found = []
     for month, own in grouping.by_month(rows, timezone):
-        segment = archive.write(root, cluster, month, own)
+        written = beside.submit(archive.write, root, cluster, month, own)
         replaced = grouping.superseded(own, before)
-        days, lines = (
-            cutting.of_rows(own, replaced, timezone),
-            grouping.net(own, replaced, timezone),
-        )
+        days = cutting.of_rows(own, replaced, timezone)
+        lines = grouping.net(own, replaced, timezone)
+        segment = written.result()
         keeping.keep(root, segment, timezone, daysums.KIND, days)
         keeping.keep(root, segment, timezone, grouping.KIND, [lines])
         charged = usage.marks(own.column("status"), rating.CHARGED)
@@ -155,8 +154,8 @@ class Writer:
             self._pricing = Pricing.in_force(conn, policy)
             for file in places.files(conn):
                 self._known[file.cluster].append(file)
-        self._pool = ThreadPoolExecutor(THREADS)
-        self._under_way: list[_UnderWay] = []
+        self._pool, self._beside = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._under_way: _UnderWay | None = None
         self._written: dict[str, Written] = {}
         self._jobs: dict[str, tuple[int, int]] = {}
         """Between which numbers the jobs of each segment lie that later parts are compared with."""
@@ -168,13 +167,13 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         """Take away what was written and never handed over: it is of nobody else."""
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown()
+        self._beside.shutdown()
         if self._handed_over:
             return
         made = set(self._written)
-        for each in self._under_way:
-            if not each.segments.cancelled() and each.segments.exception() is None:
-                made |= {written.segment.path for written in each.segments.result()}
+        if self._under_way and self._under_way.segments.exception() is None:
+            made |= {written.segment.path for written in self._under_way.segments.result()}
         self._discard(made)
 
     def _discard(self, paths: set[str]) -> None:
@@ -198,8 +197,10 @@ class Writer:
             before = self._before(segment.cluster, rows)
             with ledger.reading(self._engine).begin() as conn:
                 of_hold = owners.of_holds(conn, rows)
-            timezone = self._policy.timezone
-            anew = write_rows(self._root, segment.cluster, rows, before, of_hold, timezone)
+            anew = write_rows(
+                self._root, segment.cluster, rows, before, of_hold, self._policy.timezone,
+                self._beside,
+            )  # fmt: skip
             self._written |= {each.segment.path: each for each in anew}
         self._discard({segment.path} - set(self._written))
 
@@ -232,9 +233,9 @@ class Writer:
         between them has changed."""
         ids = usage.numbers(runs.column("job_id"))
         low, high = int(ids.min()), int(ids.max())  # once: a year has hundreds of segments
-        for each in list(self._under_way):
-            if each.cluster == cluster and low <= each.jobs[1] and each.jobs[0] <= high:
-                self._wait_for(each)
+        now = self._under_way
+        if now and now.cluster == cluster and low <= now.jobs[1] and now.jobs[0] <= high:
+            self._wait()
         found = {}
         for path, written in self._written.items():
             first, last = self._jobs[path]
@@ -271,23 +272,18 @@ class Writer:
         for name in rated.column_names:
             rows = rows.append_column(name, rated.column(name))
         rows = usage.conform(rows, usage.STORED)
-        while len(self._under_way) >= THREADS:
-            self._wait_for(self._under_way[0])
+        self._wait()
         ids = usage.numbers(rows.column("job_id"))
         segments = self._pool.submit(
-            write_rows, self._root, cluster, rows, before, of_hold, self._policy.timezone
-        )
-        jobs = int(ids.min()), int(ids.max())
-        self._under_way.append(_UnderWay(cluster, jobs, segments))
+            write_rows, self._root, cluster, rows, before, of_hold, self._policy.timezone,
+            self._beside,
+        )  # fmt: skip
+        self._under_way = _UnderWay(cluster, (int(ids.min()), int(ids.max())), segments)
 
     def _wait(self) -> None:
-        """Wait until nothing is under way."""
-        while self._under_way:
-            self._wait_for(self._under_way[0])
-
-    def _wait_for(self, each: _UnderWay) -> None:
-        """Wait until some rows are written; those that come next may be compared with them."""
-        written = each.segments.result()
-        self._under_way.remove(each)
-        self._written |= {one.segment.path: one for one in written}
-        self._jobs |= {one.segment.path: each.jobs for one in written}
+        """Wait until nothing is under way; what comes next may be compared with it."""
+        if self._under_way:
+            written = self._under_way.segments.result()
+            self._written |= {one.segment.path: one for one in written}
+            self._jobs |= {one.segment.path: self._under_way.jobs for one in written}
+            self._under_way = None

@@ -28,7 +28,7 @@ from slurm_voucher.sources.dictionary import Dictionary, numbers
 from slurm_voucher.sources.memory import Blocks, laid_out
 from slurm_voucher.sources.states import LIVE
 
-PIECE_BYTES, PIECE_LINES = 64 * 2**20, 256_000
+PIECE_BYTES, PIECE_LINES = 64 * 2**20, 350_000
 """How much text is read at a time at most; a table has the runs of one such piece. Each costs some
 tens of milliseconds, whatever its size, and takes three kilobytes for each line."""
 FIRST_BYTES = 32 * 2**20
