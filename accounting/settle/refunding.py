@@ -7,7 +7,6 @@ were recorded for it, as `shares` tells them: a refund is no new settlement.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,8 +76,7 @@ def refund(
             last = _refundable(conn, known, run)
             of_hold = owners.of_holds(conn, last)
         free = _freed(last)
-        with ThreadPoolExecutor(1) as beside:
-            written = writing.write_rows(root, run[0], free, last, of_hold, policy.timezone, beside)
+        written = writing.write_rows(root, run[0], free, last, of_hold, policy.timezone)
         with engine.begin() as conn:
             ledger.lock(conn)
             recorded = recorded_of(conn, root, known, policy)
