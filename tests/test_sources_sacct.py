@@ -436,7 +436,7 @@ def test_sacct_hangs(fake_sacct: Path) -> None:
 
 def test_a_reader_that_goes_away(fake_sacct: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who stops reading ends sacct, and nothing is left behind."""
-    monkeypatch.setattr(tables, "PIECE_BYTES", 100_000)
+    monkeypatch.setattr(tables, "PIECE_LINES", 100)
     row = "|".join(ROW.values())
     fake_sacct.write_text(f"#!/bin/sh\nwhile echo '{row}'; do :; done\n")
     found = sacct_query.ended(0, 1, "chengdu")

@@ -198,9 +198,9 @@ def fast(
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a short text be several pieces, with room for few lines more than one before it had."""
-    monkeypatch.setattr(tables, "PIECE_BYTES", 2_000)
-    monkeypatch.setattr(tables, "LINES_MORE", 3)
+    """Let a short text be several pieces, each looked at in several parts."""
+    monkeypatch.setattr(tables, "TEXT_BYTES", 600)
+    monkeypatch.setattr(tables, "PIECE_LINES", 7)
 
 
 @settings(deadline=None, max_examples=300)
@@ -258,7 +258,7 @@ def test_xdmod_logs(name: str, cluster: str) -> None:
 
 def test_pozidriv(monkeypatch: pytest.MonkeyPatch) -> None:
     """11,704 real rows read the same, and hardly one of them slowly."""
-    monkeypatch.setattr(tables, "PIECE_BYTES", 500_000)
+    monkeypatch.setattr(tables, "PIECE_LINES", 3_000)
     text, slow = b"\n".join(pozidriv_lines()), Counter[str]()
     how: dict[str, Any] = {"fields": header(), "timezone": "UTC", "cluster": "pozidriv"}
 
@@ -293,7 +293,7 @@ def test_missing_columns_are_named_before_a_row_is_read() -> None:
 
 def test_more_words_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dictionary grows as it has to, and begins anew where it has grown beyond its bound."""
-    monkeypatch.setattr(tables, "PIECE_BYTES", 10**6)
+    monkeypatch.setattr(tables, "PIECE_LINES", 1_000)
     monkeypatch.setattr(tables, "WORDS_MAX", 100)
     monkeypatch.setattr(dictionary, "WORDS", 16)
     text = encoded("|".join((ROW | {"User": f"u{i}" * 30}).values()) for i in range(3_000))
@@ -302,15 +302,30 @@ def test_more_words_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> N
     assert fast(text, **how) == slowly(text, **how)
 
 
-def test_more_lines_than_rows_could_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text of many short lines reads the same, without room for as many rows."""
-    monkeypatch.setattr(tables, "LINES_MAX", 5)
-    text = encoded(["|".join(ROW.values()), *["", "x"] * 5, "|".join(ROW.values())])
+def test_much_that_is_not_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of which little is a row reads the same: a piece ends where much is not sure."""
+    monkeypatch.setattr(tables, "ODD_BYTES", 5)
+    text = encoded(["|".join(ROW.values()), *["", "x"] * 50, "|".join(ROW.values())])
     how: dict[str, Any] = {"fields": list(ROW), "timezone": "UTC"}
     slow: Counter[str] = Counter()
 
     assert fast(text, slow=slow, **how) == slowly(text, **how)
-    assert slow["rows"] == 12
+    assert slow["rows"] == 50
+
+
+def test_texts_that_fill_their_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece ends before its texts have no room, however long they are."""
+    monkeypatch.setattr(tables, "PIECE_LINES", 100)
+    monkeypatch.setattr(tables, "_ARENA_BYTES", 2 * scan.LINE_BYTES_MAX)
+    held = (
+        ROW | {"AdminComment": f"voucher=CD24-0007;hold={'h' * 40_000 + str(i)}"} for i in range(9)
+    )
+    text = encoded("|".join(row.values()) for row in held)
+    how: dict[str, Any] = {"fields": list(ROW), "timezone": "UTC"}
+    slow: Counter[str] = Counter()
+
+    assert fast(text, slow=slow, **how) == slowly(text, **how)
+    assert slow["rows"] == 0
 
 
 def test_more_lines_than_before() -> None:

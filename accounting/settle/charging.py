@@ -10,8 +10,10 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +93,32 @@ def take_in_parts(
     with alone(root):
         taken.quarantined = tidy(engine, root)
         with Writer(engine, root, policy) as writer:
-            for part in parts:
-                for cluster in part.column("cluster").unique().to_pylist():
-                    compared, before = writer.compare(cluster, _of_cluster(part, cluster))
-                    writer.write(cluster, compared, before)
+            _each(parts, partial(_take, writer))
             _commit(engine, writer.written(), stamp, taken)
         until = watermark()
         if until is not None:
             with engine.begin() as conn:
                 watermarks.advance(conn, *until)
     return taken
+
+
+def _each(parts: Iterable[pa.Table], take: Callable[[pa.Table], None]) -> None:
+    """Have each part taken while the next one is made."""
+    with ThreadPoolExecutor(1) as pool:
+        taking: Future[None] | None = None
+        for part in parts:
+            if taking:
+                taking.result()
+            taking = pool.submit(take, part)
+            del part
+        if taking:
+            taking.result()
+
+
+def _take(writer: Writer, part: pa.Table) -> None:
+    for cluster in part.column("cluster").unique().to_pylist():
+        compared, before = writer.compare(cluster, _of_cluster(part, cluster))
+        writer.write(cluster, compared, before)
 
 
 def _of_cluster(rows: pa.Table, cluster: str) -> pa.Table:

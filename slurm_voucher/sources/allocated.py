@@ -13,27 +13,29 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Allocated:
-    """What words mean as TRES, by their numbers in a dictionary; of the empty one nothing.
-
-    Attributes:
-        wrong: bool[w], which of those that were read cannot be, or do not fit their columns: what
-            they are, the slow reader says.
-    """
+    """What words mean as TRES, by their numbers in a dictionary; the empty one means nothing."""
 
     def __init__(self, words: Dictionary) -> None:
         self._words = words
-        self._read = self.wrong = np.zeros(0, np.bool_)
-        self._cards = np.zeros(0, np.int32)
-        self._mem_mb = np.zeros(0, np.int64)
-        self._gres: list[str] = []
+        self._read = np.ones(1, np.bool_)
+        self._wrong = np.zeros(1, np.bool_)
+        self._cards = np.zeros(1, np.int32)
+        self._mem_mb = np.full(1, -1)  # nothing is said of it
+        self._gres = [""]
 
-    def read(self, codes: scan.Ints) -> None:
-        """Read the words of a column that were not read yet."""
+    def wrong(self, codes: scan.Ints) -> Bools | None:
+        """Read the words of a column that were not read yet; mark the rows whose word cannot be, or
+        does not fit its column: what it is, the slow reader says. None: there are no such words."""
+        if not scan.are_marked(codes, self._read):
+            self._read_new(codes)
+        return self._wrong.take(codes) if self._wrong.any() else None
+
+    def _read_new(self, codes: scan.Ints) -> None:
         more = len(self._words) - len(self._gres)
-        none, nothing = np.zeros(more, np.bool_), np.zeros(more, np.int32)
-        self._read, self.wrong = np.append(self._read, none), np.append(self.wrong, none)
-        self._cards = np.append(self._cards, nothing)
-        self._mem_mb = np.append(self._mem_mb, np.full(more, -1))  # -1: nothing is said of it
+        none = np.zeros(more, np.bool_)
+        self._read, self._wrong = np.append(self._read, none), np.append(self._wrong, none)
+        self._cards = np.append(self._cards, np.zeros(more, np.int32))
+        self._mem_mb = np.append(self._mem_mb, np.full(more, -1))
         self._gres += [""] * more
         new = np.zeros(len(self._words), np.bool_)
         scan.mark(codes, new)
@@ -49,7 +51,7 @@ class Allocated:
         except ValueError:
             said = None
         if said is None or said.cards >= 2**31 or (said.mem_mb or 0) >= 2**63:
-            self.wrong[number] = True
+            self._wrong[number] = True
             return
         self._cards[number], self._gres[number] = said.cards, said.gres
         if said.mem_mb is not None:

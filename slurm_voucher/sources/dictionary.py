@@ -23,6 +23,7 @@ class Dictionary:
         self.arrays = _words(WORDS, WORDS * 2**6)
         self._texts: list[str | None] = [""]
         """None: it is not UTF-8."""
+        self._wrong: list[int] = []
         self._rank = np.zeros(0, np.int64)
         self._give(sorted(LIVE))
 
@@ -64,6 +65,7 @@ class Dictionary:
                 self._texts.append(raw.decode())
             except UnicodeDecodeError:
                 self._texts.append(None)
+                self._wrong.append(i)
         return self._texts
 
     def _ranks(self) -> npt.NDArray[np.int64]:
@@ -75,28 +77,21 @@ class Dictionary:
             self._rank[order] = np.arange(len(texts))
         return self._rank
 
-    def used(self, codes: scan.Ints, sure: Bools) -> tuple[scan.Ints, list[str]]:
-        """Number the words of a column in their order; mark the rows whose word is none.
+    def wrong(self, codes: scan.Ints) -> Bools | None:
+        """Mark the rows of a column whose word is none: it is not UTF-8. None: all words are."""
+        self.texts()
+        return np.isin(codes, self._wrong) if self._wrong else None
 
-        Returns:
-            int32[w], the new number of each word; and the words.
-        """
-        all_texts, marks = self.texts(), np.zeros(len(self), np.bool_)
+    def column(self, codes: scan.Ints, null: int | None = None) -> pa.DictionaryArray:
+        """Make a column of words, in their order; `null` is the number of the empty one, where it
+        stands for none."""
+        marks = np.zeros(len(self), np.bool_)
         scan.mark(codes, marks)
         present = np.flatnonzero(marks)
         present = present[np.argsort(self._ranks().take(present))]
-        texts = [all_texts[number] for number in present.tolist()]
+        texts = [self._texts[number] or "" for number in present.tolist()]
         renumbered = np.zeros(len(self), np.int32)
         renumbered[present] = np.arange(len(present))
-        wrong = [number for number, text in zip(present, texts, strict=True) if text is None]
-        if wrong:
-            sure &= ~np.isin(codes, wrong)
-        return renumbered, [text or "" for text in texts]
-
-    def column(self, codes: scan.Ints, sure: Bools, null: int | None = None) -> pa.DictionaryArray:
-        """Make a column of words; `null` is the number of the empty one, where it
-        stands for none."""
-        renumbered, texts = self.used(codes, sure)
         indices = scan.of_words(codes, renumbered)
         valid = None if null is None else codes != null
         if valid is not None and not valid.all():

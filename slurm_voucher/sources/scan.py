@@ -665,19 +665,20 @@ def _row(
 
 
 @set_in
-def count_lines(text: Bytes, end: int) -> int:
-    """Count the line feeds of a text."""
-    found = 0
-    for i in range(end):
-        found += text[np.uint64(i)] == 10
-    return found
-
-
-@set_in
 def mark(codes: Ints, marks: npt.NDArray[np.bool_]) -> None:
     """Mark the numbers that stand in a column."""
     for i in range(codes.shape[0]):
         marks[codes[np.uint64(i)]] = True
+
+
+@set_in
+def are_marked(codes: Ints, marks: npt.NDArray[np.bool_]) -> bool:
+    """Tell whether all numbers that stand in a column are marked."""
+    for i in range(codes.shape[0]):
+        code = np.uint32(codes[np.uint64(i)])
+        if code >= marks.shape[0] or not marks[code]:
+            return False
+    return True
 
 
 @set_in
@@ -694,24 +695,34 @@ def of_words(codes: Ints, told: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return found
 
 
+ALL, PIECE_FULL, NO_ROOM = range(3)
+
+
+@set_in
+def _has_room(out: Columns, odd: Longs, counts: Longs) -> bool:
+    """Tell whether one more line fits into a piece, whatever stands in it."""
+    texts = min(out.jobs.shape[0] - counts[JOBS], out.holds.shape[0] - counts[HOLDS])
+    return bool(counts[LINES] < odd.shape[0] and texts >= LINE_BYTES_MAX)
+
+
 @set_in
 def scan(
     text: Bytes, end: int, starts: Longs, at: Places, rules: Rules, last: Last, words: Words,
     out: Columns, odd: Longs, counts: Longs,
-) -> bool:  # fmt: skip
+) -> int:  # fmt: skip
     """Read lines, each with its line feed, up to where the text ends.
 
     What is not sure goes to int64[n, 3] `odd`: its line, from 0, where it begins and where it ends.
 
     Returns:
-        Whether all was read; else n lines were read, or there was no room for a word, and it can go
-        on with more.
+        ALL; else n lines were read or texts are full, PIECE_FULL, or there was NO_ROOM for a word,
+        and it can go on with more.
     """
     low = counts[PLACE]
     while low < end:
-        if counts[LINES] == odd.shape[0]:
+        if not _has_room(out, odd, counts):
             counts[PLACE] = low
-            return False
+            return PIECE_FULL
         high, sure = _split(text, low, rules, starts)
         what = _NOT_SURE
         if high == low or starts[rules.fields] - 1 == low:
@@ -720,7 +731,7 @@ def scan(
             what = _row(text, starts, at, rules, last, words, out, counts)
         if what == _FULL:
             counts[PLACE] = low
-            return False
+            return NO_ROOM
         if what == _RUN:
             counts[ROWS] += 1
         elif what == _NOT_SURE:
@@ -732,4 +743,4 @@ def scan(
         counts[LINES] += 1
         low = high + 1
     counts[PLACE] = low
-    return True
+    return ALL

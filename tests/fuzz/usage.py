@@ -28,7 +28,7 @@ WORDS = [
     word.encode("utf-8", "surrogateescape")
     for word in (*COMMENTS, *ODD, *SPANS, *STATES, *TIMES, *TRES)
 ]
-tables.PIECE_BYTES = 1_000
+tables.TEXT_BYTES, tables.PIECE_LINES = 500, 5
 
 
 def cut(data: bytes) -> list[bytes]:
