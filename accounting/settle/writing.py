@@ -1,12 +1,12 @@
 """Rows become segments: compared with what is there, rated, written, and summed for the book.
 
-Parts come one after the other; while one is compared and rated, one before it is written and the
-one before that is summed, each by a thread of its own. What is written stands in no book yet: it is
-handed over to be entered, or taken away again.
+Parts come one after the other; while one is compared and rated, the one before it is written by a
+thread of its own. What is written stands in no book yet: it is handed over to be entered, or taken
+away again.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,6 @@ NOT_OVER = frozenset(
     {"REQUEUED", "RESIZING", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "LAUNCH_FAILED"}
 )
 """States after which the job may run again: they do not end its hold (DESIGN 3a)."""
-
-
-UNDER_WAY = 2
-"""How many parts are on their way at most: one is written while the other is summed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +69,11 @@ def write_rows(
         of_hold: Account of each hold that they name and the book knows.
         timezone: Where months begin.
     """
-    return _sum_up(root, _write(root, cluster, rows, timezone), before, of_hold, timezone)
-
-
-def _write(
-    root: Path, cluster: str, rows: pa.Table, timezone: str
-) -> list[tuple[Segment, pa.Table]]:
-    """Write rows as a segment for each month; return each with its rows."""
-    months = grouping.by_month(rows, timezone)
-    return [(archive.write(root, cluster, month, own), own) for month, own in months]
-
-
-def _sum_up(
-    root: Path,
-    segments: Iterable[tuple[Segment, pa.Table]],
-    before: pa.Table,
-    of_hold: Mapping[str, str],
-    timezone: str,
-) -> list[Written]:
-    """Keep the sums of segments; arguments as for `write_rows`."""
     from accounting.settle import cutting  # numba takes its time; only who writes shall wait for it
 
     found = []
-    for segment, own in segments:
+    for month, own in grouping.by_month(rows, timezone):
+        segment = archive.write(root, cluster, month, own)
         replaced = grouping.superseded(own, before)
         days = cutting.of_rows(own, replaced, timezone)
         lines = grouping.net(own, replaced, timezone)
@@ -151,12 +129,11 @@ def _keys(rows: pa.Table) -> list[Key]:
 
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
-    """Rows that are being written, and then summed: of which jobs, from one number to another."""
+    """Rows that are being written: of which jobs, from one number to another."""
 
     cluster: str
     jobs: tuple[int, int]
-    segments: Future[list[tuple[Segment, pa.Table]]]
-    written: Future[list[Written]]
+    segments: Future[list[Written]]
 
 
 class Writer:
@@ -174,8 +151,8 @@ class Writer:
             self._pricing = Pricing.in_force(conn, policy)
             for file in places.files(conn):
                 self._known[file.cluster].append(file)
-        self._writing, self._summing = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
-        self._under_way: list[_UnderWay] = []
+        self._pool = ThreadPoolExecutor(1)
+        self._under_way: _UnderWay | None = None
         self._written: dict[str, Written] = {}
         self._jobs: dict[str, tuple[int, int]] = {}
         """Between which numbers the jobs of each segment lie that later parts are compared with."""
@@ -187,14 +164,12 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         """Take away what was written and never handed over: it is of nobody else."""
-        for pool in (self._writing, self._summing):
-            pool.shutdown(cancel_futures=True)
+        self._pool.shutdown()
         if self._handed_over:
             return
         made = set(self._written)
-        for each in self._under_way:
-            if not each.segments.cancelled() and each.segments.exception() is None:
-                made |= {segment.path for segment, _ in each.segments.result()}
+        if self._under_way and self._under_way.segments.exception() is None:
+            made |= {each.segment.path for each in self._under_way.segments.result()}
         self._discard(made)
 
     def _discard(self, paths: set[str]) -> None:
@@ -252,9 +227,9 @@ class Writer:
         between them has changed."""
         ids = usage.numbers(runs.column("job_id"))
         low, high = int(ids.min()), int(ids.max())  # once: a year has hundreds of segments
-        for each in list(self._under_way):
-            if each.cluster == cluster and low <= each.jobs[1] and each.jobs[0] <= high:
-                self._wait_for(each)
+        now = self._under_way
+        if now and now.cluster == cluster and low <= now.jobs[1] and now.jobs[0] <= high:
+            self._wait()
         found = {}
         for path, written in self._written.items():
             first, last = self._jobs[path]
@@ -291,24 +266,17 @@ class Writer:
         for name in rated.column_names:
             rows = rows.append_column(name, rated.column(name))
         rows = usage.conform(rows, usage.STORED)
-        while len(self._under_way) >= UNDER_WAY:
-            self._wait_for(self._under_way[0])
+        self._wait()
         ids = usage.numbers(rows.column("job_id"))
-        jobs, timezone = (int(ids.min()), int(ids.max())), self._policy.timezone
-        segments = self._writing.submit(_write, self._root, cluster, rows, timezone)
-        written = self._summing.submit(
-            lambda: _sum_up(self._root, segments.result(), before, of_hold, timezone)
+        segments = self._pool.submit(
+            write_rows, self._root, cluster, rows, before, of_hold, self._policy.timezone
         )
-        self._under_way.append(_UnderWay(cluster, jobs, segments, written))
+        self._under_way = _UnderWay(cluster, (int(ids.min()), int(ids.max())), segments)
 
     def _wait(self) -> None:
-        """Wait until nothing is under way."""
-        while self._under_way:
-            self._wait_for(self._under_way[0])
-
-    def _wait_for(self, each: _UnderWay) -> None:
-        """Wait until some rows are written; those that come next may be compared with them."""
-        written = each.written.result()
-        self._under_way.remove(each)
-        self._written |= {one.segment.path: one for one in written}
-        self._jobs |= {one.segment.path: each.jobs for one in written}
+        """Wait until nothing is under way; what comes next may be compared with it."""
+        if self._under_way:
+            written = self._under_way.segments.result()
+            self._written |= {each.segment.path: each for each in written}
+            self._jobs |= {each.segment.path: self._under_way.jobs for each in written}
+            self._under_way = None

@@ -23,10 +23,12 @@ from slurm_voucher.sources.dictionary import Dictionary, numbers
 from slurm_voucher.sources.memory import Blocks
 from slurm_voucher.sources.states import LIVE
 
-TEXT_BYTES, PART_BYTES = 2**20, 2**19
+TEXT_BYTES, PART_BYTES = 2**23, 2**20
 """How much text is looked at at a time, and how much of it is put there at a time."""
-PIECE_LINES = 350_000
-"""A table has the runs of as many lines at most."""
+PIECE_LINES = 520_000
+"""A table has the runs of as many lines at most. What a table costs, whatever its size, is tens of
+milliseconds; a column of more lines would have 4 MiB, from which on numpy asks for large pages anew
+each time, and those are cleared."""
 ODD_BYTES = 2**25
 """With so much text that is not sure a piece ends, too."""
 WORDS_MAX = 2**17
