@@ -25,7 +25,7 @@ from accounting.money import MICRO_PER_FEN
 from accounting.policy import Policy
 from accounting.rates import rating
 from accounting.runs import archive, places, usage
-from accounting.settle import charging, known, owners, pricing, shares, writing
+from accounting.settle import charging, grouping, known, owners, pricing, shares, writing
 from accounting.vouchers import holds
 
 
@@ -76,7 +76,8 @@ def refund(
             last = _refundable(conn, known, run)
             of_hold = owners.of_holds(conn, last)
         free = _freed(last)
-        written = writing.write_rows(root, run[0], free, last, of_hold, policy.timezone)
+        months = grouping.by_month(free, policy.timezone)
+        written = writing.write_rows(root, run[0], months, last, of_hold, policy.timezone)
         with engine.begin() as conn:
             ledger.lock(conn)
             recorded = recorded_of(conn, root, known, policy)

@@ -6,7 +6,7 @@ away again.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,7 @@ class Written:
 def write_rows(
     root: Path,
     cluster: str,
-    rows: pa.Table,
+    months: Iterable[tuple[str, pa.Table]],
     before: pa.Table,
     of_hold: Mapping[str, str],
     timezone: str,
@@ -64,7 +64,7 @@ def write_rows(
     Args:
         root: Root of the usage archive.
         cluster: Of all of them.
-        rows: The rows.
+        months: The rows, as `grouping.by_month` splits them.
         before: Rows that they may take the place of.
         of_hold: Account of each hold that they name and the book knows.
         timezone: Where months begin.
@@ -72,7 +72,7 @@ def write_rows(
     from accounting.settle import cutting  # numba takes its time; only who writes shall wait for it
 
     found = []
-    for month, own in grouping.by_month(rows, timezone):
+    for month, own in months:
         segment = archive.write(root, cluster, month, own)
         replaced = grouping.superseded(own, before)
         days = cutting.of_rows(own, replaced, timezone)
@@ -194,7 +194,8 @@ class Writer:
             with ledger.reading(self._engine).begin() as conn:
                 of_hold = owners.of_holds(conn, rows)
             timezone = self._policy.timezone
-            anew = write_rows(self._root, segment.cluster, rows, before, of_hold, timezone)
+            months = grouping.by_month(rows, timezone)
+            anew = write_rows(self._root, segment.cluster, months, before, of_hold, timezone)
             self._written |= {each.segment.path: each for each in anew}
         self._discard({segment.path} - set(self._written))
 
@@ -266,10 +267,11 @@ class Writer:
         for name in rated.column_names:
             rows = rows.append_column(name, rated.column(name))
         rows = usage.conform(rows, usage.STORED)
+        ids, timezone = usage.numbers(rows.column("job_id")), self._policy.timezone
+        months = [*grouping.by_month(rows, timezone)]  # here: who writes has most to do
         self._wait()
-        ids = usage.numbers(rows.column("job_id"))
         segments = self._pool.submit(
-            write_rows, self._root, cluster, rows, before, of_hold, self._policy.timezone
+            write_rows, self._root, cluster, months, before, of_hold, timezone
         )
         self._under_way = _UnderWay(cluster, (int(ids.min()), int(ids.max())), segments)
 

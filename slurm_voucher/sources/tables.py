@@ -27,8 +27,7 @@ TEXT_BYTES, PART_BYTES = 2**23, 2**20
 """How much text is looked at at a time, and how much of it is put there at a time."""
 PIECE_LINES = 520_000
 """A table has the runs of as many lines at most. What a table costs, whatever its size, is tens of
-milliseconds; a column of more lines would have 4 MiB, from which on numpy asks for large pages anew
-each time, and those are cleared."""
+milliseconds; with more, columns of 4 MiB, each took longer (bench/README.md)."""
 ODD_BYTES = 2**25
 """With so much text that is not sure a piece ends, too."""
 WORDS_MAX = 2**17
