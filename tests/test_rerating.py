@@ -173,7 +173,7 @@ def test_a_segment_in_parts_is_the_segment(delivered, monkeypatch) -> None:
     whole = rerated(delivered)
     real = archive.batches
     monkeypatch.setattr(
-        archive, "batches", lambda root, segment, columns: real(root, segment, columns, size=2)
+        archive, "batches", lambda root, segment, columns, _=0: real(root, segment, columns, 2)
     )
 
     assert rerated(delivered) == whole
